@@ -1,0 +1,135 @@
+/** A network interface of the stack: a host's link, the medium that frames for it, and its counters. */
+import { CHECKSUM_NONE } from "../../hypercall/link.js";
+import type { Link, LinkReceiver, TransmitOffload } from "../../hypercall/link.js";
+import { EAGAIN, EIO, ENETDOWN } from "./errors.js";
+import { CHECKSUM_OK } from "./packet.js";
+import type { Packet } from "./packet.js";
+import type { Stack } from "./stack.js";
+
+/** What frames packets for a kind of link: Ethernet, or nothing (bare IP). */
+export interface Medium {
+  /** The `Link.medium` that it serves. */
+  readonly medium: string;
+  /** Bytes that it puts before a network packet. */
+  readonly headerSize: number;
+  /** Next hops have hardware addresses that must be resolved (ARP, ND). */
+  readonly resolves: boolean;
+  /** Takes the frame in `packet`. */
+  input(packet: Packet): void;
+  /**
+   * Frames the network packet in `packet` and sends it.
+   *
+   * @param high first two bytes of the destination's hardware address
+   * @param low its last four bytes
+   */
+  output(nif: Interface, packet: Packet, high: number, low: number, ethertype: number): number;
+}
+
+/** Counters of an interface. */
+export class InterfaceCounters {
+  rxFrames = 0;
+  rxBytes = 0;
+  /** Frames that came while the interface was down or the stack busy. */
+  rxDropped = 0;
+  /** Frames that the driver said it lost. */
+  rxLost = 0;
+  txFrames = 0;
+  txBytes = 0;
+  /** Frames that the link had no room for. */
+  txFull = 0;
+  /** Frames that the link threw at. */
+  txErrors = 0;
+}
+
+export class Interface implements LinkReceiver {
+  readonly counters = new InterfaceCounters();
+  /** Administrative state; see `stack.setInterface`. */
+  enabled = true;
+  /** Carrier, as the link says. */
+  running = true;
+  mtu: number;
+  /** The hardware address: its first two bytes and its last four; 0 where the medium has none. */
+  high = 0;
+  low = 0;
+  /** Hardware groups to receive, as [high, low, users] triples end to end. */
+  readonly groups: number[] = [];
+  /** True while frames go to the stack unfiltered (bridges, captures). */
+  promiscuous = false;
+  /** Set when the interface has been removed. */
+  removed = false;
+
+  constructor(
+    readonly stack: Stack,
+    readonly name: string,
+    /** 1, 2, ...: never used again within a stack. */
+    readonly index: number,
+    readonly link: Link,
+    readonly medium: Medium,
+  ) {
+    this.mtu = link.mtu;
+    const mac = link.mac;
+    if (mac) {
+      this.high = (mac[0] << 8) | mac[1];
+      this.low = (mac[2] << 24) | (mac[3] << 16) | (mac[4] << 8) | mac[5];
+    }
+  }
+
+  receive(frame: Uint8Array, start: number, end: number, checksum?: number): void {
+    const stack = this.stack;
+    if (!this.enabled || stack.busy) {
+      this.counters.rxDropped++;
+      return;
+    }
+    this.counters.rxFrames++;
+    this.counters.rxBytes += end - start;
+    const packet = stack.rx;
+    packet.data = frame;
+    packet.start = start;
+    packet.end = end;
+    packet.nif = this;
+    packet.flags = (checksum || CHECKSUM_NONE) === CHECKSUM_NONE ? 0 : CHECKSUM_OK;
+    stack.busy = true;
+    this.medium.input(packet);
+    stack.busy = false;
+    if (stack.deferred) stack.runDeferred();
+  }
+
+  carrier(up: boolean): void {
+    if (this.running === up) return;
+    this.running = up;
+    this.stack.interfaceChanged(this);
+  }
+
+  writable(): void {
+    this.stack.linkWritable();
+  }
+
+  lost(count: number): void {
+    this.counters.rxLost += count;
+  }
+
+  up(): boolean {
+    return this.enabled && this.running;
+  }
+
+  /** Gives a finished frame to the link. 0, `ENETDOWN`, `EAGAIN` (no room now) or `EIO` (the link failed). */
+  transmit(frame: Uint8Array, start: number, end: number, offload: TransmitOffload | null): number {
+    const counters = this.counters;
+    if (!this.enabled || !this.running) return ENETDOWN;
+    let code: number;
+    try {
+      code = this.link.transmit(frame, start, end, offload);
+    } catch (error) {
+      counters.txErrors++;
+      this.stack.hostFault("transmit", error);
+      return EIO;
+    }
+    if (code < 0) {
+      counters.txFull++;
+      return EAGAIN;
+    }
+    counters.txFrames++;
+    counters.txBytes += end - start;
+    return 0;
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The seam between transports and networks: TCP and UDP know IPv4 and IPv6 only through this file.
+ *
+ * Addresses are the network's own business. A transport holds a `Path` (the two ends of a flow and how to get there), which
+ * the network made and which only the network can read; texts appear at the API alone.
+ */
+import type { Interface } from "./interface.js";
+import type { Packet } from "./packet.js";
+
+/** The two ends of a flow. Each network extends it by the addresses in its own form. */
+export interface Path {
+  readonly net: Network;
+  /** The interface that the flow is bound to, or null. */
+  bound: Interface | null;
+  /** The interface that the current route leads out of, or null before `route`. */
+  nif: Interface | null;
+  /** Largest network packet that fits the whole path, bytes. */
+  mtu: number;
+  /** Sum of the pseudo-header's addresses, not folded. */
+  pseudo: number;
+  /** Time to live of what is sent, or 0 for the default. */
+  ttl: number;
+  /** TOS / traffic class. */
+  tos: number;
+  /** The remote is a broadcast or multicast address: NET_BROADCAST, NET_MULTICAST or 0. Set by `setRemote`. */
+  kind: number;
+  /** The path lies on a directly connected network (no gateway). */
+  onLink: boolean;
+}
+
+/** A transport protocol as its networks see it. */
+export interface Transport {
+  /** IP protocol number. */
+  readonly protocol: number;
+  /** Takes a packet whose `start` is at the transport header. */
+  input(packet: Packet): void;
+  /**
+   * An ICMP error has come for a packet that was sent. `quoted` is that packet, as far as it is quoted, from its transport
+   * header on; its `source` is this host.
+   *
+   * @param code the error as a code (`ECONNREFUSED`, `EHOSTUNREACH`, `EMSGSIZE`, ...)
+   * @param mtu next-hop MTU with `EMSGSIZE`, else 0
+   * @returns true when a flow of this host recognises the quotation (RFC 5927: the network believes it only then)
+   */
+  error?(quoted: Packet, code: number, mtu: number): boolean;
+  /** An address of `nif` is gone (or the interface is): flows that use it end. Ask the network with `hasLocal`. */
+  addressRemoved?(net: Network): void;
+}
+
+export interface Network {
+  /** 4 or 6. */
+  readonly family: number;
+  /** Bytes of its header without options. */
+  readonly headerSize: number;
+  /** Default MTU that any path has (576 or 1280). */
+  readonly minimumMtu: number;
+
+  createPath(): Path;
+
+  /** Sets the local end from text (`""`: any); returns 0, `EAFNOSUPPORT` (not this family's text) or `EADDRNOTAVAIL`. */
+  setLocal(path: Path, text: string): number;
+  /** Sets the remote end from text; returns 0 or `EAFNOSUPPORT`. */
+  setRemote(path: Path, text: string): number;
+  /** Makes `path` the way back to the sender of `packet`. */
+  setReply(path: Path, packet: Packet): void;
+  /** Copies both ends. */
+  copyPath(target: Path, source: Path): void;
+  /** Makes the source address that `route` chose the local end of `path` for good. */
+  pin(path: Path): void;
+  localText(path: Path): string;
+  remoteText(path: Path): string;
+  /** True while the local end is one of this host's addresses, or any. */
+  hasLocal(path: Path): boolean;
+  sourceText(packet: Packet): string;
+  destinationText(packet: Packet): string;
+
+  /** Finds the way, and a source address where the local end is "any". 0, `ENETUNREACH`, `ENETDOWN`, `EADDRNOTAVAIL`, ... */
+  route(path: Path): number;
+  /**
+   * Prepends the header to the packet in `packet` and sends it along `path` (which it routes again where the routes have
+   * changed). The transport has left `stack.headroom` bytes before `start`.
+   *
+   * @returns 0 or a code: `ENETUNREACH`, `EMSGSIZE` (with DONT_FRAGMENT), `ENOBUFS` (the link has no room now), ...
+   */
+  output(packet: Packet, path: Path, protocol: number): number;
+  /** The neighbour is alive: the transport has seen progress (RFC 4861 section 7.3.1). */
+  confirm(path: Path): void;
+  /** The path seems dead: forget the cached neighbour's reachability. */
+  doubt(path: Path): void;
+
+  /** Feeds the hasher with the two addresses, remote first: those of a packet that came in, or of a path. */
+  hashPacket(packet: Packet): void;
+  hashPath(path: Path): void;
+  /** True when the packet came from `path`'s remote end to its local end. */
+  matches(path: Path, packet: Packet): boolean;
+  /** True when the packet came to `path`'s local end, or that is "any". */
+  matchesLocal(path: Path, packet: Packet): boolean;
+  /** True when the packet came from `path`'s remote end. */
+  matchesRemote(path: Path, packet: Packet): boolean;
+  /** True when `a` and `b` have the same local end, or one is "any". */
+  sameLocal(a: Path, b: Path): boolean;
+  /** Makes `packet` the mirror image: source and destination swapped (for look-ups of quoted packets). */
+  swap(packet: Packet): void;
+
+  /** Answers a UDP datagram to a port where nobody listens. */
+  portUnreachable(packet: Packet): void;
+
+  /** Joins a group on an interface for a transport. 0, `EAFNOSUPPORT`, `EINVAL`, `ENOBUFS`, `EADDRNOTAVAIL`. */
+  join(group: string, nif: Interface | null, sources: GroupFilter | null): number;
+  leave(group: string, nif: Interface | null, sources: GroupFilter | null): number;
+}
+
+/** Source filter of a multicast membership (RFC 3376 section 2). */
+export interface GroupFilter {
+  /** true: all but `sources`; false: only `sources`. */
+  exclude: boolean;
+  sources: string[];
+}

@@ -1,0 +1,162 @@
+/** IPv4 input (RFC 791, RFC 1122 section 3.2): validation, addressing, and the hand-over to the transports. */
+import { get16, get32 } from "../core/bytes.js";
+import type { Interface } from "../core/interface.js";
+import { LINK_BROADCAST, LINK_MULTICAST, NET_BROADCAST, NET_MULTICAST, NOT_UNICAST } from "../core/packet.js";
+import type { Packet } from "../core/packet.js";
+import {
+  BROADCAST,
+  FLAG_MF,
+  FRAGMENT_OFFSET,
+  IPV4_DESTINATION,
+  IPV4_FRAGMENT,
+  IPV4_HEADER,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  IPV4_TOS,
+  IPV4_TOTAL_LENGTH,
+  IPV4_TTL,
+  isLoopback4,
+  isMartian4,
+  isMulticast4,
+} from "../wire/ipv4.js";
+import type { Ipv4 } from "./ipv4.js";
+import { OPTIONS_OK, OPTIONS_SOURCE_ROUTE, checkOptions } from "./options.js";
+
+/** Takes a packet whose `start` is at the IPv4 header. */
+export function input(ip: Ipv4, packet: Packet): void {
+  const data = packet.data;
+  const at = packet.start;
+  const counters = ip.counters;
+  counters.received++;
+  if (packet.end - at < IPV4_HEADER) {
+    counters.badhdr++;
+    return;
+  }
+  const first = data[at];
+  if (first >> 4 !== 4) {
+    counters.version++;
+    return;
+  }
+  const header = (first & 15) << 2;
+  const length = get16(data, at + IPV4_TOTAL_LENGTH);
+  if (header < IPV4_HEADER || header > packet.end - at) {
+    counters.badhdr++;
+    return;
+  }
+  if (length < header || length > packet.end - at) {
+    counters.badlen++;
+    return;
+  }
+  if (headerSum(data, at, header) !== 0xffff) {
+    counters.badsum++;
+    return;
+  }
+  packet.end = at + length;
+  packet.network = at;
+  packet.net = ip;
+  const source = (packet.source = get32(data, at + IPV4_SOURCE));
+  const destination = (packet.destination = get32(data, at + IPV4_DESTINATION));
+  packet.pseudo = (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff);
+  packet.protocol = data[at + IPV4_PROTOCOL];
+  packet.ttl = data[at + IPV4_TTL];
+  packet.tos = data[at + IPV4_TOS];
+  if (!acceptSource(ip, packet)) {
+    counters.martian++;
+    return;
+  }
+  if (header > IPV4_HEADER) {
+    const options = checkOptions(packet, at + IPV4_HEADER, at + header);
+    if (options !== OPTIONS_OK) {
+      if (options === OPTIONS_SOURCE_ROUTE) counters.srcroute++;
+      else counters.badopt++;
+      return;
+    }
+  }
+  if (!acceptDestination(ip, packet)) return;
+  const fragment = get16(data, at + IPV4_FRAGMENT);
+  packet.start = at + header;
+  if (fragment & (FLAG_MF | FRAGMENT_OFFSET)) {
+    if (!ip.fragments) counters.fragments++;
+    else if (ip.fragments.input(packet, fragment)) deliver(ip, packet);
+    return;
+  }
+  deliver(ip, packet);
+}
+
+/** Gives a whole datagram to its transport. */
+export function deliver(ip: Ipv4, packet: Packet): void {
+  const protocol = packet.protocol;
+  const transports = ip.stack.transports;
+  const taps = ip.taps;
+  let taken = false;
+  for (let i = 0; i < taps.length; i++) {
+    if (taps[i](packet)) taken = true;
+  }
+  for (let i = 0; i < transports.length; i++) {
+    if (transports[i].protocol === protocol) {
+      ip.counters.delivered++;
+      transports[i].input(packet);
+      return;
+    }
+  }
+  if (taken) ip.counters.delivered++;
+  else {
+    ip.counters.unknownProtocol++;
+    if (ip.icmp) ip.icmp.protocolUnreachable(packet);
+  }
+}
+
+function headerSum(data: Uint8Array, at: number, header: number): number {
+  let sum = 0;
+  for (const end = at + header; at < end; at += 2) sum += (data[at] << 8) | data[at + 1];
+  return (sum & 0xffff) + (sum >>> 16);
+}
+
+/** No host sends from such an address (RFC 1122 section 3.2.1.3); our own comes back over the loopback alone. */
+function acceptSource(ip: Ipv4, packet: Packet): boolean {
+  const source = packet.source;
+  const nif = packet.nif as Interface;
+  if (nif === ip.loopback) return true;
+  if (source === 0) return ip.acceptUnspecified !== null && ip.acceptUnspecified(packet);
+  return (
+    !isMartian4(source) &&
+    !isLoopback4(packet.destination) &&
+    !ip.isLocal(source) &&
+    !ip.isBroadcast(nif, source)
+  );
+}
+
+/** Is it for us, and in a manner that the link-layer destination agrees with? Counts what is not. */
+function acceptDestination(ip: Ipv4, packet: Packet): boolean {
+  const destination = packet.destination;
+  const nif = packet.nif as Interface;
+  const counters = ip.counters;
+  if (nif === ip.loopback) {
+    if (isMulticast4(destination)) packet.flags |= NET_MULTICAST;
+    return true;
+  }
+  if (ip.hasAddress(nif, destination, false)) {
+    if ((packet.flags & (LINK_BROADCAST | LINK_MULTICAST)) === 0) return true;
+    // RFC 1122 section 3.3.6: a unicast datagram in a broadcast frame is silently discarded.
+    counters.linkBroadcast++;
+    return false;
+  }
+  if (isMulticast4(destination)) {
+    packet.flags |= NET_MULTICAST;
+    if (ip.igmp ? ip.igmp.accepts(nif, destination, packet.source) : false) return true;
+    counters.notOurs++;
+    return false;
+  }
+  if (destination === BROADCAST || ip.isBroadcast(nif, destination)) {
+    packet.flags |= NET_BROADCAST;
+    return true;
+  }
+  if (ip.forwarder && (packet.flags & NOT_UNICAST) === 0) {
+    ip.forwarder(packet);
+    return false;
+  }
+  // Strong host model (RFC 1122 section 3.3.4.2): our address, but another interface's.
+  if (ip.isLocal(destination)) counters.strongHost++;
+  else counters.notOurs++;
+  return false;
+}

@@ -1,0 +1,81 @@
+/** IPv4 output (RFC 791 section 3.2): header, fragmentation, and the hand-over to the link. */
+import { get16, put16, put32 } from "../core/bytes.js";
+import { fold } from "../core/checksum.js";
+import { EMSGSIZE } from "../core/errors.js";
+import type { Interface } from "../core/interface.js";
+import { DONT_FRAGMENT } from "../core/packet.js";
+import type { Packet } from "../core/packet.js";
+import { TYPE_IPV4 } from "../wire/ethernet.js";
+import { FLAG_DF, IPV4_CHECKSUM, IPV4_HEADER } from "../wire/ipv4.js";
+import type { Ipv4 } from "./ipv4.js";
+import { route } from "./path.js";
+import type { Path4 } from "./path.js";
+
+/** See `Network.output`. */
+export function output(ip: Ipv4, packet: Packet, path: Path4, protocol: number): number {
+  const counters = ip.counters;
+  if (path.generation !== ip.stack.generation) {
+    const code = route(ip, path);
+    if (code < 0) {
+      counters.noRoute++;
+      return code;
+    }
+  }
+  const header = path.option ? IPV4_HEADER + 4 : IPV4_HEADER;
+  const length = packet.end - packet.start + header;
+  const df = packet.flags & DONT_FRAGMENT;
+  if (length > path.mtu && packet.segmentSize === 0) {
+    if (df || !ip.fragments) {
+      counters.tooBig++;
+      return EMSGSIZE;
+    }
+    return ip.fragments.output(packet, path, protocol);
+  }
+  // An atomic datagram needs no identification (RFC 6864 section 4.1).
+  const id = df ? 0 : ip.nextId(path, protocol);
+  packet.start -= header;
+  emit(packet, path, protocol, length, id, df ? FLAG_DF : 0);
+  counters.sent++;
+  return send(packet, path);
+}
+
+/** Writes the header at `packet.start`. `fragment`: flags and offset as they go on the wire. */
+export function emit(
+  packet: Packet,
+  path: Path4,
+  protocol: number,
+  length: number,
+  id: number,
+  fragment: number,
+): void {
+  const data = packet.data;
+  const at = packet.start;
+  packet.network = at;
+  packet.net = path.net;
+  const first = path.option ? 0x4600 | path.tos : 0x4500 | path.tos;
+  const ttlProtocol = ((path.ttl || (path.kind ? 1 : path.net.ttl)) << 8) | protocol;
+  const source = path.source;
+  const remote = path.remote;
+  put16(data, at, first);
+  put16(data, at + 2, length);
+  put16(data, at + 4, id);
+  put16(data, at + 6, fragment);
+  put16(data, at + 8, ttlProtocol);
+  put32(data, at + 12, source);
+  put32(data, at + 16, remote);
+  let sum = first + length + id + fragment + ttlProtocol;
+  sum += (source >>> 16) + (source & 0xffff) + (remote >>> 16) + (remote & 0xffff);
+  if (path.option) {
+    put32(data, at + 20, path.option);
+    sum += get16(data, at + 20) + get16(data, at + 22);
+  }
+  put16(data, at + IPV4_CHECKSUM, ~fold(sum));
+}
+
+/** Hands a complete IPv4 packet to the link of `path`. */
+export function send(packet: Packet, path: Path4): number {
+  const neighbour = path.neighbour;
+  const nif = path.nif as Interface;
+  if (neighbour) return path.net.arp!.cache.output(neighbour, packet, TYPE_IPV4);
+  return nif.medium.output(nif, packet, path.high, path.low, TYPE_IPV4);
+}

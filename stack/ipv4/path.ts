@@ -1,0 +1,87 @@
+/** The two ends of an IPv4 flow and the way between them; and how a way is found (RFC 1122 section 3.3.1). */
+import { EADDRNOTAVAIL, EHOSTUNREACH, ENETUNREACH, ENOBUFS } from "../core/errors.js";
+import type { Interface } from "../core/interface.js";
+import type { Path } from "../core/network.js";
+import { NET_BROADCAST, NET_MULTICAST } from "../core/packet.js";
+import type { Neighbour } from "../link/neighbour.js";
+import { BROADCAST, isLoopback4, isMulticast4 } from "../wire/ipv4.js";
+import type { Ipv4 } from "./ipv4.js";
+
+export class Path4 implements Path {
+  bound: Interface | null = null;
+  nif: Interface | null = null;
+  mtu = 576;
+  pseudo = 0;
+  ttl = 0;
+  tos = 0;
+  kind = 0;
+  onLink = false;
+  /** The local end as it was asked for, 0: any. */
+  local = 0;
+  /** The source address in use. */
+  source = 0;
+  remote = 0;
+  /** Options to go with each packet (IGMP's router alert), as words, or 0. */
+  option = 0;
+  generation = 0;
+  neighbour: Neighbour | null = null;
+  /** Destination's hardware address where there is no neighbour to resolve. */
+  high = 0;
+  low = 0;
+
+  constructor(readonly net: Ipv4) {}
+}
+
+/** Finds the way again; see `Network.route`. */
+export function route(ip: Ipv4, path: Path4): number {
+  const stack = ip.stack;
+  const remote = path.remote;
+  path.generation = 0;
+  path.neighbour = null;
+  path.onLink = true;
+  let nif: Interface | null = null;
+  let hop = remote;
+  let preferred = 0;
+  path.kind = 0;
+  if (ip.isLocal(remote) || isLoopback4(remote)) {
+    nif = ip.loopback;
+    if (!nif) return EHOSTUNREACH;
+    preferred = remote;
+  } else {
+    const entry = ip.fib.lookup(remote, path.bound);
+    if (isMulticast4(remote)) path.kind = NET_MULTICAST;
+    else if (remote === BROADCAST) path.kind = NET_BROADCAST;
+    nif = path.kind ? path.bound || (entry ? entry.nif : ip.firstInterface()) : entry ? entry.nif : null;
+    if (!nif || !nif.up()) return ENETUNREACH;
+    if (ip.isBroadcast(nif, remote)) path.kind = NET_BROADCAST;
+    if (entry) {
+      preferred = entry.source;
+      if (entry.gateway && !path.kind) {
+        hop = entry.gateway;
+        path.onLink = false;
+      }
+    }
+  }
+  path.nif = nif;
+  const source = path.local || preferred || ip.sourceFor(nif, hop);
+  if (source === 0 && remote !== BROADCAST) return EADDRNOTAVAIL;
+  if (source !== 0 && !ip.isLocal(source) && !isLoopback4(source)) return EADDRNOTAVAIL;
+  path.source = source;
+  path.pseudo = (source >>> 16) + (source & 0xffff) + (remote >>> 16) + (remote & 0xffff);
+  path.mtu = ip.pathMtu ? ip.pathMtu.lookup(remote, nif.mtu) : nif.mtu;
+  if (path.kind === NET_BROADCAST) {
+    path.high = 0xffff;
+    path.low = -1;
+  } else if (path.kind) {
+    // RFC 1112 section 6.4: 01-00-5e and the low 23 bits.
+    path.high = 0x0100;
+    path.low = 0x5e000000 | (remote & 0x7fffff);
+  } else if (nif.medium.resolves) {
+    if (!ip.arp) return EHOSTUNREACH;
+    path.neighbour = ip.arp.cache.obtain(nif, 0, 0, 0, hop);
+    if (!path.neighbour) return ENOBUFS;
+    if (!path.onLink) path.neighbour.router = true;
+  }
+  path.generation = stack.generation;
+  return 0;
+}

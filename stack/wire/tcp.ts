@@ -1,0 +1,29 @@
+/** TCP header (RFC 9293 section 3.1) and options (RFC 9293, 7323, 2018): offsets, flags, kinds. */
+
+export const TCP_HEADER = 20;
+export const TCP_SOURCE_PORT = 0;
+export const TCP_DESTINATION_PORT = 2;
+export const TCP_SEQUENCE = 4;
+export const TCP_ACKNOWLEDGMENT = 8;
+export const TCP_OFFSET = 12;
+export const TCP_FLAGS = 13;
+export const TCP_WINDOW = 14;
+export const TCP_CHECKSUM = 16;
+export const TCP_URGENT = 18;
+
+export const FIN = 1;
+export const SYN = 2;
+export const RST = 4;
+export const PSH = 8;
+export const ACK = 16;
+export const URG = 32;
+export const ECE = 64;
+export const CWR = 128;
+
+export const OPTION_END = 0;
+export const OPTION_NOP = 1;
+export const OPTION_MSS = 2;
+export const OPTION_WINDOW_SCALE = 3;
+export const OPTION_SACK_PERMITTED = 4;
+export const OPTION_SACK = 5;
+export const OPTION_TIMESTAMPS = 8;
