@@ -28,7 +28,7 @@ export default defineConfig([
       "no-var": "error",
       "prefer-const": ["error", { destructuring: "all" }],
       "@typescript-eslint/await-thenable": "error",
-      "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/consistent-type-imports": ["error", { disallowTypeAnnotations: false }],
       "@typescript-eslint/no-explicit-any": "off", // Callbacks carry what their registrant wants.
       "@typescript-eslint/no-floating-promises": "error",
       "@typescript-eslint/no-misused-promises": "error",

@@ -1,0 +1,83 @@
+/**
+ * `npm run interop -- [suite ...]`: the stack against real peers, in network namespaces. `--list` names the suites.
+ *
+ * A suite is the folder test/interop/NAME. Its tests run one after the other, for they share the machine. A peer that is
+ * missing is a failure, not a reason to skip.
+ */
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { runAva } from "../support/ava.js";
+import { filesBelow, ROOT } from "../support/files.js";
+
+interface Suite {
+  readonly about: string;
+  /** Programs that the suite's peers are made of (Debian's packages are listed in .ci/run). */
+  readonly programs: readonly string[];
+}
+
+export const SUITES: Readonly<Record<string, Suite>> = {
+  ipv4: {
+    about:
+      "IPv4 host against Linux, dnsmasq, curl, wrk, nginx, traceroute, tshark (TAP devices in namespaces)",
+    programs: ["ip", "ping", "curl", "tshark", "dnsmasq", "traceroute", "wrk", "nginx", "python3"],
+  },
+};
+
+export interface SuiteOutcome {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Runs one suite; prints its tests as they end and `NAME: N passed, N failed`. */
+export async function runSuite(name: string): Promise<SuiteOutcome> {
+  const problem = obstacle(name);
+  let outcome = { passed: 0, failed: 1 };
+  if (problem !== null) console.log(`${name}: ${problem}`);
+  else {
+    const { passed, failed, skipped } = await runAva(
+      ["--config", "test/interop/ava.config.js", `test/interop/${name}/**/*.test.ts`],
+      true,
+    );
+    outcome = { passed, failed: failed + skipped };
+  }
+  console.log(`${name}: ${outcome.passed} passed, ${outcome.failed} failed`);
+  return outcome;
+}
+
+/** Why a suite cannot run here, or null. */
+function obstacle(name: string): string | null {
+  const path = (process.env.PATH ?? "").split(delimiter).concat("/usr/sbin", "/sbin");
+  const missing = SUITES[name]!.programs.filter(
+    (program) => !path.some((folder) => existsSync(join(folder, program))),
+  );
+  if (missing.length > 0) return `missing: ${missing.join(", ")} (.ci/run installs them)`;
+  if (process.getuid?.() !== 0) return "needs root (it makes network namespaces and TAP devices)";
+  if (
+    !existsSync(join(ROOT, "test/interop", name)) ||
+    filesBelow(`test/interop/${name}`, ".test.ts").length === 0
+  ) {
+    return "no tests found";
+  }
+  return null;
+}
+
+async function main(names: string[]): Promise<void> {
+  if (names.includes("--list")) {
+    for (const [name, { about }] of Object.entries(SUITES)) console.log(`${name.padEnd(10)}${about}`);
+    return;
+  }
+  const unknown = names.filter((name) => !(name in SUITES));
+  if (unknown.length > 0) {
+    console.error(
+      `interop: no such suite: ${unknown.join(", ")}; there are ${Object.keys(SUITES).join(", ")}`,
+    );
+    process.exitCode = 2;
+    return;
+  }
+  for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
+    if ((await runSuite(name)).failed > 0) process.exitCode = 1;
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]!).href) await main(process.argv.slice(2));

@@ -1,0 +1,101 @@
+/**
+ * `npm test`: everything that CI runs. `npm test -- STAGE ...` runs some stages, `npm test -- --list` names them.
+ *
+ * Two lanes side by side for what needs only a processor, then the suites against real peers, alone on the machine. The
+ * last line is the sum: each test counts, and each check that is not made of tests counts as one.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { runSuite, SUITES } from "./interop/run.js";
+import { type Outcome, runAva, runProgram } from "./support/ava.js";
+import { ROOT } from "./support/files.js";
+
+interface Stage {
+  readonly name: string;
+  readonly about: string;
+  run(): Promise<Pick<Outcome, "passed" | "failed"> & { readonly output?: string }>;
+}
+
+const CHECKS: Stage[] = [
+  { name: "types", about: "tsc", run: () => runProgram("tsc", ["--noEmit"]) },
+  { name: "lint", about: "eslint", run: () => runProgram("eslint", ["."]) },
+  {
+    name: "format",
+    about: "prettier",
+    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."]),
+  },
+  {
+    name: "profile",
+    about: "language profile and import arrows",
+    run: () => runProgram("test/profile/run.ts", []),
+  },
+  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"]) },
+];
+const UNIT: Stage = {
+  name: "unit",
+  about: "unit, property, simulation and package tests",
+  run: () => runAva([]),
+};
+const SIM: Stage = {
+  name: "sim",
+  about: "a short campaign of random networks",
+  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"]),
+};
+const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
+  name: `interop:${name}`,
+  about,
+  run: () => runSuite(name),
+}));
+
+const STAGES = [...CHECKS, UNIT, ...(existsSync(join(ROOT, "test/sim/run.ts")) ? [SIM] : []), ...INTEROP];
+
+interface Row {
+  readonly name: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly seconds: number;
+}
+
+async function runStages(stages: Stage[], rows: Row[]): Promise<void> {
+  for (const stage of stages) {
+    const start = performance.now();
+    const { passed, failed, output = "" } = await stage.run();
+    const seconds = (performance.now() - start) / 1000;
+    rows.push({ name: stage.name, passed, failed, seconds });
+    if (failed > 0 && output !== "") console.log(`\n--- ${stage.name} ---\n${output.trimEnd()}\n`);
+    console.log(line({ name: stage.name, passed, failed, seconds }));
+  }
+}
+
+function line({ name, passed, failed, seconds }: Row): string {
+  const mark = failed > 0 ? "FAILED" : "ok";
+  return `${mark.padEnd(8)}${name.padEnd(16)}${String(passed).padStart(6)} passed${String(failed).padStart(6)} failed${seconds.toFixed(1).padStart(8)} s`;
+}
+
+async function main(names: string[]): Promise<void> {
+  if (names.includes("--list")) {
+    for (const { name, about } of STAGES) console.log(`${name.padEnd(16)}${about}`);
+    return;
+  }
+  const unknown = names.filter((name) => !STAGES.some((stage) => stage.name === name));
+  if (unknown.length > 0) {
+    console.error(`test: no such stage: ${unknown.join(", ")} (--list names them)`);
+    process.exitCode = 2;
+    return;
+  }
+  const chosen = STAGES.filter(({ name }) => names.length === 0 || names.includes(name));
+  const lane = (stages: Stage[]) => chosen.filter((stage) => stages.includes(stage));
+  const rows: Row[] = [];
+  const start = performance.now();
+  await Promise.all([runStages(lane(CHECKS), rows), runStages(lane([UNIT, SIM]), rows)]);
+  await runStages(lane(INTEROP), rows);
+
+  const passed = rows.reduce((sum, row) => sum + row.passed, 0);
+  const failed = rows.reduce((sum, row) => sum + row.failed, 0);
+  console.log(`\n${rows.map(line).join("\n")}\n`);
+  console.log(`all stages in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  console.log(`${passed} passed, ${failed} failed`);
+  if (failed > 0 || rows.length === 0) process.exitCode = 1;
+}
+
+await main(process.argv.slice(2));
