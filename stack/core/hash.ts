@@ -26,8 +26,7 @@ export class SipHash {
 
   /** Takes 16 bytes of key. */
   key(bytes: Uint8Array): void {
-    const word = (i: number) =>
-      bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
+    const word = (i: number) => bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
     this.k0 = word(0);
     this.k1 = word(4);
     this.k2 = word(8);

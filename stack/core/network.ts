@@ -83,10 +83,19 @@ export interface Network {
    * @returns 0 or a code: `ENETUNREACH`, `EMSGSIZE` (with DONT_FRAGMENT), `ENOBUFS` (the link has no room now), ...
    */
   output(packet: Packet, path: Path, protocol: number): number;
+  /** True when a transport segment of `length` bytes goes along the (routed) path in one packet. */
+  fits(path: Path, length: number): boolean;
   /** The neighbour is alive: the transport has seen progress (RFC 4861 section 7.3.1). */
   confirm(path: Path): void;
   /** The path seems dead: forget the cached neighbour's reachability. */
   doubt(path: Path): void;
+
+  /** Bytes of an address. */
+  readonly addressSize: number;
+  /** Writes source and destination of `packet` at `target[at..]`: twice `addressSize` bytes. */
+  saveEnds(packet: Packet, target: Uint8Array, at: number): void;
+  /** An address as `saveEnds` wrote it, as text; `nif` gives the zone where the address needs one. */
+  addressText(bytes: Uint8Array, at: number, nif: Interface | null): string;
 
   /** Feeds the hasher with the two addresses, remote first: those of a packet that came in, or of a path. */
   hashPacket(packet: Packet): void;

@@ -350,6 +350,10 @@ export class Stack {
  * Errors: `EPROTONOSUPPORT` host of another contract version, `EINVAL` options, `ENOPROTOOPT` a component that another needs
  * is missing, `EBUSY` a component belongs to a stack already.
  */
-export function createStack(hypercalls: Hypercalls, components: Component[], options: StackOptions = {}): Stack {
+export function createStack(
+  hypercalls: Hypercalls,
+  components: Component[],
+  options: StackOptions = {},
+): Stack {
   return new Stack(hypercalls, components, options);
 }

@@ -97,7 +97,8 @@ export class Timers {
     for (;;) {
       let child = slot * 2 + 1;
       if (child >= this.heap.length) break;
-      if (child + 1 < this.heap.length && ((this.heap[child + 1].key - this.heap[child].key) | 0) < 0) child++;
+      if (child + 1 < this.heap.length && ((this.heap[child + 1].key - this.heap[child].key) | 0) < 0)
+        child++;
       const other = this.heap[child];
       if (((other.key - timer.key) | 0) >= 0) break;
       this.heap[slot] = other;

@@ -32,4 +32,3 @@ export class Address4 {
 export function isBroadcastOf(entry: Address4, value: number): boolean {
   return entry.broadcast !== 0 && (value === entry.broadcast || value === (entry.address & entry.mask));
 }
-

@@ -1,5 +1,13 @@
 /** IPv4 (RFC 791, RFC 1122 section 3): the component. Addresses, routes, and the network seam for the transports. */
-import { EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, EOPNOTSUPP, fail, requireInteger } from "../core/errors.js";
+import { get32, put32 } from "../core/bytes.js";
+import {
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  EHOSTUNREACH,
+  EOPNOTSUPP,
+  fail,
+  requireInteger,
+} from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import type { GroupFilter, Network, Path } from "../core/network.js";
 import { NET_BROADCAST, NET_MULTICAST } from "../core/packet.js";
@@ -52,6 +60,8 @@ export class Ipv4Counters {
 export interface IcmpHooks {
   protocolUnreachable(packet: Packet): void;
   portUnreachable(packet: Packet): void;
+  /** Sends an ICMP error about `packet` (IPv4 header at `packet.network`) where that is allowed. */
+  sendError(packet: Packet, type: number, code: number, word: number): void;
   /** Tells the transport of the packet that starts at `packet.start` (an IPv4 header of ours) of an error. */
   deliverError(packet: Packet, code: number, mtu: number): boolean;
 }
@@ -76,6 +86,8 @@ export interface IgmpHooks {
 export interface PathMtuHooks {
   /** The MTU towards `destination`, at most `mtu`. */
   lookup(destination: number, mtu: number): number;
+  /** A router said that packets to `destination` must not exceed `mtu` (0: it did not say), and a transport believed it. */
+  tooBig(destination: number, mtu: number): void;
 }
 
 /** What conflict detection (acd.ts) adds: an address is tried before it is used. */
@@ -113,6 +125,7 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   readonly name = "ip4";
   readonly family = 4;
   readonly headerSize = IPV4_HEADER;
+  readonly addressSize = 4;
   readonly minimumMtu = 576;
   readonly ethertype = TYPE_IPV4;
   readonly counters = new Ipv4Counters();
@@ -336,7 +349,8 @@ export class Ipv4 implements Component, LinkProtocol, Network {
     for (let i = 0; i < list.length; i++) {
       const entry = list[i];
       if (entry.nif !== nif || entry.state === TENTATIVE) continue;
-      const value = (((entry.address ^ hop) & entry.mask) === 0 ? 2 : 0) + (entry.state === DEPRECATED ? 0 : 1);
+      const value =
+        (((entry.address ^ hop) & entry.mask) === 0 ? 2 : 0) + (entry.state === DEPRECATED ? 0 : 1);
       if (value > rank) {
         best = entry.address;
         rank = value;
@@ -444,9 +458,18 @@ export class Ipv4 implements Component, LinkProtocol, Network {
     return output(this, packet, path as Path4, protocol);
   }
 
+  fits(path: Path, length: number): boolean {
+    return this.pathMtu !== null && length + IPV4_HEADER <= path.mtu;
+  }
+
   confirm(path: Path): void {
     const neighbour = (path as Path4).neighbour;
-    if (neighbour && this.arp && (path as Path4).generation === this.stack.generation && neighbour.state > 2) {
+    if (
+      neighbour &&
+      this.arp &&
+      (path as Path4).generation === this.stack.generation &&
+      neighbour.state > 2
+    ) {
       this.arp.cache.confirm(neighbour);
     }
   }
@@ -454,6 +477,15 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   doubt(path: Path): void {
     const neighbour = (path as Path4).neighbour;
     if (neighbour && this.arp) this.arp.cache.doubt(neighbour);
+  }
+
+  saveEnds(packet: Packet, target: Uint8Array, at: number): void {
+    put32(target, at, packet.source);
+    put32(target, at + 4, packet.destination);
+  }
+
+  addressText(bytes: Uint8Array, at: number): string {
+    return format4(get32(bytes, at));
   }
 
   hashPacket(packet: Packet): void {
@@ -503,7 +535,12 @@ export class Ipv4 implements Component, LinkProtocol, Network {
     return this.membership(group, nif, sources, false);
   }
 
-  private membership(text: string, nif: Interface | null, sources: GroupFilter | null, join: boolean): number {
+  private membership(
+    text: string,
+    nif: Interface | null,
+    sources: GroupFilter | null,
+    join: boolean,
+  ): number {
     const group = parse4(text);
     if (group === null) return EAFNOSUPPORT;
     if (!isMulticast4(group)) fail("EINVAL", "group " + text);

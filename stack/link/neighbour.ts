@@ -5,7 +5,7 @@
  * evicts the entry that awaits resolution longest, then a stale one; reachable, router and static entries stay.
  */
 import { get16, put16 } from "../core/bytes.js";
-import { EHOSTUNREACH, ENOBUFS } from "../core/errors.js";
+import { ENOBUFS } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import type { Packet } from "../core/packet.js";
 import type { Stack } from "../core/stack.js";
@@ -104,7 +104,8 @@ export class NeighbourCache {
   find(nif: Interface, a0: number, a1: number, a2: number, a3: number): Neighbour | null {
     let entry = this.table.first(this.hash(a0, a1, a2, a3));
     while (entry) {
-      if (entry.a3 === a3 && entry.nif === nif && entry.a2 === a2 && entry.a1 === a1 && entry.a0 === a0) break;
+      if (entry.a3 === a3 && entry.nif === nif && entry.a2 === a2 && entry.a1 === a1 && entry.a0 === a0)
+        break;
       entry = entry.nextInBucket;
     }
     return entry;

@@ -1,0 +1,175 @@
+/** A UDP socket: its options, its receive queue, and what the application calls. */
+import type { Interface } from "../core/interface.js";
+import type { GroupFilter, Network, Path } from "../core/network.js";
+import type { Deferred } from "../core/stack.js";
+import { Stream } from "../core/stream.js";
+import type { TableEntry } from "../core/table.js";
+import type { Udp } from "./udp.js";
+
+export interface UdpOptions {
+  /** Local address, of any family that the stack has; default: any address of all families. */
+  address?: string;
+  /** Local port, 1..65535; default: a random one. */
+  port?: number;
+  /** 4 or 6: this family alone. Default: all that the stack has. */
+  family?: number;
+  /** Sends and receives on this interface alone. */
+  interface?: Interface;
+  /** Allows sending to broadcast addresses (else `EACCES`), and receiving what was broadcast. */
+  broadcast?: boolean;
+  /** Other sockets with this option may share the port; unicast goes to the one that was opened last. */
+  reuse?: boolean;
+  /** Time to live of unicast; default the network's (64). */
+  ttl?: number;
+  /** Time to live of multicast, default 1. */
+  multicastTtl?: number;
+  /** Sends without fragmenting: `EMSGSIZE` for what exceeds the path MTU. Default false. */
+  dontFragment?: boolean;
+  /** Bytes that may wait to be received, with 24 to 48 bytes a datagram for the record. Default 65536, at most the budget. */
+  receiveBuffer?: number;
+  /** `count` datagrams wait. Called once for several that came together. */
+  onReadable?(this: UdpSocket, count: number): void;
+  /** A link that had no room has it again. */
+  onWritable?(this: UdpSocket): void;
+  /** An ICMP error concerns what this socket sent to `address`:`port`: `ECONNREFUSED`, `EHOSTUNREACH`, `EMSGSIZE`, ... */
+  onError?(this: UdpSocket, code: number, address: string, port: number): void;
+}
+
+/** Where a datagram came from. `receive` fills one in; it may be used again and again. */
+export interface DatagramInfo {
+  /** The sender. */
+  address: string;
+  port: number;
+  /** Bytes of the datagram, also where the target was shorter. */
+  length: number;
+  /** The target was shorter than the datagram: the rest is lost. */
+  truncated: boolean;
+  /** The address that it was sent to: this host's, a broadcast address, or a group. */
+  localAddress: string;
+  interface: Interface | null;
+}
+
+/** A datagram's record in the receive queue: length, port, interface, family; then both addresses; then the data. */
+export const RECORD = 8;
+
+export class UdpSocket implements Deferred, TableEntry {
+  queued = false;
+  nextDeferred: Deferred | null = null;
+  /** The port: sockets of one port share a bucket, and strangers choose no ports of ours. */
+  hash = 0;
+  nextInBucket: this | null = null;
+  /** One path a network: local end as bound, remote end of the last destination. */
+  readonly paths: Path[] = [];
+  /** The path of the connected remote, or null. */
+  peer: Path | null = null;
+  peerPort = 0;
+  /** Local port. */
+  port = 0;
+  closed = false;
+  readonly queue: Stream;
+  /** Datagrams in `queue`. */
+  count = 0;
+  /** Groups joined, for `close`. */
+  readonly groups: { net: Network; group: string; nif: Interface | null; sources: GroupFilter | null }[] = [];
+  /** An error that waits to be told. */
+  error = 0;
+  errorAddress = "";
+  errorPort = 0;
+  wantsWritable = false;
+  writableNow = false;
+  /** The text of the last destination, and the path that leads there: `sendTo` parses a text once. */
+  lastText = "";
+  lastPath: Path | null = null;
+  /** The text of the last sender and its bytes, likewise. */
+  senderText = "";
+  senderFamily = 0;
+  readonly sender: Uint8Array;
+  readonly record: Uint8Array;
+
+  constructor(
+    readonly udp: Udp,
+    readonly options: UdpOptions,
+    readonly limit: number,
+    addressSize: number,
+  ) {
+    this.queue = new Stream(udp.stack.pool, udp.stack.host.copy);
+    this.record = new Uint8Array(RECORD + 2 * addressSize);
+    this.sender = new Uint8Array(addressSize);
+  }
+
+  /** Datagrams that wait. */
+  readable(): number {
+    return this.count;
+  }
+
+  /** The bound address: `"0.0.0.0"` (or `"::"`) when any. */
+  address(): string {
+    const path = this.peer || this.paths[0];
+    return path.net.localText(path);
+  }
+
+  /**
+   * Sends `data[start..end)` to an address (text) and port.
+   *
+   * @returns bytes sent, or `EAFNOSUPPORT` `ENETUNREACH` `EHOSTUNREACH` `EACCES` (broadcast without the option) `EMSGSIZE`
+   * `ENOBUFS` `EAGAIN` (the link has no room: `onWritable` follows) `EPIPE` (closed)
+   */
+  sendTo(address: string, port: number, data: Uint8Array, start = 0, end = data.length): number {
+    return this.udp.sendTo(this, address, port, data, start, end);
+  }
+
+  /** Sends to the connected remote; `ENOTCONN` without one. Otherwise as `sendTo`. */
+  send(data: Uint8Array, start = 0, end = data.length): number {
+    return this.udp.send(this, data, start, end);
+  }
+
+  /** Receives from `address`:`port` alone, and makes that the destination of `send`. 0 or a code as of `sendTo`. */
+  connect(address: string, port: number): number {
+    return this.udp.connect(this, address, port);
+  }
+
+  /** Undoes `connect`. */
+  disconnect(): void {
+    this.peer = null;
+    this.peerPort = 0;
+  }
+
+  /**
+   * Takes the first waiting datagram into `target[start..end)`.
+   *
+   * @returns bytes written (0 for an empty datagram), or `EAGAIN` when none waits
+   */
+  receive(target: Uint8Array, info?: DatagramInfo, start = 0, end = target.length): number {
+    return this.udp.receive(this, target, info || null, start, end);
+  }
+
+  /** Joins a multicast group, with a filter of sources where given. 0 or a code of `Network.join`. */
+  join(group: string, nif?: Interface, sources?: GroupFilter): number {
+    return this.udp.join(this, group, nif || null, sources || null);
+  }
+
+  leave(group: string, nif?: Interface): number {
+    return this.udp.leave(this, group, nif || null);
+  }
+
+  /** Gives everything back; legal twice. No callback comes after it. */
+  close(): void {
+    this.udp.close(this);
+  }
+
+  /** Tells the application what has come: see `Stack.defer`. */
+  run(): void {
+    const options = this.options;
+    if (this.closed) return;
+    const error = this.error;
+    if (error !== 0) {
+      this.error = 0;
+      if (options.onError) options.onError.call(this, error, this.errorAddress, this.errorPort);
+    }
+    if (this.writableNow) {
+      this.writableNow = false;
+      if (options.onWritable && !this.closed) options.onWritable.call(this);
+    }
+    if (this.count > 0 && options.onReadable && !this.closed) options.onReadable.call(this, this.count);
+  }
+}
