@@ -5,6 +5,7 @@ import { SipHash } from "./hash.js";
 import { Host } from "./host.js";
 import { Interface } from "./interface.js";
 import type { Medium } from "./interface.js";
+import type { NameServers } from "./name-servers.js";
 import type { Network, Transport } from "./network.js";
 import { Packet } from "./packet.js";
 import { Pool } from "./pool.js";
@@ -85,6 +86,8 @@ export class Stack {
   generation = 1;
   deferred: Deferred | null = null;
   closed = false;
+  /** Servers and search domains for names; null until a component wants them: see `nameServers` in name-servers.ts. */
+  nameServers: NameServers | null = null;
   private lastDeferred: Deferred | null = null;
   private running = false;
   private polling = false;
