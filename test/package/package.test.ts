@@ -1,0 +1,147 @@
+/** The package as a stranger gets it: packed, installed in an empty project, imported, type-checked, judged by publint. */
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { publint } from "publint";
+import { ROOT } from "../support/files.js";
+import { build } from "./build.js";
+import { factoryName } from "./components.js";
+
+const work = mkdtempSync(join(tmpdir(), "anystack-package-"));
+const staging = join(work, "staging");
+const consumer = join(work, "consumer");
+
+/** The component names that the build found. */
+function built(): string[] {
+  return readdirSync(join(staging, "dist/component"))
+    .filter((file) => file.endsWith(".js"))
+    .map((file) => file.replace(/\.js$/, ""));
+}
+
+/** Every name under which something can be imported, except ports/. */
+function entries(): string[] {
+  const contract = readdirSync(join(staging, "dist/hypercall")).filter((file) => file.endsWith(".js"));
+  const hypercall = contract.map((file) => `hypercall/${file.replace(/\.js$/, "")}`.replace(/\/index$/, ""));
+  return ["anystack", ...[...hypercall, ...built()].map((name) => `anystack/${name}`)];
+}
+
+function ports(): string[] {
+  return readdirSync(join(staging, "dist/ports"))
+    .filter((host) => existsSync(join(staging, "dist/ports", host, "index.js")))
+    .map((host) => `anystack/ports/${host}`);
+}
+
+test.before(() => {
+  build(join(staging, "dist"));
+  for (const file of ["package.json", "LICENSE", "README.md", "CHANGELOG.md"]) {
+    if (existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(staging, file));
+  }
+  execFileSync("npm", ["pack", "--ignore-scripts", "--pack-destination", work], {
+    cwd: staging,
+    stdio: "pipe",
+  });
+  const tarball = join(
+    work,
+    readdirSync(work).find((name) => name.endsWith(".tgz"))!,
+  );
+  mkdirSync(consumer);
+  writeFileSync(join(consumer, "package.json"), '{ "name": "consumer", "private": true, "type": "module" }');
+  execFileSync("npm", ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", tarball], {
+    cwd: consumer,
+    stdio: "pipe",
+  });
+});
+
+test.after.always(() => rmSync(work, { recursive: true, force: true }));
+
+test("it brings no dependency along", (t) => {
+  t.deepEqual(
+    readdirSync(join(consumer, "node_modules")).filter((name) => !name.startsWith(".")),
+    ["anystack"],
+  );
+});
+
+test("it holds what is built and no source, no test", (t) => {
+  const folder = join(consumer, "node_modules/anystack");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  t.deepEqual(
+    files.filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts")),
+    [],
+  );
+  const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"];
+  t.deepEqual(
+    readdirSync(folder).filter((file) => !allowed.includes(file)),
+    [],
+  );
+  t.true(readFileSync(join(folder, "LICENSE"), "utf8").startsWith("MIT License"));
+});
+
+test("every entry can be imported, and every component has its factory", (t) => {
+  const names = [...entries(), ...ports()];
+  const script =
+    "const found = {}; for (const name of process.argv.slice(1)) found[name] = Object.keys(await import(name));" +
+    "console.log(JSON.stringify(found));";
+  const output = execFileSync(process.execPath, ["--input-type=module", "-e", script, ...names], {
+    cwd: consumer,
+  });
+  const found = JSON.parse(output.toString()) as Record<string, string[]>;
+  t.true(found.anystack!.includes("createStack"));
+  t.true(found["anystack/hypercall"]!.includes("HYPERCALL_VERSION"));
+  for (const name of built()) t.true(found[`anystack/${name}`]!.includes(factoryName(name)), name);
+});
+
+test("the inside cannot be imported", (t) => {
+  const inside = "await import('anystack/dist/stack/core/stack.js')";
+  t.regex(runScript(inside).stderr, /ERR_PACKAGE_PATH_NOT_EXPORTED|ERR_MODULE_NOT_FOUND/);
+});
+
+function runScript(script: string, parameters: string[] = []): { stdout: string; stderr: string } {
+  const options = ["--input-type=module", "-e", script, ...parameters];
+  return spawnSync(process.execPath, options, { cwd: consumer, encoding: "utf8" });
+}
+
+/** Type-checks a module that imports `names`, and returns what the compiler says. */
+function typeCheck(names: string[], options: Record<string, unknown>): string {
+  const text = names
+    .map((name, i) => `import * as m${i} from "${name}";\nexport const v${i} = m${i};`)
+    .join("\n");
+  writeFileSync(join(consumer, "main.ts"), text);
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    target: "ES2022",
+    lib: ["ES2022"],
+    types: [],
+    ...options,
+  };
+  writeFileSync(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["main.ts"] }));
+  const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
+  return spawnSync(process.execPath, [compiler, "-p", consumer], { cwd: consumer, encoding: "utf8" }).stdout;
+}
+
+test.serial("stack and hypercalls type-check without Node's or the browser's types", (t) => {
+  t.is(typeCheck(entries(), { module: "NodeNext", moduleResolution: "NodeNext" }), "");
+  t.is(typeCheck(entries(), { module: "ESNext", moduleResolution: "Bundler" }), "");
+});
+
+test.serial("the ports type-check with Node's types", (t) => {
+  const types = { types: ["node"], typeRoots: [join(ROOT, "node_modules/@types")] };
+  t.is(typeCheck(ports(), { module: "NodeNext", moduleResolution: "NodeNext", ...types }), "");
+});
+
+test("publint has nothing to say", async (t) => {
+  const pkgDir = join(consumer, "node_modules/anystack");
+  const { messages } = await publint({ pkgDir, strict: true, pack: false });
+  t.deepEqual(messages, []);
+});
