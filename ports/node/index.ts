@@ -1,0 +1,18 @@
+/**
+ * The port to Node.js: host, links, captures. Importing it loads nothing but Node's own modules: the package koffi is an optional
+ * peer, loaded by `openTap`.
+ */
+export { nodeHost } from "./host.js";
+export type { NodeHost, NodeHostOptions } from "./host.js";
+export { openTap } from "./tap.js";
+export type { TapOptions } from "./tap.js";
+export { openInheritedTap } from "./fd.js";
+export type { InheritedTapOptions } from "./fd.js";
+export type { TunLink } from "./tun-link.js";
+export { openUdpFrame } from "./udp-frame.js";
+export type { UdpFrameLink, UdpFrameOptions } from "./udp-frame.js";
+export { connectStreamFrame, listenStreamFrame, StreamFrameLink } from "./stream-frame.js";
+export type { StreamFrameOptions } from "./stream-frame.js";
+export { capture, PcapngWriter } from "./pcapng.js";
+export type { CaptureLink, CaptureOptions } from "./pcapng.js";
+export type { SystemError } from "./errors.js";
