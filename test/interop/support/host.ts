@@ -1,0 +1,131 @@
+/**
+ * A host with our stack on one side of a TAP (or TUN) device, a Linux kernel in a namespace of its own on the other: 10.77.0.2
+ * and 10.77.0.1. Everything on the cable is captured; when the test ends, the stack must have given all memory and timers back,
+ * no callback may have thrown, and tshark must find nothing wrong in the capture.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { closeSync, openSync, writeSync } from "node:fs";
+import type { ExecutionContext } from "ava";
+import { capture, nodeHost, openTap, PcapngWriter } from "../../../ports/node/index.js";
+import { createStack } from "../../../stack/index.js";
+import type { Component, Interface, Stack, StackOptions } from "../../../stack/index.js";
+import { arp } from "../../../stack/ipv4/arp.js";
+import { icmp } from "../../../stack/ipv4/icmp.js";
+import { ipv4 } from "../../../stack/ipv4/ipv4.js";
+import type { Ipv4 } from "../../../stack/ipv4/ipv4.js";
+import { ethernet } from "../../../stack/link/ethernet.js";
+import { ipLink } from "../../../stack/link/ip.js";
+import { udp } from "../../../stack/udp/udp.js";
+import type { Udp } from "../../../stack/udp/udp.js";
+import { describe, examine } from "./judge.js";
+import type { Finding } from "./judge.js";
+import { Namespace } from "./namespace.js";
+
+/** The kernel's address, and ours. */
+export const KERNEL = "10.77.0.1";
+export const OURS = "10.77.0.2";
+
+export interface HostOptions {
+  /** `"tap"` (default) or `"tun"`. */
+  mode?: "tap" | "tun";
+  /** Virtio-net headers: the kernel completes checksums and cuts segments. Default false. */
+  offloads?: boolean;
+  /** Default 1500. */
+  mtu?: number;
+  /** Our address with its prefix; null: none (DHCP). Default `10.77.0.2/24`. */
+  address?: string | null;
+  /** Components besides Ethernet (or bare IP), ARP, IPv4, ICMP and UDP. */
+  components?: Component[];
+  stack?: StackOptions;
+  /** Bytes of the cable's traffic that are captured, from the start. Default 32 MiB. */
+  captureLimit?: number;
+  /** Findings of tshark that this test is about. */
+  expected?: (finding: Finding) => boolean;
+  /** A namespace to share with other hosts; default: one of its own. */
+  namespace?: Namespace;
+  /** Name of the kernel's interface, unless `tap0`. */
+  device?: string;
+}
+
+export interface TestHost {
+  readonly stack: Stack;
+  readonly ip: Ipv4;
+  readonly udp: Udp;
+  readonly nif: Interface;
+  /** Where the kernel's side lives: run peers there. */
+  readonly ns: Namespace;
+  /** The kernel's interface. */
+  readonly device: string;
+  /** The capture file, complete up to this moment. */
+  readonly capture: string;
+  /** Errors that callbacks have thrown. The test fails with the first unless it takes it out. */
+  readonly panics: unknown[];
+}
+
+/** Puts up a host for the test `t`. It is taken down, and checked, when the test ends. */
+export async function createHost(t: ExecutionContext, options: HostOptions = {}): Promise<TestHost> {
+  const { mode = "tap", offloads = false, mtu = 1500, device = "tap0", address = `${OURS}/24` } = options;
+  const ns = options.namespace ?? new Namespace();
+  if (!options.namespace) t.teardown(() => ns.close());
+  const folder = mkdtempSync(join(tmpdir(), "anystack-"));
+  const file = join(folder, "capture.pcapng");
+  const writer = limitedCapture(file, options.captureLimit ?? 32 << 20);
+  const panics: unknown[] = [];
+
+  const link = openTap({ name: device, netns: ns.name, mode, offloads, mtu });
+  ns.ip("address", "add", `${KERNEL}/24`, "dev", device);
+  ns.ip("link", "set", device, "up");
+  const host = nodeHost({ panic: (_message, error) => panics.push(error) });
+  const ip = ipv4();
+  const sockets = udp();
+  const medium = mode === "tap" ? [ethernet(), arp()] : [ipLink()];
+  const components = [...medium, ip, icmp(), sockets, ...(options.components ?? [])];
+  const stack = host.drive(createStack(host, components, options.stack));
+  t.teardown(async () => {
+    const left = leftovers(stack);
+    writer.close();
+    if (panics.length > 0) throw panics[0];
+    if (left !== "") throw new Error(left);
+    const verdict = await examine(file);
+    verdict.findings.splice(0, Infinity, ...verdict.findings.filter((f) => !options.expected?.(f)));
+    if (verdict.findings.length > 0) throw new Error(`${file}: ${describe(verdict)}`);
+    if (verdict.frames === 0) throw new Error("nothing was captured");
+    if (t.passed) rmSync(folder, { recursive: true });
+    else t.log(`capture: ${file}`);
+  });
+  const nif = stack.addInterface(capture(link, writer));
+  if (address !== null) ip.addAddress(nif, address);
+  return { stack, ip, udp: sockets, nif, ns, device, capture: file, panics };
+}
+
+/** Closes the stack; says what it had not given back before, and after. The test has closed its sockets. */
+function leftovers(stack: Stack): string {
+  let left = "";
+  if (stack.pool.used > 0) left += `${stack.pool.used} chunks in use; `;
+  stack.close();
+  if (stack.pool.used > 0) left += `${stack.pool.used} chunks in use after close; `;
+  if (stack.timers.count() > 0) left += `${stack.timers.count()} timers armed after close; `;
+  const faults = stack.counters.host!;
+  for (const name in faults) if (faults[name]! > 0) left += `host fault: ${name}; `;
+  return left;
+}
+
+/** A capture that ends quietly after `limit` bytes: the rest of a gigabyte says what its beginning says. */
+function limitedCapture(file: string, limit: number): PcapngWriter {
+  const fd = openSync(file, "w");
+  let written = 0;
+  const writer = new PcapngWriter((block) => {
+    if (written + block.length > limit) return;
+    written += writeSync(fd, block);
+  });
+  const close = writer.close.bind(writer);
+  let open = true;
+  writer.close = () => {
+    close();
+    if (open) closeSync(fd);
+    open = false;
+  };
+  return writer;
+}

@@ -1,0 +1,89 @@
+/** tshark's opinion of a capture: what it finds wrong with our frames, or the peer's. */
+import { run } from "./process.js";
+
+/** Directions as in `epb_flags`. */
+const OURS = 2;
+
+/** `_ws.expert.severity`, and which counts as what. */
+const ERROR = 0x800000;
+const WARNING = 0x600000;
+
+/** Every checksum is verified; nothing is looked up; streams are followed as far as the capture goes. */
+const PREFERENCES = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksum"].flatMap((name) => [
+  "-o",
+  `${name}:TRUE`,
+]);
+
+export interface Finding {
+  readonly frame: number;
+  /** Sent by the stack under test. */
+  readonly ours: boolean;
+  readonly severity: "malformed" | "error" | "warning";
+  readonly message: string;
+}
+
+export interface Verdict {
+  /** Frames in the capture. */
+  readonly frames: number;
+  readonly findings: Finding[];
+}
+
+/**
+ * Warnings that say nothing against the sender: they state what the network or the application did, or that the capture does
+ * not hold everything.
+ */
+const HARMLESS = [
+  // Applications that end a connection hard.
+  /^Connection reset \(RST\)/,
+  // The receiver's application does not read.
+  /^TCP Zero Window segment/,
+  /^TCP window specified by the receiver is now completely full/,
+  // The capture starts late, ends early, or lacks what a full link dropped.
+  /^Previous segment\(s\) not captured/,
+  /^ACKed segment that wasn't captured/,
+  // The echo reply lies behind the capture's end.
+  /^No response seen to ICMP request/,
+];
+
+/** Reads the capture file with tshark and lists malformed frames, expert errors, and warnings that are not harmless. */
+export async function examine(file: string): Promise<Verdict> {
+  const fields = [
+    "frame.number",
+    "frame.packet_flags_direction",
+    "_ws.malformed",
+    "_ws.expert.severity",
+    "_ws.expert.message",
+  ];
+  const parameters = ["-n", "-r", file, ...PREFERENCES, "-Y", "_ws.expert || _ws.malformed", "-T", "fields"];
+  const separators = ["-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=\u0001"];
+  const [listing, total] = await Promise.all([
+    run("tshark", [...parameters, ...separators, ...fields.flatMap((f) => ["-e", f])], { timeout: 240_000 }),
+    run("capinfos", ["-M", "-T", "-r", "-c", file]),
+  ]);
+  const findings: Finding[] = [];
+  for (const line of listing.stdout.split("\n")) {
+    if (line === "") continue;
+    const [frame, direction, malformed, severities, messages] = line.split("\t");
+    const found = (severity: Finding["severity"], message: string) =>
+      findings.push({ frame: Number(frame), ours: Number(direction) === OURS, severity, message });
+    if (malformed) found("malformed", malformed);
+    const texts = messages!.split("\u0001");
+    severities!.split("\u0001").forEach((text, i) => {
+      const severity = Number(text);
+      const message = texts[i] ?? "";
+      if (severity >= ERROR) found("error", message);
+      else if (severity >= WARNING && !HARMLESS.some((pattern) => pattern.test(message)))
+        found("warning", message);
+    });
+  }
+  return { frames: Number(total.stdout.trim().split("\t").at(-1)), findings };
+}
+
+/** One line a finding, the first few of them. */
+export function describe(verdict: Verdict): string {
+  const lines = verdict.findings.map(
+    ({ frame, ours, severity, message }) =>
+      `frame ${frame} ${ours ? "of ours" : "of the peer"}: ${severity}: ${message}`,
+  );
+  return lines.slice(0, 20).join("\n") + (lines.length > 20 ? `\n... ${lines.length} in all` : "");
+}
