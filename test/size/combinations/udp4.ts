@@ -1,0 +1,16 @@
+/** UDP over IPv4 on Ethernet: the smallest host that a network takes for one. */
+import type { Hypercalls, Link } from "../../../hypercall/index.js";
+import { createStack } from "../../../stack/index.js";
+import { arp } from "../../../stack/ipv4/arp.js";
+import { icmp } from "../../../stack/ipv4/icmp.js";
+import { ipv4 } from "../../../stack/ipv4/ipv4.js";
+import { ethernet } from "../../../stack/link/ethernet.js";
+import { udp, type Udp } from "../../../stack/udp/udp.js";
+
+export function start(hypercalls: Hypercalls, link: Link, address: string): Udp {
+  const ip = ipv4();
+  const sockets = udp();
+  const stack = createStack(hypercalls, [ethernet(), arp(), ip, icmp(), sockets]);
+  ip.addAddress(stack.addInterface(link), address);
+  return sockets;
+}

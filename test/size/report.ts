@@ -1,0 +1,69 @@
+/** The byte ledger as a table, and against its budgets. */
+import type { Ledger, Weight } from "./ledger.js";
+
+/** Bytes at most, by name and kind. What has no budget is not limited. */
+export interface Budgets {
+  readonly combinations: Readonly<Record<string, Partial<Weight>>>;
+  readonly components: Readonly<Record<string, Partial<Weight>>>;
+}
+
+const SECTIONS = ["combinations", "components"] as const;
+const KINDS = ["es5", "esm", "esmGzip"] as const;
+
+const BEGIN = "<!-- size:begin -->";
+const END = "<!-- size:end -->";
+
+/** A sentence for each budget that is exceeded, or whose subject is gone. */
+export function excesses(ledger: Ledger, budgets: Budgets): string[] {
+  const found: string[] = [];
+  for (const section of SECTIONS) {
+    for (const [name, limits] of Object.entries(budgets[section])) {
+      const weight = ledger[section][name];
+      if (weight === undefined) found.push(`${name}: has a budget, but is not in the ledger`);
+      for (const kind of KINDS) {
+        const limit = limits[kind];
+        if (weight !== undefined && limit !== undefined && weight[kind] > limit) {
+          found.push(
+            `${name}: ${weight[kind]} bytes of ${kind}, ${weight[kind] - limit} over the budget of ${limit}`,
+          );
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/** Two tables in Markdown. */
+export function markdown(ledger: Ledger, budgets: Budgets): string {
+  const section = (title: string, key: (typeof SECTIONS)[number]) => {
+    const rows = Object.entries(ledger[key]).map(([name, { es5, esm, esmGzip }]) => {
+      const limit = budgets[key][name]?.es5;
+      return [`\`${name}\``, ...[es5, esm, esmGzip].map(number), limit === undefined ? "" : number(limit)];
+    });
+    return align([[title, "minified ES5", "minified ESM", "ESM, gzipped", "budget (ES5)"], ...rows]);
+  };
+  return `${section("combination", "combinations")}\n\n${section("component adds", "components")}`;
+}
+
+function number(bytes: number): string {
+  return String(bytes).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** Pads the columns, the first to the left and the others to the right, and draws the line below the head. */
+function align(rows: string[][]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map(
+    (row) =>
+      `| ${row.map((cell, i) => (i ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join(" | ")} |`,
+  );
+  const rule = `| ${widths.map((width, i) => (i ? `${"-".repeat(width - 1)}:` : "-".repeat(width))).join(" | ")} |`;
+  return [lines[0], rule, ...lines.slice(1)].join("\n");
+}
+
+/** `text` with `table` between the markers, if it has them. */
+export function insert(text: string, table: string): string {
+  const begin = text.indexOf(BEGIN);
+  const end = text.indexOf(END);
+  if (begin < 0 || end < begin) return text;
+  return `${text.slice(0, begin + BEGIN.length)}\n\n${table}\n\n${text.slice(end)}`;
+}
