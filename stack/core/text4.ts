@@ -30,7 +30,7 @@ export function format4(address: number): string {
 
 /** Splits `"10.0.0.0/8"` into text before the slash and the length behind it (`none` without one); null: no number. */
 export function splitPrefix(text: string, none: number): { address: string; length: number } | null {
-  const slash = text.indexOf("/");
+  const slash = typeof text === "string" ? text.indexOf("/") : -1;
   if (slash < 0) return { address: text, length: none };
   let length = 0;
   if (slash + 1 >= text.length || text.length > slash + 4) return null;

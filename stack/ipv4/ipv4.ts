@@ -188,9 +188,12 @@ export class Ipv4 implements Component, LinkProtocol, Network {
       return fail("EINVAL", "address " + text);
     }
     requireInteger(parts.length, 1, 32, "prefix " + text);
+    if (nif.removed) fail("EINVAL", "interface");
     const entry = new Address4(nif, address, parts.length, options.origin || "manual");
     if (isBroadcastOf(entry, address)) fail("EINVAL", "broadcast address " + text);
-    if (this.isLocal(address)) fail("EEXIST", text);
+    for (let i = 0; i < this.addresses.length; i++) {
+      if (this.addresses[i].address === address) fail("EEXIST", text);
+    }
     this.addresses.push(entry);
     if (options.route !== false && parts.length < 32) {
       const prefix = address & entry.mask;

@@ -63,9 +63,12 @@ export function route(ip: Ipv4, path: Path4): number {
     }
   }
   path.nif = nif;
+  // A route's own source may still be in conflict detection while the interface has others.
+  if (nif !== ip.loopback && !ip.isLocal(preferred)) preferred = 0;
   const source = path.local || preferred || ip.sourceFor(nif, hop);
   if (source === 0 && remote !== BROADCAST) return EADDRNOTAVAIL;
-  if (source !== 0 && !ip.isLocal(source) && !isLoopback4(source)) return EADDRNOTAVAIL;
+  // 127.0.0.0/8 never appears outside a host (RFC 1122 section 3.2.1.3).
+  if (isLoopback4(source) ? nif !== ip.loopback : source !== 0 && !ip.isLocal(source)) return EADDRNOTAVAIL;
   path.source = source;
   path.pseudo = (source >>> 16) + (source & 0xffff) + (remote >>> 16) + (remote & 0xffff);
   path.mtu = ip.pathMtu ? ip.pathMtu.lookup(remote, nif.mtu) : nif.mtu;

@@ -22,7 +22,7 @@ export class Route4 {
 
 /** A forwarding table for IPv4. */
 export interface Fib4 {
-  /** Adds a route, replacing one of equal prefix, gateway, interface and metric. False: the table is full. */
+  /** Adds a route, replacing one that is equal but for its origin; of equals the older wins. False: the table is full. */
   add(route: Route4): boolean;
   /** Removes the routes for which `match` says so; returns how many. */
   remove(match: (route: Route4) => boolean): number;
@@ -43,7 +43,8 @@ class SmallTable4 implements Fib4 {
         old.length === route.length &&
         old.metric === route.metric &&
         old.gateway === route.gateway &&
-        old.nif === route.nif,
+        old.nif === route.nif &&
+        old.source === route.source,
     );
     if (this.routes.length >= this.limit) return false;
     let i = 0;
