@@ -16,6 +16,8 @@ export class HostCounters {
   /** A link's `transmit` threw. */
   transmit = 0;
   allocate = 0;
+  /** `copy` threw, or `checksum` threw or returned no 16-bit sum: the stack did it itself. */
+  accelerator = 0;
   /** A callback of the application threw. */
   callback = 0;
 }
@@ -31,15 +33,32 @@ export class Host {
   private last = 0;
   private readonly entropy = new Uint8Array(RANDOM_BATCH);
   private left = 0;
+  /** State of the generator that makes jitter, and jitter alone, where the host has no entropy. */
+  private jitter = 1;
 
   constructor(readonly calls: Hypercalls) {
     if (calls.version !== HYPERCALL_VERSION) fail("EPROTONOSUPPORT", "hypercall version");
     this.copy = calls.copy
-      ? (target, targetStart, source, sourceStart, length) =>
-          (calls.copy as Copy)(target, targetStart, source, sourceStart, length)
+      ? (target, targetStart, source, sourceStart, length) => {
+          try {
+            (calls.copy as Copy)(target, targetStart, source, sourceStart, length);
+          } catch {
+            this.counters.accelerator++;
+            copyBytes(target, targetStart, source, sourceStart, length);
+          }
+        }
       : copyBytes;
     this.sum = calls.checksum
-      ? (data, start, end, initial) => (calls.checksum as Sum)(data, start, end, initial)
+      ? (data, start, end, initial) => {
+          try {
+            const result = (calls.checksum as Sum)(data, start, end, initial);
+            if (result >= 0 && result <= 0xffff) return result;
+          } catch {
+            // As if it had returned nothing.
+          }
+          this.counters.accelerator++;
+          return sum(data, start, end, initial);
+        }
       : sum;
     this.last = this.read();
   }
@@ -75,7 +94,8 @@ export class Host {
 
   /** 16 random bits. Secrets call `secure(2)` before; without it they fall back to bits that serve as jitter only. */
   random16(): number {
-    if (!this.secure(2)) this.left = RANDOM_BATCH;
+    // Nothing is put into the store of entropy: `secure` must not take it for random later.
+    if (!this.secure(2)) return (this.jitter = (this.jitter * 75 + 74) % 65537) & 0xffff;
     this.left -= 2;
     return (this.entropy[this.left] << 8) | this.entropy[this.left + 1];
   }

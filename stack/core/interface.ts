@@ -29,7 +29,7 @@ export interface Medium {
 export class InterfaceCounters {
   rxFrames = 0;
   rxBytes = 0;
-  /** Frames that came while the interface was down or the stack busy. */
+  /** Frames that came while the interface was down or the stack busy, or that do not lie in their buffer. */
   rxDropped = 0;
   /** Frames that the driver said it lost. */
   rxLost = 0;
@@ -76,7 +76,8 @@ export class Interface implements LinkReceiver {
 
   receive(frame: Uint8Array, start: number, end: number, checksum?: number): void {
     const stack = this.stack;
-    if (!this.enabled || stack.busy) {
+    // The driver's word is checked as well: a frame that does not lie in its buffer is none.
+    if (!this.enabled || stack.busy || !frame || !(start >= 0 && start <= end && end <= frame.length)) {
       this.counters.rxDropped++;
       return;
     }
@@ -91,7 +92,7 @@ export class Interface implements LinkReceiver {
     stack.busy = true;
     this.medium.input(packet);
     stack.busy = false;
-    if (stack.deferred) stack.runDeferred();
+    if (stack.deferred || stack.overdue) stack.runDeferred();
   }
 
   carrier(up: boolean): void {

@@ -85,6 +85,8 @@ export class Stack {
   /** Changes with every change of addresses, routes or interfaces: cached paths are looked up again. */
   generation = 1;
   deferred: Deferred | null = null;
+  /** The host has not woken us in time: whoever gives the stack a frame polls as well. */
+  overdue = false;
   closed = false;
   /** Servers and search domains for names; null until a component wants them: see `nameServers` in name-servers.ts. */
   nameServers: NameServers | null = null;
@@ -92,7 +94,6 @@ export class Stack {
   private running = false;
   private polling = false;
   private seeded = false;
-  private overdue = false;
   private wakePending = false;
   private wakeAt = 0;
   private interfaceCount = 0;
@@ -153,7 +154,10 @@ export class Stack {
       if (this.media[i].medium === link.medium) medium = this.media[i];
     }
     if (!medium) fail("ENOPROTOOPT", "medium " + link.medium);
-    if (!name) name = (link.medium === "ip" ? "tun" : "eth") + this.interfaceCount;
+    for (let i = this.interfaceCount; !name; i++) {
+      const next = (link.medium === "ip" ? "tun" : "eth") + i;
+      if (!this.findInterface(next)) name = next;
+    }
     if (this.findInterface(name)) fail("EEXIST", name);
     requireInteger(link.mtu, 68, 65535, "mtu");
     if (medium.resolves && (!link.mac || link.mac.length !== 6 || link.mac[0] & 1)) fail("EINVAL", "mac");
@@ -252,8 +256,9 @@ export class Stack {
     const tx = this.tx;
     if (tx.data.length < HEADROOM + size) {
       if (size > this.maximumPacket) return null;
-      // Room for an Ethernet frame at the least, so that small sizes do not lead to many small growths.
-      const room = size < 1536 && this.maximumPacket >= 1536 ? 1536 : size;
+      // Room for an Ethernet frame at the least, padding included, so that small sizes do not lead to many small growths.
+      const least = this.maximumPacket < 1536 ? this.maximumPacket : 1536;
+      const room = size < least ? least : size;
       const data = this.host.allocate((HEADROOM + room + 3) & ~3);
       if (!data) return null;
       tx.data = data;
