@@ -112,6 +112,8 @@ export class Channel {
   maximum: number;
   filter: ((frame: Uint8Array, time: number) => boolean | Uint8Array | void) | null;
   readonly id: number;
+  /** What sends into it is an interface, not a port of a switch. */
+  edge = false;
   readonly counters = new ChannelCounters();
   /** Sees each frame that is sent, before anything happens to it, and each that arrives. */
   onSent: Tap | null = null;
@@ -130,7 +132,7 @@ export class Channel {
     readonly sink: Sink,
     readonly cable: Cable,
     /** Bytes of the medium's header: 14 or 0. */
-    private readonly header: number,
+    readonly header: number,
     options: ChannelOptions,
   ) {
     this.id = world.nextChannel();
@@ -205,6 +207,7 @@ export class Channel {
     counters.sent++;
     counters.bytes += length;
     if (world.trace) world.trace.add(this.id, world.time, flight.data, flight.start, flight.end);
+    if (world.onFrame) world.onFrame(flight.data, flight.start, flight.end, this, world.time);
     if (this.onSent) this.onSent(flight.data, flight.start, flight.end, this, world.time);
     if (!cable.up) return this.lose(flight, "cut");
     if (length - this.header > this.maximum && flight.checksum === CHECKSUM_NONE) {

@@ -45,6 +45,12 @@ export class SimHost implements Hypercalls {
     return stack;
   }
 
+  /** Power fails: no more wake-ups, and the stack hears no more of the world. Its links are the caller's to close. */
+  powerOff(): void {
+    this.driven = null;
+    this.world.events.clear(this.event);
+  }
+
   now(): number {
     const time = this.world.time;
     return this.faults.clock ? this.faults.clock(time) : time;

@@ -21,5 +21,6 @@ export { SimLink } from "./link.js";
 export type { LinkOptions } from "./link.js";
 export { Channel, ChannelCounters } from "./channel.js";
 export type { ChannelOptions, Tap } from "./channel.js";
+export { captureWorld } from "./capture.js";
 export { Random } from "./random.js";
 export type { Event } from "./queue.js";

@@ -115,4 +115,6 @@ export function join(
   const cable = new Cable();
   a.out = new Channel(world, b, cable, header, there);
   b.out = new Channel(world, a, cable, header, back);
+  a.out.edge = a instanceof SimLink;
+  b.out.edge = b instanceof SimLink;
 }

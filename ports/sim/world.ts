@@ -5,7 +5,7 @@
  * nothing; and two worlds of one seed in which the same is done are the same, byte for byte.
  */
 import { Buffers } from "./buffers.js";
-import type { Flight } from "./channel.js";
+import type { Flight, Tap } from "./channel.js";
 import { SimHost } from "./host.js";
 import { Event, EventQueue } from "./queue.js";
 import { Random } from "./random.js";
@@ -48,6 +48,8 @@ export class World {
   /** What the hosts' `panic` was called with. */
   readonly panics: Panic[] = [];
   readonly trace: Trace | null;
+  /** Sees every frame that is sent into any channel; see capture.ts. */
+  onFrame: Tap | null = null;
   /** Events that have happened. */
   count = 0;
   private channels = 0;
