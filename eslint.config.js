@@ -22,7 +22,6 @@ export default defineConfig([
       "no-self-assign": "error",
       "no-self-compare": "error",
       "no-sparse-arrays": "error",
-      "no-unmodified-loop-condition": "error",
       "no-unsafe-finally": "error",
       "no-useless-escape": "error",
       "no-var": "error",
