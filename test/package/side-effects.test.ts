@@ -22,6 +22,12 @@ test("no module of stack/ and hypercall/ does anything when it is imported", asy
   t.deepEqual(await effects([...filesBelow("stack"), ...filesBelow("hypercall")]), { code: "", modules: [] });
 });
 
+test("no module of ports/ does, beside loading what it builds on", async (t) => {
+  const { code, modules } = await effects(filesBelow("ports"));
+  t.is(code.replace(/import"node:[a-z/_]+";/g, ""), "");
+  t.deepEqual(modules, []);
+});
+
 test("an effect would be seen", async (t) => {
   const { code } = await effects(["stack/index.ts"], "console.log(1);");
   t.is(code, "console.log(1);");
