@@ -18,6 +18,8 @@ export interface Path {
   mtu: number;
   /** Sum of the pseudo-header's addresses, not folded. */
   pseudo: number;
+  /** Limited broadcasts go out from the unspecified address (DHCP). */
+  anonymous: boolean;
   /** Time to live of what is sent, or 0 for the default. */
   ttl: number;
   /** TOS / traffic class. */

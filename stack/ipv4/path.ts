@@ -12,6 +12,7 @@ export class Path4 implements Path {
   nif: Interface | null = null;
   mtu = 576;
   pseudo = 0;
+  anonymous = false;
   ttl = 0;
   tos = 0;
   kind = 0;
@@ -65,7 +66,8 @@ export function route(ip: Ipv4, path: Path4): number {
   path.nif = nif;
   // A route's own source may still be in conflict detection while the interface has others.
   if (nif !== ip.loopback && !ip.isLocal(preferred)) preferred = 0;
-  const source = path.local || preferred || ip.sourceFor(nif, hop);
+  const source =
+    path.anonymous && remote === BROADCAST ? 0 : path.local || preferred || ip.sourceFor(nif, hop);
   if (source === 0 && remote !== BROADCAST) return EADDRNOTAVAIL;
   // 127.0.0.0/8 never appears outside a host (RFC 1122 section 3.2.1.3).
   if (isLoopback4(source) ? nif !== ip.loopback : source !== 0 && !ip.isLocal(source)) return EADDRNOTAVAIL;
