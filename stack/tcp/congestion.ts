@@ -1,0 +1,72 @@
+/** Congestion control as a part of TCP: the seam, and NewReno (RFC 5681, RFC 6928, RFC 3465). */
+import { outstanding } from "./connection.js";
+import type { Connection } from "./connection.js";
+
+/** An algorithm that sets `cwnd` and `ssthresh` of a connection, in bytes. One object serves all connections. */
+export interface Congestion {
+  readonly name: string;
+  /** The connection is established, or sends again after a pause longer than its RTO. */
+  start(c: Connection): void;
+  /** `bytes` of new data were acknowledged while the connection was not recovering. */
+  acked(c: Connection, bytes: number): void;
+  /** A loss was found by duplicate acknowledgements: recovery begins. */
+  lost(c: Connection): void;
+  /** All that was lost has been acknowledged: recovery ends. */
+  recovered(c: Connection): void;
+  /** The retransmission timer fired. */
+  timeout(c: Connection): void;
+}
+
+/** Initial window (RFC 6928): ten segments, at most 14600 bytes where the segments are large. */
+export function initialWindow(mss: number): number {
+  const limit = mss * 2 > 14600 ? mss * 2 : 14600;
+  return mss * 10 < limit ? mss * 10 : limit;
+}
+
+/** Half of what is in flight, at least two segments (RFC 5681 section 3.1, equation 4). */
+function halfFlight(c: Connection): number {
+  const half = outstanding(c) >> 1;
+  return half > 2 * c.mss ? half : 2 * c.mss;
+}
+
+const NEW_RENO: Congestion = {
+  name: "newreno",
+  start(c) {
+    const initial = initialWindow(c.mss);
+    if (c.cwnd === 0 || c.cwnd > initial) c.cwnd = initial;
+    c.ackedBytes = 0;
+  },
+  acked(c, bytes) {
+    // A sender that does not fill its window learns nothing about the path (RFC 7661 section 4.3).
+    if (c.flight * 2 < c.cwnd) return;
+    if (c.cwnd < c.ssthresh) {
+      // Slow start; an ACK counts for two segments at most (RFC 3465 section 2.2).
+      c.cwnd += bytes < 2 * c.mss ? bytes : 2 * c.mss;
+      return;
+    }
+    c.ackedBytes += bytes;
+    if (c.ackedBytes >= c.cwnd) {
+      c.ackedBytes -= c.cwnd;
+      c.cwnd += c.mss;
+    }
+  },
+  lost(c) {
+    c.ssthresh = halfFlight(c);
+    c.cwnd = c.ssthresh;
+    c.ackedBytes = 0;
+  },
+  recovered(c) {
+    c.cwnd = c.ssthresh;
+  },
+  timeout(c) {
+    // Only the first timeout of a series halves ssthresh (RFC 5681 section 3.1).
+    if (c.retries <= 1) c.ssthresh = halfFlight(c);
+    c.cwnd = c.mss;
+    c.ackedBytes = 0;
+  },
+};
+
+/** NewReno, the default. */
+export function newReno(): Congestion {
+  return NEW_RENO;
+}

@@ -1,0 +1,453 @@
+/** TCP input: "segment arrives" of RFC 9293 section 3.10.7, with PAWS (RFC 7323) and blind attack defences (RFC 5961). */
+import type { Packet } from "../core/packet.js";
+import { ECONNREFUSED, ECONNRESET } from "../core/errors.js";
+import * as wire from "../wire/tcp.js";
+import {
+  CLOSE_WAIT,
+  CLOSING,
+  DELACK,
+  ESTABLISHED,
+  EVENT_END,
+  EVENT_READABLE,
+  EVENT_WRITABLE,
+  FIN_WAIT_1,
+  FIN_WAIT_2,
+  KEEPALIVE,
+  LAST_ACK,
+  ORPHAN,
+  PERSIST,
+  REXMIT,
+  SYN_RCVD,
+  SYN_SENT,
+  outstanding,
+  sndEnd,
+} from "./connection.js";
+import type { Connection } from "./connection.js";
+import { output, sendAck, sendSyn, updateMss } from "./output.js";
+import { receiveData, reportDuplicate } from "./reassembly.js";
+import type { Segment } from "./segment.js";
+import { clearDeadline, restoreRto, setDeadline, updateRtt } from "./timers.js";
+
+/** A challenge ACK, or an answer to an unacceptable segment, goes out this often to one peer at most, ms (RFC 5961, 7). */
+const CHALLENGE_INTERVAL = 500;
+/** A timestamp older than this is no longer compared, ms: 24 days (RFC 7323 section 5.5). */
+const TIMESTAMP_AGE = 24 * 86400 * 1000;
+/** How long FIN_WAIT_2 lasts when nobody reads any more, ms. */
+export const ORPHAN_TIMEOUT = 60000;
+
+/** Takes a segment for connection `c`. */
+export function segmentArrives(c: Connection, segment: Segment, packet: Packet): void {
+  if (c.state === SYN_SENT) synSent(c, segment, packet);
+  else synchronized(c, segment, packet);
+}
+
+/** RFC 9293 section 3.10.7.3. */
+function synSent(c: Connection, segment: Segment, packet: Packet): void {
+  const tcp = c.tcp;
+  const flags = segment.flags;
+  if (flags & wire.ACK && segment.ack !== c.sndNxt) {
+    if ((flags & wire.RST) === 0) tcp.respondReset(packet, segment);
+    tcp.counters.badAck++;
+    return;
+  }
+  if (flags & wire.RST) {
+    if (flags & wire.ACK) tcp.end(c, ECONNREFUSED);
+    else tcp.counters.badReset++;
+    return;
+  }
+  if ((flags & wire.SYN) === 0) {
+    tcp.counters.badFlags++;
+    return;
+  }
+  acceptOptions(c, segment);
+  c.irs = segment.seq;
+  c.rcvNxt = (segment.seq + 1) | 0;
+  c.rcvAdv = (c.rcvNxt + tcp.synWindow(c)) | 0;
+  if ((flags & wire.ACK) === 0) {
+    // Simultaneous open (section 3.5, figure 8).
+    c.state = SYN_RCVD;
+    c.retries = 0;
+    setDeadline(c, REXMIT, (tcp.time + c.rto) | 0);
+    sendSyn(c);
+    return;
+  }
+  c.sndUna = segment.ack;
+  if (c.retries === 0) updateRtt(c, (tcp.time - c.silentSince) | 0);
+  establish(c, segment);
+  c.ackNow = true;
+  takePayload(c, segment);
+  output(c);
+}
+
+/** Takes the options of a SYN: what both ends have offered holds (RFC 7323 section 2.2, RFC 2018 section 2). */
+export function acceptOptions(c: Connection, segment: Segment): void {
+  c.scaling = c.scaling && segment.scale >= 0;
+  c.sndScale = c.scaling ? segment.scale : 0;
+  if (!c.scaling) c.rcvScale = 0;
+  c.timestamps = c.timestamps && segment.timestamps;
+  c.sackPermitted = c.sackPermitted && segment.sackPermitted;
+  c.tsRecent = segment.tsValue;
+  c.tsRecentAt = c.tcp.time;
+  c.peerMss =
+    segment.mss > 0
+      ? segment.mss < 64
+        ? 64
+        : segment.mss
+      : c.path.net.minimumMtu - c.path.net.headerSize - 20;
+  updateMss(c);
+  c.rcvMss = c.mss;
+}
+
+/** The connection is established: `sndUna` is past our SYN. */
+function establish(c: Connection, segment: Segment): void {
+  const tcp = c.tcp;
+  c.state = c.finQueued ? FIN_WAIT_1 : ESTABLISHED;
+  c.retries = 0;
+  c.lostEdge = c.rexmitNext = c.recover = c.sndSmall = c.sndUna;
+  c.lastReceived = c.tuneTime = tcp.time;
+  clearDeadline(c, REXMIT);
+  // The window of a segment with SYN is not scaled.
+  c.sndWnd = segment.flags & wire.SYN ? segment.window : segment.window << c.sndScale;
+  c.sndWndMax = c.sndWnd;
+  c.sndWl1 = segment.seq;
+  c.sndWl2 = segment.ack;
+  tcp.congestion.start(c);
+  tcp.established(c);
+  if (c.keepAlive > 0) setDeadline(c, KEEPALIVE, (tcp.time + c.keepAlive) | 0);
+}
+
+/** RFC 9293 section 3.10.7.4, step by step. */
+function synchronized(c: Connection, segment: Segment, packet: Packet): void {
+  const tcp = c.tcp;
+  const counters = tcp.counters;
+  if (
+    c.state === SYN_RCVD &&
+    segment.seq === c.irs &&
+    (segment.flags & (wire.SYN | wire.ACK)) === (wire.SYN | wire.ACK)
+  ) {
+    // The peer's half of a simultaneous open: its SYN is known already.
+    segment.flags &= ~wire.SYN;
+    segment.seq = (segment.seq + 1) | 0;
+  }
+  const flags = segment.flags;
+  const length = segment.length + (flags & wire.SYN ? 1 : 0) + (flags & wire.FIN ? 1 : 0);
+  const ahead = (segment.seq - c.rcvNxt) | 0;
+  let window = (c.rcvAdv - c.rcvNxt) | 0;
+  if (window < 0) window = 0;
+
+  // PAWS (RFC 7323 section 5): before all else, but a RST is not judged by its timestamp.
+  if (c.timestamps && (flags & wire.RST) === 0) {
+    if (!segment.timestamps) {
+      counters.noTimestamp++;
+      return;
+    }
+    if (
+      ((segment.tsValue - c.tsRecent) | 0) < 0 &&
+      ((tcp.time - c.tsRecentAt) | 0) < TIMESTAMP_AGE &&
+      (flags & wire.SYN) === 0
+    ) {
+      counters.paws++;
+      if (segment.length > 0 && ahead < 0)
+        reportDuplicate(c, segment.seq, (segment.seq + segment.length) | 0);
+      answerUnacceptable(c, segment.length);
+      return;
+    }
+  }
+
+  // First: sequence number.
+  const acceptable =
+    length === 0
+      ? ahead >= 0 && (ahead < window || ahead === 0)
+      : ahead < window && ahead + length > 0 && window > 0;
+  if (!acceptable) {
+    if (flags & wire.RST) {
+      counters.badReset++;
+      return;
+    }
+    if (c.state === SYN_RCVD && flags & wire.SYN && segment.seq === c.irs) {
+      // Our SYN-ACK was lost; the timer would send it as well, but the peer is here now.
+      if ((flags & wire.ACK) === 0 && tcp.mayRepeat(c)) sendSyn(c);
+      return;
+    }
+    counters.outOfWindow++;
+    if (length > 0 && ahead + length <= 0) {
+      reportDuplicate(c, segment.seq, (segment.seq + length) | 0);
+    }
+    // An ACK may come with an old sequence number, when a window probe has been refused.
+    if (flags & wire.ACK && window === 0 && ahead === 0 && c.state !== SYN_RCVD && !acknowledge(c, segment))
+      return;
+    answerUnacceptable(c, segment.length);
+    return;
+  }
+
+  // Second: RST (RFC 5961 section 3.2).
+  if (flags & wire.RST) {
+    if (ahead !== 0) {
+      challenge(c);
+      return;
+    }
+    counters.resetsReceived++;
+    if (c.state === SYN_RCVD && c.listener) tcp.end(c, ECONNRESET);
+    else tcp.end(c, c.state === SYN_RCVD ? ECONNREFUSED : ECONNRESET);
+    return;
+  }
+
+  // Fourth: SYN (RFC 5961 section 4.2).
+  if (flags & wire.SYN) {
+    challenge(c);
+    return;
+  }
+
+  // Fifth: ACK.
+  if ((flags & wire.ACK) === 0) {
+    counters.badFlags++;
+    return;
+  }
+  if (c.state === SYN_RCVD) {
+    if (((segment.ack - c.sndUna) | 0) <= 0 || ((segment.ack - c.sndNxt) | 0) > 0) {
+      counters.badAck++;
+      tcp.respondReset(packet, segment);
+      return;
+    }
+    if (!tcp.mayEstablish(c)) return;
+    c.sndUna = (c.iss + 1) | 0;
+    if (c.retries === 0) updateRtt(c, (tcp.time - c.silentSince) | 0);
+    establish(c, segment);
+  }
+  // RFC 7323 section 4.3: the timestamp to echo is of the segment that covers what was acknowledged last.
+  if (c.timestamps && ((segment.seq - c.lastAckSent) | 0) <= 0 && ((segment.tsValue - c.tsRecent) | 0) >= 0) {
+    c.tsRecent = segment.tsValue;
+    c.tsRecentAt = tcp.time;
+  }
+  c.lastReceived = tcp.time;
+  if (!acknowledge(c, segment)) return;
+
+  // Sixth: URG. The pointer is ignored: urgent data stay in the stream, where they are (RFC 6093).
+
+  // Seventh and eighth: data and FIN.
+  takePayload(c, segment);
+  output(c);
+}
+
+/** Answers a segment outside the window: data always (the peer repeats what we have acknowledged), else at a limited rate. */
+function answerUnacceptable(c: Connection, length: number): void {
+  if (length > 0 || limited(c)) sendAck(c);
+}
+
+/** RFC 5961: makes the peer, if it is one, show its sequence numbers. */
+function challenge(c: Connection): void {
+  if (!limited(c)) return;
+  c.tcp.counters.challenges++;
+  sendAck(c);
+}
+
+function limited(c: Connection): boolean {
+  if (((c.tcp.time - c.challengeAt) | 0) < CHALLENGE_INTERVAL && c.challengeAt !== 0) {
+    c.tcp.counters.challengesLimited++;
+    return false;
+  }
+  c.challengeAt = c.tcp.time || 1;
+  return true;
+}
+
+/** Processes the acknowledgement; false: the segment (or the connection) ends here. */
+function acknowledge(c: Connection, segment: Segment): boolean {
+  const tcp = c.tcp;
+  const ack = segment.ack;
+  let acked = (ack - c.sndUna) | 0;
+  if (((ack - c.sndNxt) | 0) > 0) {
+    tcp.counters.badAck++;
+    challenge(c);
+    return false;
+  }
+  if (acked < 0) {
+    // Old, or a guess (RFC 5961 section 5.2).
+    if (acked < -(c.sndWndMax > 65535 ? c.sndWndMax : 65535)) {
+      tcp.counters.badAck++;
+      challenge(c);
+      return false;
+    }
+    return true;
+  }
+  const offered = segment.window << (segment.flags & wire.SYN ? 0 : c.sndScale);
+  const flight = outstanding(c);
+  const duplicate =
+    acked === 0 &&
+    segment.length === 0 &&
+    flight > 0 &&
+    offered === c.sndWnd &&
+    (segment.flags & (wire.SYN | wire.FIN)) === 0;
+  c.flight = flight;
+  if (acked > 0) {
+    c.sndUna = ack;
+    acked = takeAcknowledged(c, acked);
+    measure(c, segment, ack);
+  }
+  updateWindow(c, segment, offered);
+  if (acked > 0 || segment.sackCount > 0 || duplicate) {
+    tcp.recovery.acked(c, segment, acked, duplicate);
+  }
+  if (acked > 0) return acknowledgedState(c);
+  return true;
+}
+
+/** Drops acknowledged bytes from the send buffer, restarts the timers. */
+function takeAcknowledged(c: Connection, acked: number): number {
+  const tcp = c.tcp;
+  const una = c.sndUna;
+  const bytes = (una - c.sndBufSeq) | 0;
+  if (bytes > 0) {
+    const held = c.sndBuf.length;
+    const data = bytes < held ? bytes : held;
+    tcp.tuneSend(c);
+    c.sndBuf.consume(data);
+    c.sndBufSeq = (c.sndBufSeq + data) | 0;
+    if (c.sndBuf.length === 0) c.sndBuf.clear();
+    if (c.wantsWritable && c.sndLimit - c.sndBuf.length >= c.sndLimit >> 2) tcp.event(c, EVENT_WRITABLE);
+  }
+  // What lies behind must not fall out of the half of the sequence space in which comparisons hold.
+  if (((c.lostEdge - una) | 0) < 0) c.lostEdge = una;
+  if (((c.rexmitNext - una) | 0) < 0) c.rexmitNext = una;
+  if (((c.sndSmall - una) | 0) < 0) c.sndSmall = una;
+  if (!c.recovering && ((c.recover - una) | 0) < 0) c.recover = una;
+  c.retries = 0;
+  c.softError = 0;
+  c.silentSince = tcp.time;
+  clearDeadline(c, PERSIST);
+  if (outstanding(c) === 0) clearDeadline(c, REXMIT);
+  return acked;
+}
+
+/** Round trip time: by timestamps, or by the one segment that is being timed (Karn's algorithm). */
+function measure(c: Connection, segment: Segment, ack: number): void {
+  const now = c.tcp.time;
+  if (c.timestamps && segment.tsEcho !== 0) {
+    const sample = (now + c.tsOffset - segment.tsEcho) | 0;
+    if (sample >= 0) updateRtt(c, sample);
+  } else if (c.timing && ((ack - c.timedSeq) | 0) >= 0) {
+    c.timing = false;
+    updateRtt(c, (now - c.timedAt) | 0);
+  } else restoreRto(c);
+  if (outstanding(c) > 0) setDeadline(c, REXMIT, (now + c.rto) | 0);
+  c.path.net.confirm(c.path);
+}
+
+/** RFC 9293 section 3.10.7.4: the window of the segment that is newest. */
+function updateWindow(c: Connection, segment: Segment, offered: number): void {
+  const newer = (segment.seq - c.sndWl1) | 0;
+  if (newer < 0 || (newer === 0 && ((segment.ack - c.sndWl2) | 0) < 0)) return;
+  const before = c.sndWnd;
+  c.sndWnd = offered;
+  c.sndWl1 = segment.seq;
+  c.sndWl2 = segment.ack;
+  if (offered > c.sndWndMax) c.sndWndMax = offered;
+  const now = c.tcp.time;
+  if (c.armed & (1 << PERSIST)) {
+    // The peer is alive, whatever its window.
+    c.retries = 0;
+    c.silentSince = now;
+    if (offered > 0 && offered > before) {
+      clearDeadline(c, PERSIST);
+      restoreRto(c);
+      if (outstanding(c) > 0) {
+        // The probe's byte was refused: it goes again with the rest.
+        c.lostEdge = c.sndNxt;
+        c.rexmitNext = c.sndUna;
+        setDeadline(c, REXMIT, (now + c.rto) | 0);
+      }
+    }
+  } else if (offered === 0 && outstanding(c) > 0 && c.armed & (1 << REXMIT)) {
+    // The window closed under what is in flight: probe instead of retransmitting into it.
+    clearDeadline(c, REXMIT);
+    c.retries = 0;
+    c.silentSince = now;
+    setDeadline(c, PERSIST, (now + c.rto) | 0);
+  }
+}
+
+/** What the acknowledgement of our FIN changes; false: the connection is gone. */
+function acknowledgedState(c: Connection): boolean {
+  const finAcked = c.finQueued && ((c.sndUna - sndEnd(c)) | 0) === 0;
+  if (!finAcked) return true;
+  if (c.state === FIN_WAIT_1) {
+    c.state = FIN_WAIT_2;
+    if (c.orphan) setDeadline(c, ORPHAN, (c.tcp.time + ORPHAN_TIMEOUT) | 0);
+  } else if (c.state === CLOSING) {
+    c.tcp.timeWait(c);
+    return false;
+  } else if (c.state === LAST_ACK) {
+    c.tcp.end(c, 0);
+    return false;
+  }
+  return true;
+}
+
+/** Data and FIN, cut to the window. */
+function takePayload(c: Connection, segment: Segment): void {
+  const tcp = c.tcp;
+  const state = c.state;
+  let length = segment.length;
+  let seq = segment.flags & wire.SYN ? (segment.seq + 1) | 0 : segment.seq;
+  let at = segment.at;
+  let fin = (segment.flags & wire.FIN) !== 0;
+  if (length === 0 && !fin) return;
+  if (state !== ESTABLISHED && state !== FIN_WAIT_1 && state !== FIN_WAIT_2) {
+    // The peer has said that it sends no more: what comes is a repetition, or ignored.
+    c.ackNow = true;
+    return;
+  }
+  if (length > 0 && c.orphan) {
+    // Nobody will read it (RFC 9293 section 3.10.7.1, RFC 2525 section 2.17).
+    tcp.counters.dataAfterClose++;
+    tcp.abort(c, 0);
+    return;
+  }
+  const behind = (c.rcvNxt - seq) | 0;
+  if (behind > 0) {
+    const twice = behind < length ? behind : length;
+    if (twice > 0) reportDuplicate(c, seq, (seq + twice) | 0);
+    if (behind > length) fin = false;
+    seq = (seq + twice) | 0;
+    at += twice;
+    length -= twice;
+    c.ackNow = true;
+  }
+  const beyond = (seq + length - c.rcvAdv) | 0;
+  if (beyond > 0) {
+    length -= beyond;
+    fin = false;
+    c.ackNow = true;
+  }
+  if (length > 0) {
+    const before = c.rcvNxt;
+    if (length > c.rcvMss) c.rcvMss = length < 65000 ? length : c.rcvMss;
+    if (receiveData(c, seq, segment.data, at, length)) {
+      tcp.event(c, EVENT_READABLE);
+      c.unacked += (c.rcvNxt - before) | 0;
+    }
+  }
+  if (fin) c.finSeq = (seq + length) | 0;
+  c.finSeen = c.finSeen || fin;
+  if (c.finSeen && c.finSeq === c.rcvNxt) receiveFin(c);
+  else if (c.finSeen) c.ackNow = true;
+  if (c.ackNow) return;
+  if (c.unacked >= 2 * c.rcvMss) c.ackNow = true;
+  else if (c.unacked > 0 && (c.armed & (1 << DELACK)) === 0) {
+    setDeadline(c, DELACK, (tcp.time + tcp.delayedAck) | 0);
+  }
+}
+
+/** RFC 9293 section 3.10.7.4, eighth. */
+function receiveFin(c: Connection): void {
+  c.rcvNxt = (c.rcvNxt + 1) | 0;
+  c.finReceived = true;
+  c.finSeen = false;
+  c.ackNow = true;
+  c.tcp.event(c, EVENT_END);
+  if (c.state === ESTABLISHED) c.state = CLOSE_WAIT;
+  else if (c.state === FIN_WAIT_1) c.state = CLOSING;
+  else if (c.state === FIN_WAIT_2) {
+    sendAck(c);
+    c.tcp.timeWait(c);
+  }
+}

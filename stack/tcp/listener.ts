@@ -1,0 +1,81 @@
+/** Passive opens: the listener, its bounded SYN queue and its bounded backlog (RFC 9293 section 3.10.1, RFC 4987). */
+import type { Network, Path } from "../core/network.js";
+import type { Packet } from "../core/packet.js";
+import type { Deferred } from "../core/stack.js";
+import type { TableEntry } from "../core/table.js";
+import type { Connection } from "./connection.js";
+import { TcpSocket } from "./socket.js";
+import type { Tcp } from "./tcp.js";
+
+export interface TcpListenOptions {
+  /** Local port, 1..65535, or 0: a random one. */
+  port: number;
+  /** Local address; default: any of all families. */
+  address?: string;
+  /** 4 or 6: this family alone. */
+  family?: number;
+  /** Connections that may wait to be accepted, and as many half-open ones. Default 16. A SYN beyond that is dropped. */
+  backlog?: number;
+  /** Takes an accepted connection: set its callbacks with `socket.handle`. Without it, call `accept`. */
+  onConnection?(this: Listener, socket: TcpSocket): void;
+}
+
+export class Listener implements TableEntry, Deferred {
+  hash = 0;
+  nextInBucket: this | null = null;
+  queued = false;
+  nextDeferred: Deferred | null = null;
+  readonly paths: Path[] = [];
+  /** Half-open connections. */
+  halfOpen = 0;
+  /** Established ones that wait to be accepted. */
+  readonly waiting: Connection[] = [];
+  closed = false;
+
+  constructor(
+    readonly tcp: Tcp,
+    readonly options: TcpListenOptions,
+    readonly port: number,
+    readonly backlog: number,
+  ) {
+    this.hash = port;
+  }
+
+  /** The first connection that waits, or null. */
+  accept(): TcpSocket | null {
+    const c = this.waiting.shift();
+    if (!c) return null;
+    c.listener = null;
+    c.socket = new TcpSocket(c, {});
+    return c.socket;
+  }
+
+  /** The path by which a packet of `net` would be taken, or null. */
+  pathFor(packet: Packet, net: Network): Path | null {
+    for (let i = 0; i < this.paths.length; i++) {
+      const path = this.paths[i];
+      if (path.net === net && net.matchesLocal(path, packet)) return path;
+    }
+    return null;
+  }
+
+  /** Gives waiting connections to the application: see `Stack.defer`. */
+  run(): void {
+    const callback = this.options.onConnection;
+    if (!callback) return;
+    for (;;) {
+      const socket = this.closed ? null : this.accept();
+      if (!socket) return;
+      try {
+        callback.call(this, socket);
+      } catch (error) {
+        this.tcp.stack.host.panic(error);
+      }
+    }
+  }
+
+  /** Stops listening; connections that nobody has accepted are reset. Legal twice. */
+  close(): void {
+    this.tcp.closeListener(this);
+  }
+}

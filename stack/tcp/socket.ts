@@ -1,0 +1,211 @@
+/**
+ * The TCP socket: what an application holds. Its semantics are those of ECMA-419 IO: counts of what may be read and written,
+ * writes of all or nothing, callbacks for changes; and the error codes of core/errors.ts.
+ */
+import { EAGAIN, ENOTCONN, EPIPE, requireBytes } from "../core/errors.js";
+import {
+  CLOSED,
+  CLOSE_WAIT,
+  ESTABLISHED,
+  EVENT_CLOSE,
+  EVENT_CONNECT,
+  EVENT_END,
+  EVENT_READABLE,
+  EVENT_WRITABLE,
+  SYN_RCVD,
+  SYN_SENT,
+} from "./connection.js";
+import type { Connection } from "./connection.js";
+
+/** What an application is told. Nothing comes after `close` or `abort`, and nothing after `onClose`. */
+export interface TcpHandlers {
+  /** The connection is established. */
+  onConnect?(this: TcpSocket): void;
+  /** `count` bytes may be read. Called when more has arrived. */
+  onReadable?(this: TcpSocket, count: number): void;
+  /** `count` bytes may be written, after a `write` was refused or left no room. */
+  onWritable?(this: TcpSocket, count: number): void;
+  /** The peer sends no more, and all that it sent has been read. */
+  onEnd?(this: TcpSocket): void;
+  /** The connection has ended: 0 after both sides have closed, else why (`ECONNRESET`, `ETIMEDOUT`, `ECONNREFUSED`, ...). */
+  onClose?(this: TcpSocket, code: number): void;
+}
+
+export class TcpSocket {
+  /** See `handle`. */
+  handlers: TcpHandlers;
+  private connection: Connection;
+  private endTold = false;
+  private closed = false;
+
+  constructor(connection: Connection, handlers: TcpHandlers) {
+    this.connection = connection;
+    this.handlers = handlers;
+  }
+
+  /** Sets the callbacks: for a socket that a listener has accepted. What has come until now is told at once. */
+  handle(handlers: TcpHandlers): void {
+    const c = this.connection;
+    this.handlers = handlers;
+    if (c.rcvBuf.length > 0) c.tcp.event(c, EVENT_READABLE);
+    if (c.finReceived) c.tcp.event(c, EVENT_END);
+    if (c.state === CLOSED && c.error !== 0) c.tcp.event(c, EVENT_CLOSE);
+  }
+
+  /** Bytes that may be read now. */
+  readable(): number {
+    return this.closed ? 0 : this.connection.rcvBuf.length;
+  }
+
+  /** Bytes that a `write` takes now; 0 before the connection is established and after `shutdown`. */
+  writable(): number {
+    const c = this.connection;
+    if (this.closed || (c.state !== ESTABLISHED && c.state !== CLOSE_WAIT)) return 0;
+    const room = c.sndLimit - c.sndBuf.length;
+    const free = c.tcp.freeMemory();
+    return room < 0 ? 0 : room < free ? room : free;
+  }
+
+  /**
+   * Reads into `target[start..end)`.
+   *
+   * @returns bytes read; 0 when none are there now (or, after `onEnd`, ever); `EPIPE` after `close`
+   */
+  read(target: Uint8Array, start = 0, end = target.length): number {
+    requireBytes(target, start, end, "target");
+    const c = this.connection;
+    if (this.closed) return EPIPE;
+    const held = c.rcvBuf.length;
+    const length = held < end - start ? held : end - start;
+    if (length === 0) return 0;
+    c.rcvBuf.read(0, target, start, length);
+    c.tcp.consumed(c, length);
+    if (c.rcvBuf.length === 0 && c.finReceived && !this.endTold) c.tcp.event(c, EVENT_END);
+    return length;
+  }
+
+  /**
+   * Queues `data[start..end)` for sending: all of it, or nothing. The bytes are copied.
+   *
+   * @returns their number; `EAGAIN` when there is no room for all (`onWritable` follows); `ENOTCONN` not connected yet;
+   * `EPIPE` after `shutdown`, `close`, or the end of the connection
+   */
+  write(data: Uint8Array, start = 0, end = data.length): number {
+    requireBytes(data, start, end, "data");
+    const c = this.connection;
+    if (!this.closed && (c.state === SYN_SENT || c.state === SYN_RCVD)) return ENOTCONN;
+    if (this.closed || (c.state !== ESTABLISHED && c.state !== CLOSE_WAIT)) return EPIPE;
+    const length = end - start;
+    if (length > this.writable() || !c.sndBuf.append(data, start, length, 0)) {
+      c.wantsWritable = true;
+      if (c.sndBuf.length === 0) c.tcp.starve(c);
+      return EAGAIN;
+    }
+    if (c.sndBuf.length >= c.sndLimit) c.wantsWritable = true;
+    c.tcp.send(c);
+    return length;
+  }
+
+  /** Sends no more: a FIN follows what is queued. Reading goes on. */
+  shutdown(): void {
+    if (!this.closed) this.connection.tcp.shutdown(this.connection);
+  }
+
+  /**
+   * Closes. What was written is still delivered; what was received and not read is lost, and the peer is told so by a RST
+   * (RFC 1122 section 4.2.2.13). No callback comes after it. Legal twice.
+   */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.connection.tcp.closeConnection(this.connection);
+  }
+
+  /** Ends the connection at once with a RST; what is queued is lost. Legal twice. */
+  abort(): void {
+    if (this.closed) return;
+    this.closed = true;
+    const c = this.connection;
+    c.orphan = true;
+    c.tcp.abort(c, 0);
+  }
+
+  /** State of the connection as a number: see connection.ts, or `stateName`. */
+  state(): number {
+    return this.connection.state;
+  }
+
+  /** Why the connection ended: a code, or 0. */
+  error(): number {
+    return this.connection.error;
+  }
+
+  localAddress(): string {
+    return this.connection.path.net.localText(this.connection.path);
+  }
+
+  localPort(): number {
+    return this.connection.localPort;
+  }
+
+  remoteAddress(): string {
+    return this.connection.path.net.remoteText(this.connection.path);
+  }
+
+  remotePort(): number {
+    return this.connection.remotePort;
+  }
+
+  /** Sends small segments at once (no Nagle). */
+  setNoDelay(on: boolean): void {
+    const c = this.connection;
+    c.noDelay = on === true;
+    if (c.noDelay && c.sndBuf.length > 0) c.tcp.send(c);
+  }
+
+  /** Probes a silent peer after `idle` ms (0: never). The connection ends when it stays silent for 11 minutes more. */
+  setKeepAlive(idle: number): void {
+    this.connection.tcp.setKeepAlive(this.connection, idle);
+  }
+
+  /** Ends the connection (`ETIMEDOUT`) when data stay unacknowledged for `timeout` ms; 0: never (RFC 9293 section 3.9.1.8). */
+  setUserTimeout(timeout: number): void {
+    this.connection.tcp.setUserTimeout(this.connection, timeout);
+  }
+
+  /** Runs the callbacks for what has happened; called by the stack. */
+  dispatch(): void {
+    const c = this.connection;
+    const handlers = this.handlers;
+    const events = c.events;
+    c.events = 0;
+    if (events & EVENT_CONNECT && handlers.onConnect && !this.closed) this.call(handlers.onConnect, 0);
+    if (events & EVENT_READABLE && handlers.onReadable && !this.closed && c.rcvBuf.length > 0) {
+      this.call(handlers.onReadable, c.rcvBuf.length);
+    }
+    if (events & EVENT_WRITABLE && handlers.onWritable && !this.closed) {
+      const room = this.writable();
+      if (room > 0) {
+        c.wantsWritable = false;
+        this.call(handlers.onWritable, room);
+      }
+    }
+    if (events & EVENT_END && c.finReceived && !this.endTold && !this.closed && c.rcvBuf.length === 0) {
+      this.endTold = true;
+      if (handlers.onEnd) this.call(handlers.onEnd, 0);
+    }
+    if (events & EVENT_CLOSE && !this.closed) {
+      // What was received before the end stays readable until `close`.
+      if (handlers.onClose) this.call(handlers.onClose, c.error);
+    }
+  }
+
+  /** A callback that throws must not keep the others from being called. */
+  private call(callback: (this: TcpSocket, value: number) => void, value: number): void {
+    try {
+      callback.call(this, value);
+    } catch (error) {
+      this.connection.tcp.stack.host.panic(error);
+    }
+  }
+}
