@@ -327,6 +327,7 @@ export class Stack {
       const component = this.components[i];
       if (component.close) component.close();
     }
+    this.runDeferred();
     this.closed = true;
     this.host.wake(-1);
   }

@@ -23,6 +23,7 @@ import {
   IPV4_HEADER,
   IPV4_PROTOCOL,
   IPV4_SOURCE,
+  IPV4_TOTAL_LENGTH,
   PROTOCOL_ICMP,
   isLoopback4,
   isMartian4,
@@ -214,7 +215,10 @@ export class Icmp implements Component, IcmpHooks {
       return false;
     }
     this.counters.errorsDelivered++;
-    if (code === EMSGSIZE && ip.pathMtu) ip.pathMtu.tooBig(quoted.destination, mtu);
+    // Not `quoted.destination`: the transport may have turned the quotation round to look for its flow.
+    if (code === EMSGSIZE && ip.pathMtu) {
+      ip.pathMtu.tooBig(get32(data, at + IPV4_DESTINATION), mtu, get16(data, at + IPV4_TOTAL_LENGTH));
+    }
     return true;
   }
 

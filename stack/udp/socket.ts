@@ -1,10 +1,14 @@
 /** A UDP socket: its options, its receive queue, and what the application calls. */
+import { createQueue } from "../core/datagrams.js";
+import type { DatagramInfo, Datagrams } from "../core/datagrams.js";
+import { EAGAIN, EPIPE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import type { GroupFilter, Network, Path } from "../core/network.js";
 import type { Deferred } from "../core/stack.js";
-import { Stream } from "../core/stream.js";
 import type { TableEntry } from "../core/table.js";
 import type { Udp } from "./udp.js";
+
+export type { DatagramInfo };
 
 export interface UdpOptions {
   /** Local address, of any family that the stack has; default: any address of all families. */
@@ -17,11 +21,13 @@ export interface UdpOptions {
   interface?: Interface;
   /** Allows sending to broadcast addresses (else `EACCES`), and receiving what was broadcast. */
   broadcast?: boolean;
+  /** What is sent to 255.255.255.255 goes out from 0.0.0.0, whatever addresses the interface has: DHCP wants that. */
+  anonymous?: boolean;
   /** Other sockets with this option may share the port; unicast goes to the one that was opened last. */
   reuse?: boolean;
   /** Time to live of unicast; default the network's (64). */
   ttl?: number;
-  /** Time to live of multicast, default 1. */
+  /** Time to live of multicast and broadcast, 1..255, default 1. */
   multicastTtl?: number;
   /** Sends without fragmenting: `EMSGSIZE` for what exceeds the path MTU. Default false. */
   dontFragment?: boolean;
@@ -35,22 +41,25 @@ export interface UdpOptions {
   onError?(this: UdpSocket, code: number, address: string, port: number): void;
 }
 
-/** Where a datagram came from. `receive` fills one in; it may be used again and again. */
-export interface DatagramInfo {
-  /** The sender. */
-  address: string;
-  port: number;
-  /** Bytes of the datagram, also where the target was shorter. */
-  length: number;
-  /** The target was shorter than the datagram: the rest is lost. */
-  truncated: boolean;
-  /** The address that it was sent to: this host's, a broadcast address, or a group. */
-  localAddress: string;
-  interface: Interface | null;
+/** The options as they were when the socket was opened: nobody changes them afterwards. */
+export function copyOptions(from: UdpOptions): UdpOptions {
+  return {
+    address: from.address,
+    port: from.port,
+    family: from.family,
+    interface: from.interface,
+    broadcast: from.broadcast,
+    anonymous: from.anonymous,
+    reuse: from.reuse,
+    ttl: from.ttl,
+    multicastTtl: from.multicastTtl,
+    dontFragment: from.dontFragment,
+    receiveBuffer: from.receiveBuffer,
+    onReadable: from.onReadable,
+    onWritable: from.onWritable,
+    onError: from.onError,
+  };
 }
-
-/** A datagram's record in the receive queue: length, port, interface, family; then both addresses; then the data. */
-export const RECORD = 8;
 
 export class UdpSocket implements Deferred, TableEntry {
   queued = false;
@@ -58,17 +67,13 @@ export class UdpSocket implements Deferred, TableEntry {
   /** The port: sockets of one port share a bucket, and strangers choose no ports of ours. */
   hash = 0;
   nextInBucket: this | null = null;
-  /** One path a network: local end as bound, remote end of the last destination. */
-  readonly paths: Path[] = [];
   /** The path of the connected remote, or null. */
   peer: Path | null = null;
   peerPort = 0;
   /** Local port. */
   port = 0;
   closed = false;
-  readonly queue: Stream;
-  /** Datagrams in `queue`. */
-  count = 0;
+  readonly queue: Datagrams;
   /** Groups joined, for `close`. */
   readonly groups: { net: Network; group: string; nif: Interface | null; sources: GroupFilter | null }[] = [];
   /** An error that waits to be told. */
@@ -80,26 +85,21 @@ export class UdpSocket implements Deferred, TableEntry {
   /** The text of the last destination, and the path that leads there: `sendTo` parses a text once. */
   lastText = "";
   lastPath: Path | null = null;
-  /** The text of the last sender and its bytes, likewise. */
-  senderText = "";
-  senderFamily = 0;
-  readonly sender: Uint8Array;
-  readonly record: Uint8Array;
 
   constructor(
     readonly udp: Udp,
     readonly options: UdpOptions,
-    readonly limit: number,
-    addressSize: number,
+    /** One path a network: local end as bound, remote end of the last destination. */
+    readonly paths: Path[],
+    /** Counts up: of sockets that share a port, the one opened last has the highest. */
+    readonly serial: number,
   ) {
-    this.queue = new Stream(udp.stack.pool, udp.stack.host.copy);
-    this.record = new Uint8Array(RECORD + 2 * addressSize);
-    this.sender = new Uint8Array(addressSize);
+    this.queue = createQueue(udp.stack, options, paths);
   }
 
   /** Datagrams that wait. */
   readable(): number {
-    return this.count;
+    return this.queue.count;
   }
 
   /** The bound address: `"0.0.0.0"` (or `"::"`) when any. */
@@ -137,10 +137,11 @@ export class UdpSocket implements Deferred, TableEntry {
   /**
    * Takes the first waiting datagram into `target[start..end)`.
    *
-   * @returns bytes written (0 for an empty datagram), or `EAGAIN` when none waits
+   * @returns bytes written (0 for an empty datagram), or `EAGAIN` when none waits, `EPIPE` when closed
    */
   receive(target: Uint8Array, info?: DatagramInfo, start = 0, end = target.length): number {
-    return this.udp.receive(this, target, info || null, start, end);
+    const taken = this.queue.take(target, info || null, start, end);
+    return taken === EAGAIN && this.closed ? EPIPE : taken;
   }
 
   /** Joins a multicast group, with a filter of sources where given. 0 or a code of `Network.join`. */
@@ -170,6 +171,7 @@ export class UdpSocket implements Deferred, TableEntry {
       this.writableNow = false;
       if (options.onWritable && !this.closed) options.onWritable.call(this);
     }
-    if (this.count > 0 && options.onReadable && !this.closed) options.onReadable.call(this, this.count);
+    const count = this.queue.count;
+    if (count > 0 && options.onReadable && !this.closed) options.onReadable.call(this, count);
   }
 }

@@ -1,5 +1,6 @@
 /** UDP (RFC 768, RFC 1122 section 4.1): the component. Demultiplexing, sending, errors. */
 import { get16, put16 } from "../core/bytes.js";
+import { bindPaths, pathOf, pathTo } from "../core/datagrams.js";
 import {
   EACCES,
   EADDRNOTAVAIL,
@@ -28,8 +29,8 @@ import type { Component, Stack } from "../core/stack.js";
 import { Table } from "../core/table.js";
 import { EPHEMERAL_COUNT, EPHEMERAL_LOW, checksumValid, fillChecksum } from "../core/transport.js";
 import * as wire from "../wire/udp.js";
-import { RECORD, UdpSocket } from "./socket.js";
-import type { DatagramInfo, UdpOptions } from "./socket.js";
+import { UdpSocket, copyOptions } from "./socket.js";
+import type { UdpOptions } from "./socket.js";
 
 const PROTOCOL_UDP = 17;
 
@@ -61,6 +62,7 @@ export class Udp implements Component {
   readonly counters = new UdpCounters();
   readonly sockets = new Table<UdpSocket>();
   stack: Stack = null as never;
+  private serial = 0;
 
   constructor(private readonly limit: number) {}
 
@@ -85,7 +87,6 @@ export class Udp implements Component {
         entry.net.leave(entry.group, entry.nif, entry.sources);
       }
       socket.queue.clear();
-      socket.count = 0;
       this.sockets.remove(socket);
     }
   }
@@ -95,35 +96,12 @@ export class Udp implements Component {
    * `EAFNOSUPPORT`, `ENOBUFS` (too many sockets, no port free), `EIO` (no entropy for a port).
    */
   open(options: UdpOptions = {}): UdpSocket {
-    const stack = this.stack;
+    const own = copyOptions(options);
     if (this.sockets.size >= this.limit) fail("ENOBUFS", "sockets");
-    const budget = stack.pool.limit << stack.pool.chunkShift;
-    const limit = requireInteger(
-      options.receiveBuffer === undefined ? 65536 : options.receiveBuffer,
-      0,
-      0x7fffffff,
-      "receiveBuffer",
-    );
-    if (options.ttl !== undefined) requireInteger(options.ttl, 1, 255, "ttl");
-    if (options.multicastTtl !== undefined) requireInteger(options.multicastTtl, 0, 255, "multicastTtl");
-    const port = options.port === undefined ? 0 : requireInteger(options.port, 0, 65535, "port");
-    let size = 4;
-    let code = EAFNOSUPPORT;
-    const paths: Path[] = [];
-    for (let i = 0; i < stack.networks.length; i++) {
-      const net = stack.networks[i];
-      if (options.family && options.family !== net.family) continue;
-      const path = net.createPath();
-      path.bound = options.interface || null;
-      const result = net.setLocal(path, options.address || "");
-      if (result === 0) {
-        paths.push(path);
-        if (net.addressSize > size) size = net.addressSize;
-      } else if (code === EAFNOSUPPORT) code = result;
-    }
-    if (paths.length === 0) fail(code === EAFNOSUPPORT ? "EAFNOSUPPORT" : "EADDRNOTAVAIL", "address");
-    const socket = new UdpSocket(this, options, limit < budget ? limit : budget, size);
-    for (let i = 0; i < paths.length; i++) socket.paths.push(paths[i]);
+    requireInteger(own.ttl === undefined ? 1 : own.ttl, 1, 255, "ttl");
+    requireInteger(own.multicastTtl === undefined ? 1 : own.multicastTtl, 1, 255, "multicastTtl");
+    const port = requireInteger(own.port === undefined ? 0 : own.port, 0, 65535, "port");
+    const socket = new UdpSocket(this, own, bindPaths(this.stack, own), ++this.serial);
     socket.port = port || this.freePort(socket);
     if (port && this.inUse(socket, port)) fail("EADDRINUSE", "port " + port);
     socket.hash = socket.port;
@@ -178,7 +156,7 @@ export class Udp implements Component {
     let found: UdpSocket | null = null;
     for (; socket; socket = socket.nextInBucket) {
       if (socket.port !== port) continue;
-      const path = pathOf(socket, net);
+      const path = pathOf(socket.paths, net);
       if (!path || !net.matchesLocal(path, quoted)) continue;
       if (socket.peer) {
         if (socket.peerPort !== remotePort || !net.matchesRemote(socket.peer, quoted)) continue;
@@ -197,7 +175,7 @@ export class Udp implements Component {
 
   addressRemoved(net: Network): void {
     this.sockets.each((socket) => {
-      const path = pathOf(socket, net);
+      const path = pathOf(socket.paths, net);
       if (path && !net.hasLocal(path)) {
         socket.error = EADDRNOTAVAIL;
         this.stack.defer(socket);
@@ -213,12 +191,12 @@ export class Udp implements Component {
     for (let socket = this.sockets.first(to); socket; socket = socket.nextInBucket) {
       if (socket.port !== to) continue;
       const value = fit(socket, packet, net, from);
-      if (value > rank) {
+      if (value > rank || (best && value === rank && socket.serial > best.serial)) {
         rank = value;
         best = socket;
       } else if (value < 0) others = true;
     }
-    if (best) this.enqueue(best, packet, net, from);
+    if (best) this.enqueue(best, packet, from);
     else if (others) this.counters.notPeer++;
     else {
       this.counters.noPort++;
@@ -232,73 +210,18 @@ export class Udp implements Component {
     for (let socket = this.sockets.first(to); socket; socket = socket.nextInBucket) {
       if (socket.port !== to || fit(socket, packet, net, from) <= 0) continue;
       if (packet.flags & NET_BROADCAST ? !socket.options.broadcast : !joined(socket, packet, net)) continue;
-      this.enqueue(socket, packet, net, from);
+      this.enqueue(socket, packet, from);
       taken = true;
     }
     if (!taken) this.counters.noPort++;
   }
 
-  private enqueue(socket: UdpSocket, packet: Packet, net: Network, from: number): void {
-    const length = packet.end - packet.start;
-    const queue = socket.queue;
-    const header = RECORD + 2 * net.addressSize;
-    if (queue.length + header + length > socket.limit) {
-      this.counters.rxfull++;
-      return;
-    }
-    const record = socket.record;
-    put16(record, 0, length);
-    put16(record, 2, from);
-    put16(record, 4, (packet.nif as Interface).index);
-    record[6] = net.family;
-    net.saveEnds(packet, record, RECORD);
-    const at = queue.length;
-    if (
-      !queue.write(at + header, packet.data, packet.start, length, 0) ||
-      !queue.append(record, 0, header, 0)
-    ) {
-      queue.trim();
-      this.counters.rxfull++;
-      return;
-    }
-    queue.length = at + header + length;
-    socket.count++;
-    if (socket.options.onReadable) this.stack.defer(socket);
+  private enqueue(socket: UdpSocket, packet: Packet, from: number): void {
+    if (!socket.queue.put(packet, from)) this.counters.rxfull++;
+    else if (socket.options.onReadable) this.stack.defer(socket);
   }
 
   /* From the application */
-
-  receive(
-    socket: UdpSocket,
-    target: Uint8Array,
-    info: DatagramInfo | null,
-    start: number,
-    end: number,
-  ): number {
-    requireBytes(target, start, end, "target");
-    if (socket.count === 0) return socket.closed ? EPIPE : EAGAIN;
-    const queue = socket.queue;
-    const record = socket.record;
-    queue.read(0, record, 0, RECORD);
-    const length = get16(record, 0);
-    const net = this.stack.network(record[6]) as Network;
-    const addresses = 2 * net.addressSize;
-    const taken = length < end - start ? length : end - start;
-    queue.read(RECORD + addresses, target, start, taken);
-    if (info) {
-      const nif = this.interfaceOf(get16(record, 4));
-      queue.read(RECORD, record, RECORD, addresses);
-      info.address = senderText(socket, net, nif);
-      info.localAddress = net.addressText(record, RECORD + net.addressSize, nif);
-      info.port = get16(record, 2);
-      info.length = length;
-      info.truncated = taken < length;
-      info.interface = nif;
-    }
-    queue.consume(RECORD + addresses + length);
-    if (--socket.count === 0) queue.clear();
-    return taken;
-  }
 
   sendTo(
     socket: UdpSocket,
@@ -310,7 +233,7 @@ export class Udp implements Component {
   ): number {
     if (socket.closed) return EPIPE;
     if (socket.lastPath === null || address !== socket.lastText) {
-      const path = this.pathTo(socket, address);
+      const path = pathTo(socket.paths, address);
       if (!path) return EAFNOSUPPORT;
       socket.lastPath = path;
       socket.lastText = address;
@@ -327,26 +250,29 @@ export class Udp implements Component {
   connect(socket: UdpSocket, address: string, port: number): number {
     if (socket.closed) return EPIPE;
     requireInteger(port, 1, 65535, "port");
-    const path = this.pathTo(socket, address);
+    const path = pathTo(socket.paths, address);
     if (!path) return EAFNOSUPPORT;
+    // It has led to the last destination of `sendTo` until now.
+    socket.lastPath = null;
     const peer = path.net.createPath();
     path.net.copyPath(peer, path);
     const code = path.net.route(peer);
     if (code < 0) return code;
-    if (path.kind & NET_BROADCAST && !socket.options.broadcast) return EACCES;
+    if (peer.kind & NET_BROADCAST && !socket.options.broadcast) return EACCES;
     socket.peer = peer;
     socket.peerPort = port;
     return 0;
   }
 
-  join(socket: UdpSocket, group: string, nif: Interface | null, sources: GroupFilter | null): number {
+  join(socket: UdpSocket, group: string, nif: Interface | null, filter: GroupFilter | null): number {
     if (socket.closed) return EPIPE;
+    const sources = filter && { exclude: filter.exclude === true, sources: filter.sources.slice() };
+    const wanted = nif || socket.options.interface || null;
     let code = EAFNOSUPPORT;
     for (let i = 0; i < socket.paths.length && code === EAFNOSUPPORT; i++) {
       const net = socket.paths[i].net;
-      code = net.join(group, nif || socket.options.interface || null, sources);
-      if (code === 0)
-        socket.groups.push({ net, group, nif: nif || socket.options.interface || null, sources });
+      code = net.join(group, wanted, sources);
+      if (code === 0) socket.groups.push({ net, group, nif: wanted, sources });
     }
     return code;
   }
@@ -385,11 +311,7 @@ export class Udp implements Component {
       this.counters.sendFailed++;
       return code || ENOBUFS;
     }
-    path.ttl = path.kind
-      ? options.multicastTtl === undefined
-        ? 1
-        : options.multicastTtl || 1
-      : options.ttl || 0;
+    path.ttl = (path.kind ? options.multicastTtl : options.ttl) || 0;
     const at = packet.start;
     const out = packet.data;
     put16(out, at + wire.UDP_SOURCE_PORT, socket.port);
@@ -408,22 +330,13 @@ export class Udp implements Component {
     return length;
   }
 
-  /** The socket's path of the family of `address`, leading there; null: no such family here. */
-  private pathTo(socket: UdpSocket, address: string): Path | null {
-    for (let i = 0; i < socket.paths.length; i++) {
-      const path = socket.paths[i];
-      if (path.net.setRemote(path, address) === 0) return path;
-    }
-    return null;
-  }
-
   private inUse(socket: UdpSocket, port: number): boolean {
     for (let other = this.sockets.first(port); other; other = other.nextInBucket) {
       if (other.port !== port || (other.options.reuse && socket.options.reuse)) continue;
       const here = other.options.interface || null;
       if (here && socket.options.interface && here !== socket.options.interface) continue;
       for (let i = 0; i < socket.paths.length; i++) {
-        const path = pathOf(other, socket.paths[i].net);
+        const path = pathOf(other.paths, socket.paths[i].net);
         if (path && path.net.sameLocal(path, socket.paths[i])) return true;
       }
     }
@@ -441,14 +354,6 @@ export class Udp implements Component {
     return fail("ENOBUFS", "ports");
   }
 
-  private interfaceOf(index: number): Interface | null {
-    const list = this.stack.interfaces;
-    for (let i = 0; i < list.length; i++) {
-      if (list[i].index === index) return list[i];
-    }
-    return null;
-  }
-
   private linkWritable(): void {
     this.sockets.each((socket) => {
       if (!socket.wantsWritable) return;
@@ -459,18 +364,9 @@ export class Udp implements Component {
   }
 }
 
-/** The socket's path of a network, or null. */
-function pathOf(socket: UdpSocket, net: Network): Path | null {
-  const paths = socket.paths;
-  for (let i = 0; i < paths.length; i++) {
-    if (paths[i].net === net) return paths[i];
-  }
-  return null;
-}
-
 /** How closely a socket fits a datagram: 0 not at all, -1 not since it is connected elsewhere, else more is closer. */
 function fit(socket: UdpSocket, packet: Packet, net: Network, from: number): number {
-  const path = pathOf(socket, net);
+  const path = pathOf(socket.paths, net);
   const nif = socket.options.interface;
   if (!path || (nif && nif !== packet.nif)) return 0;
   if ((packet.flags & (NET_BROADCAST | NET_MULTICAST)) === 0 && !net.matchesLocal(path, packet)) return 0;
@@ -485,34 +381,17 @@ function fit(socket: UdpSocket, packet: Packet, net: Network, from: number): num
   return rank;
 }
 
-/** Has this very socket joined the group that `packet` was sent to, on the interface where it came in? */
+/** Does this very socket want the group that `packet` was sent to, on its interface and of its source (RFC 3376 section 3.1)? */
 function joined(socket: UdpSocket, packet: Packet, net: Network): boolean {
   if (socket.groups.length === 0) return false;
   const group = net.destinationText(packet);
   for (let i = 0; i < socket.groups.length; i++) {
     const entry = socket.groups[i];
-    if (entry.group === group && (!entry.nif || entry.nif === packet.nif)) return true;
+    if (entry.group !== group || (entry.nif && entry.nif !== packet.nif)) continue;
+    const filter = entry.sources;
+    if (!filter || filter.sources.indexOf(net.sourceText(packet)) < 0 === filter.exclude) return true;
   }
   return false;
-}
-
-/** The sender in the socket's record as text; made once for several datagrams of one sender. */
-function senderText(socket: UdpSocket, net: Network, nif: Interface | null): string {
-  const sender = socket.sender;
-  const size = net.addressSize;
-  let same = socket.senderFamily === net.family;
-  for (let i = 0; i < size; i++) {
-    const byte = socket.record[RECORD + i];
-    if (sender[i] !== byte) {
-      sender[i] = byte;
-      same = false;
-    }
-  }
-  if (!same) {
-    socket.senderFamily = net.family;
-    socket.senderText = net.addressText(sender, 0, nif);
-  }
-  return socket.senderText;
 }
 
 /** The UDP component. Counters: `udp`. */

@@ -1,0 +1,196 @@
+/** What sockets of datagrams share (UDP, raw, ping): where they are bound, and the queue of what they have received. */
+import { get16, put16 } from "./bytes.js";
+import { EAFNOSUPPORT, EAGAIN, fail, requireBytes, requireInteger } from "./errors.js";
+import type { Interface } from "./interface.js";
+import type { Network, Path } from "./network.js";
+import type { Packet } from "./packet.js";
+import type { Stack } from "./stack.js";
+import { Stream } from "./stream.js";
+
+/** Where a datagram came from. `receive` fills one in; it may be used again and again. */
+export interface DatagramInfo {
+  /** The sender. */
+  address: string;
+  /** Its port; of raw sockets 0. */
+  port: number;
+  /** Bytes of the datagram, also where the target was shorter. */
+  length: number;
+  /** The target was shorter than the datagram: the rest is lost. */
+  truncated: boolean;
+  /** The address that it was sent to: this host's, a broadcast address, or a group. */
+  localAddress: string;
+  /** Where it came in; null when that interface is gone. */
+  interface: Interface | null;
+  /** Its time to live (hop limit) on arrival: 255 says that no router has seen it. */
+  ttl?: number;
+}
+
+/** Where a socket is to be bound. */
+export interface BindOptions {
+  address?: string;
+  family?: number;
+  interface?: Interface;
+  anonymous?: boolean;
+  receiveBuffer?: number;
+}
+
+/** Bytes of a datagram's record: length, port, interface, family, time to live. Both addresses and the data follow. */
+const RECORD = 8;
+
+export class Datagrams {
+  /** Datagrams that wait. */
+  count = 0;
+  private readonly stream: Stream;
+  private readonly record: Uint8Array;
+  /** The sender last asked for, and its text: made once for several datagrams of one sender. */
+  private text = "";
+  private textFrom: Network | null = null;
+  private textOn: Interface | null = null;
+  private readonly sender: Uint8Array;
+
+  /**
+   * @param limit bytes that may wait, records included
+   * @param addressSize bytes of the largest address that may come
+   */
+  constructor(
+    private readonly stack: Stack,
+    private readonly limit: number,
+    addressSize: number,
+  ) {
+    this.stream = new Stream(stack.pool, stack.host.copy);
+    this.record = new Uint8Array(RECORD + 2 * addressSize);
+    this.sender = new Uint8Array(addressSize);
+  }
+
+  /** Keeps a copy of `packet`, which came from `port`; false: there is no room. A quarter of all memory is left to others. */
+  put(packet: Packet, port: number): boolean {
+    const length = packet.end - packet.start;
+    const net = packet.net as Network;
+    const stream = this.stream;
+    const record = this.record;
+    const at = stream.length;
+    const header = RECORD + 2 * net.addressSize;
+    const keep = this.stack.pool.limit >> 2;
+    if (at + header + length > this.limit) return false;
+    put16(record, 0, length);
+    put16(record, 2, port);
+    put16(record, 4, (packet.nif as Interface).index);
+    record[6] = net.family;
+    record[7] = packet.ttl;
+    net.saveEnds(packet, record, RECORD);
+    if (
+      !stream.write(at + header, packet.data, packet.start, length, keep) ||
+      !stream.append(record, 0, header, keep)
+    ) {
+      stream.trim();
+      return false;
+    }
+    stream.length = at + header + length;
+    this.count++;
+    return true;
+  }
+
+  /** Takes the first datagram into `target[start..end)`; bytes written, or `EAGAIN`. */
+  take(target: Uint8Array, info: DatagramInfo | null, start: number, end: number): number {
+    requireBytes(target, start, end, "target");
+    if (this.count === 0) return EAGAIN;
+    const stream = this.stream;
+    const record = this.record;
+    stream.read(0, record, 0, RECORD);
+    const length = get16(record, 0);
+    const net = this.stack.network(record[6]) as Network;
+    const addresses = 2 * net.addressSize;
+    const taken = length < end - start ? length : end - start;
+    stream.read(RECORD + addresses, target, start, taken);
+    if (info) {
+      const nif = interfaceOf(this.stack, get16(record, 4));
+      stream.read(RECORD, record, RECORD, addresses);
+      info.address = this.senderText(net, nif);
+      info.localAddress = net.addressText(record, RECORD + net.addressSize, nif);
+      info.port = get16(record, 2);
+      info.ttl = record[7];
+      info.length = length;
+      info.truncated = taken < length;
+      info.interface = nif;
+    }
+    stream.consume(RECORD + addresses + length);
+    if (--this.count === 0) stream.clear();
+    return taken;
+  }
+
+  clear(): void {
+    this.stream.clear();
+    this.count = 0;
+  }
+
+  private senderText(net: Network, nif: Interface | null): string {
+    let same = this.textFrom === net && this.textOn === nif;
+    for (let i = 0; i < net.addressSize; i++) {
+      const byte = this.record[RECORD + i];
+      if (this.sender[i] !== byte) same = false;
+      this.sender[i] = byte;
+    }
+    if (!same) {
+      this.textFrom = net;
+      this.textOn = nif;
+      this.text = net.addressText(this.sender, 0, nif);
+    }
+    return this.text;
+  }
+}
+
+/** A queue for a socket of `paths`: `options.receiveBuffer` bytes (default 65536), at most what there is. */
+export function createQueue(stack: Stack, options: BindOptions, paths: Path[]): Datagrams {
+  const wanted = options.receiveBuffer;
+  const budget = stack.pool.limit << stack.pool.chunkShift;
+  let limit = requireInteger(wanted === undefined ? 65536 : wanted, 0, 0x7fffffff, "receiveBuffer");
+  let size = 0;
+  if (limit > budget) limit = budget;
+  for (let i = 0; i < paths.length; i++) {
+    if (paths[i].net.addressSize > size) size = paths[i].net.addressSize;
+  }
+  return new Datagrams(stack, limit, size);
+}
+
+/** One path for each network on which a socket is: throws `EINVAL`, `EAFNOSUPPORT`, `EADDRNOTAVAIL`. */
+export function bindPaths(stack: Stack, options: BindOptions): Path[] {
+  const nif = options.interface || null;
+  if (nif && stack.interfaces.indexOf(nif) < 0) fail("EINVAL", "interface");
+  const paths: Path[] = [];
+  let code = EAFNOSUPPORT;
+  for (let i = 0; i < stack.networks.length; i++) {
+    const net = stack.networks[i];
+    if (options.family && options.family !== net.family) continue;
+    const path = net.createPath();
+    path.bound = nif;
+    path.anonymous = options.anonymous === true;
+    const result = net.setLocal(path, options.address || "");
+    if (result === 0) paths.push(path);
+    else if (result !== EAFNOSUPPORT) code = result;
+  }
+  if (paths.length === 0) fail(code === EAFNOSUPPORT ? "EAFNOSUPPORT" : "EADDRNOTAVAIL", "address");
+  return paths;
+}
+
+/** The path of `paths` that belongs to `net`, or null. */
+export function pathOf(paths: Path[], net: Network): Path | null {
+  for (let i = 0; i < paths.length; i++) {
+    if (paths[i].net === net) return paths[i];
+  }
+  return null;
+}
+
+/** The path of `paths` whose family `address` is, leading there; null: no such family here. */
+export function pathTo(paths: Path[], address: string): Path | null {
+  for (let i = 0; i < paths.length; i++) {
+    if (paths[i].net.setRemote(paths[i], address) === 0) return paths[i];
+  }
+  return null;
+}
+
+function interfaceOf(stack: Stack, index: number): Interface | null {
+  for (let i = 0; i < stack.interfaces.length; i++) {
+    if (stack.interfaces[i].index === index) return stack.interfaces[i];
+  }
+  return null;
+}
