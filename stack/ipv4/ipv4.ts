@@ -86,8 +86,12 @@ export interface IgmpHooks {
 export interface PathMtuHooks {
   /** The MTU towards `destination`, at most `mtu`. */
   lookup(destination: number, mtu: number): number;
-  /** A router said that packets to `destination` must not exceed `mtu` (0: it did not say), and a transport believed it. */
-  tooBig(destination: number, mtu: number): void;
+  /**
+   * A router said that packets to `destination` must not exceed `mtu` (0: it did not say), and a transport believed it.
+   *
+   * @param length total length of the packet that was too big, 0: not known
+   */
+  tooBig(destination: number, mtu: number, length?: number): void;
 }
 
 /** What conflict detection (acd.ts) adds: an address is tried before it is used. */
