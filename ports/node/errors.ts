@@ -9,11 +9,10 @@ export function systemError(code: string, message: string): SystemError {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 
+/** What a TUN/TAP descriptor answers once its interface is gone; Node's tables lack it. */
+const EBADFD = 77;
+
 /** The name of an errno value: `errorName(1)` is `"EPERM"`. */
 export function errorName(errno: number): string {
-  try {
-    return getSystemErrorName(-errno);
-  } catch {
-    return `E${errno}`;
-  }
+  return errno === EBADFD ? "EBADFD" : getSystemErrorName(-errno);
 }

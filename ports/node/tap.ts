@@ -1,0 +1,285 @@
+/**
+ * TAP and TUN devices of Linux over the npm package koffi, an optional peer: /dev/net/tun is opened without blocking, read
+ * until it is empty, then waited for in the event loop (no thread sits in a call, so nothing keeps a process from its exit).
+ */
+import { closeSync, constants, openSync } from "node:fs";
+import { createRequire } from "node:module";
+import { isMainThread } from "node:worker_threads";
+import { errorName, systemError } from "./errors.js";
+import { formatMac, hardwareAddress } from "./mac.js";
+import { TunLink } from "./tun-link.js";
+import type { TunDevice } from "./tun-link.js";
+import { VIRTIO_NET_HEADER } from "./virtio-net.js";
+
+export interface TapOptions {
+  /** Interface name, 1 to 15 bytes; `"tap%d"` takes the next free number. A persistent device of that name is attached to; otherwise one is made for as long as it is open. */
+  name: string;
+  /** `"tap"` (default) carries Ethernet frames, `"tun"` bare IP packets. */
+  mode?: "tap" | "tun";
+  /** The hardware address of our end (not the kernel's): 6 bytes or `"02:..."`. Default: random, locally administered. */
+  mac?: Uint8Array | string;
+  /** Virtio-net headers: checksums and TCP segmentation are left to the kernel, in both directions. Default false. */
+  offloads?: boolean;
+  /** Sets the interface's MTU (that needs CAP_NET_ADMIN). Default: the one it has. */
+  mtu?: number;
+  /** A network namespace, by name (`ip netns add`) or path: the device is opened in it (that needs CAP_SYS_ADMIN). */
+  netns?: string;
+  /** Bytes of our frames that may wait in the kernel before `transmit` says -1. Default: the kernel's, which is no limit. */
+  sendBuffer?: number;
+}
+
+// linux/if_tun.h and linux/sockios.h, as x86, ARM and RISC-V number them.
+const TUNSETIFF = 0x400454ca;
+const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETSNDBUF = 0x400454d4;
+const TUNSETVNETHDRSZ = 0x400454d8;
+const TUNSETVNETLE = 0x400454dc;
+const SIOCGIFFLAGS = 0x8913;
+const SIOCGIFMTU = 0x8921;
+const SIOCSIFMTU = 0x8922;
+const SIOCGIFHWADDR = 0x8927;
+const IFF_UP = 1;
+const IFF_TUN = 1;
+const IFF_TAP = 2;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+/** TUN_F_CSUM | TSO4 | TSO6 | TSO_ECN */
+const OFFLOADS = 1 | 2 | 4 | 8;
+const CLONE_NEWNET = 0x40000000;
+const RTLD_NOW = 2;
+const RTLD_NODELETE = 0x1000;
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC = 0x80002;
+/** struct ifreq: a name of 16 bytes, then a union. */
+const IFREQ_SIZE = 40;
+const IFREQ_VALUE = 16;
+
+type Koffi = typeof import("koffi");
+type PollHandle = import("koffi").node.PollHandle;
+
+interface Libc {
+  koffi: Koffi;
+  ioctl(fd: number, request: number, argument: Uint8Array | Int32Array): number;
+  ioctlValue(fd: number, request: number, value: number): number;
+  read(fd: number, buffer: Uint8Array, size: number): number;
+  write(fd: number, buffer: Uint8Array, size: number): number;
+  socket(family: number, type: number, protocol: number): number;
+  setns(fd: number, type: number): number;
+}
+
+let libc: Libc | null = null;
+
+function loadLibc(): Libc {
+  if (libc) return libc;
+  if (process.platform !== "linux") throw systemError("ENOSYS", "TUN and TAP devices are Linux's");
+  const require = createRequire(import.meta.url);
+  let koffi: Koffi;
+  try {
+    koffi = require("koffi") as Koffi;
+  } catch (cause) {
+    const hint = "npm install koffi, or start the program through tap-launcher.pl and use openInheritedTap";
+    throw Object.assign(systemError("ENOENT", `the package koffi cannot be loaded: ${hint}`), { cause });
+  }
+  const library = koffi.load(null);
+  if (!isMainThread) {
+    // A worker that is terminated unloads koffi before the event loop has let go of koffi's poll handle, and the process
+    // crashes (seen with koffi 3.3.4). A library that was opened with RTLD_NODELETE stays.
+    const binary = Object.keys(require.cache).find((path) => path.endsWith("koffi.node"));
+    if (binary) library.func("void *dlopen(const char *, int)")(binary, RTLD_NOW | RTLD_NODELETE);
+  }
+  libc = {
+    koffi,
+    ioctl: library.func("int ioctl(int, unsigned long, void *)"),
+    ioctlValue: library.func("ioctl", "int", ["int", "unsigned long", "unsigned long"]),
+    read: library.func("intptr_t read(int, void *, size_t)"),
+    write: library.func("intptr_t write(int, const void *, size_t)"),
+    socket: library.func("int socket(int, int, int)"),
+    setns: library.func("int setns(int, int)"),
+  };
+  return libc;
+}
+
+/** Runs a system call; throws what it fails with. */
+function check(c: Libc, result: number, what: string, advice: Record<string, string> = {}): number {
+  if (result >= 0) return result;
+  const code = errorName(c.koffi.errno());
+  throw systemError(code, advice[code] ? `${what}: ${advice[code]}` : what);
+}
+
+class KoffiDevice implements TunDevice {
+  private poll: PollHandle | null = null;
+  private ready: (writable: boolean) => void = () => {};
+  private watching = false;
+  private referenced = true;
+  private closed = false;
+
+  constructor(
+    private readonly c: Libc,
+    private readonly fd: number,
+    /** A socket in the device's network namespace, for SIOCGIF*. */
+    private readonly control: number,
+    private readonly request: Uint8Array,
+  ) {}
+
+  read(buffer: Uint8Array): number {
+    const n = this.c.read(this.fd, buffer, buffer.length);
+    return n < 0 ? -this.c.koffi.errno() : n;
+  }
+
+  write(bytes: Uint8Array, length: number): number {
+    const n = this.c.write(this.fd, bytes, length);
+    return n < 0 ? -this.c.koffi.errno() : n;
+  }
+
+  isUp(): boolean {
+    return (
+      this.c.ioctl(this.control, SIOCGIFFLAGS, this.request) < 0 || (this.request[IFREQ_VALUE] & IFF_UP) !== 0
+    );
+  }
+
+  start(ready: (writable: boolean) => void): void {
+    this.ready = ready;
+    this.poll = this.c.koffi.node.poll(this.fd, { readable: true }, this.event);
+    if (!this.referenced) this.poll.unref();
+  }
+
+  /** The event loop keeps watching for frames: only a change of what is watched for costs a call. */
+  watch(writable: boolean): void {
+    if (this.watching === writable || !this.poll) return;
+    this.watching = writable;
+    this.poll.start({ readable: true, writable }, this.event);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.poll?.close();
+    this.poll = null;
+    closeSync(this.fd);
+    closeSync(this.control);
+  }
+
+  ref(): void {
+    this.referenced = true;
+    this.poll?.ref();
+  }
+
+  unref(): void {
+    this.referenced = false;
+    this.poll?.unref();
+  }
+
+  /** koffi's types know one argument, but a status comes before it: below zero when the device has failed. */
+  private readonly event = (...events: unknown[]): void => {
+    this.ready((events[events.length - 1] as { writable: boolean }).writable);
+  };
+}
+
+function ifreq(name: string): Uint8Array {
+  const bytes = Buffer.from(name);
+  if (bytes.length < 1 || bytes.length > 15 || /[/\s\0]/.test(name)) {
+    throw systemError("EINVAL", `"${name}" is no name for an interface`);
+  }
+  const request = new Uint8Array(new ArrayBuffer(IFREQ_SIZE));
+  request.set(bytes);
+  return request;
+}
+
+function nameOf(request: Uint8Array): string {
+  return Buffer.from(request.subarray(0, request.indexOf(0))).toString();
+}
+
+/** Calls `action` with this thread in the network namespace, and comes back. */
+function inNamespace<T>(c: Libc, netns: string | undefined, action: () => T): T {
+  if (netns === undefined) return action();
+  const home = openSync("/proc/thread-self/ns/net", "r");
+  try {
+    const there = openSync(netns.includes("/") ? netns : `/run/netns/${netns}`, "r");
+    try {
+      check(c, c.setns(there, CLONE_NEWNET), `network namespace ${netns}`, {
+        EPERM: "that needs CAP_SYS_ADMIN",
+      });
+    } finally {
+      closeSync(there);
+    }
+    try {
+      return action();
+    } finally {
+      check(c, c.setns(home, CLONE_NEWNET), "coming back from the network namespace");
+    }
+  } finally {
+    closeSync(home);
+  }
+}
+
+/**
+ * Opens a TAP or TUN device. The interface must be brought up and given an address by other means (`ip link`, `ip address`);
+ * until it is up, and whenever a frame is refused because it is not, the link says that the carrier is down.
+ *
+ * Throws `ENOENT` (no koffi, or no /dev/net/tun), `EPERM` (not root, nor the owner of a persistent device), `EBUSY` (another
+ * process has it), `EINVAL` (bad name, or the device is of the other kind), `ENODEV` and `ENOSYS` (no such thing here).
+ */
+export function openTap(options: TapOptions): TunLink {
+  const { mode = "tap", offloads = false, netns } = options;
+  const request = ifreq(options.name);
+  if (mode !== "tap" && mode !== "tun") throw systemError("EINVAL", `mode ${String(mode)}`);
+  const mac = mode === "tap" ? hardwareAddress(options.mac) : undefined;
+  const c = loadLibc();
+  return inNamespace(c, netns, () => {
+    let fd = -1;
+    let control = -1;
+    try {
+      fd = openSync("/dev/net/tun", constants.O_RDWR | constants.O_NONBLOCK);
+      attach(c, fd, request, mode, offloads);
+      const name = nameOf(request);
+      if (options.sendBuffer !== undefined) {
+        check(c, c.ioctl(fd, TUNSETSNDBUF, Int32Array.of(options.sendBuffer)), "TUNSETSNDBUF");
+      }
+      if (mac) requireOther(c, fd, mac, name);
+      control = check(c, c.socket(AF_INET, SOCK_DGRAM_CLOEXEC, 0), "socket");
+      const mtu = deviceMtu(c, control, request, options.mtu);
+      return new TunLink(new KoffiDevice(c, fd, control, request), { name, mode, offloads, mtu, mac });
+    } catch (error) {
+      if (fd >= 0) closeSync(fd);
+      if (control >= 0) closeSync(control);
+      throw error;
+    }
+  });
+}
+
+function attach(c: Libc, fd: number, request: Uint8Array, mode: "tap" | "tun", offloads: boolean): void {
+  const flags = (mode === "tap" ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (offloads ? IFF_VNET_HDR : 0);
+  const name = nameOf(request);
+  new DataView(request.buffer).setInt16(IFREQ_VALUE, flags, true);
+  const owner = `root makes one for you with: ip tuntap add dev ${name} mode ${mode} user $USER`;
+  check(c, c.ioctl(fd, TUNSETIFF, request), `${mode} device ${name}`, {
+    EPERM: `not permitted; ${owner}`,
+    EBUSY: "another process has it open",
+    EINVAL: `there is an interface of this name that is no ${mode} device of this make`,
+  });
+  if (!offloads) return;
+  check(c, c.ioctl(fd, TUNSETVNETHDRSZ, Int32Array.of(VIRTIO_NET_HEADER)), "TUNSETVNETHDRSZ");
+  check(c, c.ioctl(fd, TUNSETVNETLE, Int32Array.of(1)), "TUNSETVNETLE");
+  check(c, c.ioctlValue(fd, TUNSETOFFLOAD, OFFLOADS), "TUNSETOFFLOAD");
+}
+
+/** Two ends of one cable must not share an address. */
+function requireOther(c: Libc, fd: number, mac: Uint8Array, name: string): void {
+  const request = ifreq(name);
+  check(c, c.ioctl(fd, SIOCGIFHWADDR, request), "SIOCGIFHWADDR");
+  if (mac.every((byte, i) => byte === request[IFREQ_VALUE + 2 + i])) {
+    throw systemError("EADDRINUSE", `${formatMac(mac)} is the kernel's end of ${name}; ours needs its own`);
+  }
+}
+
+function deviceMtu(c: Libc, control: number, request: Uint8Array, wanted: number | undefined): number {
+  const view = new DataView(request.buffer);
+  check(c, c.ioctl(control, SIOCGIFMTU, request), "SIOCGIFMTU");
+  const mtu = view.getInt32(IFREQ_VALUE, true);
+  if (wanted === undefined || wanted === mtu) return mtu;
+  view.setInt32(IFREQ_VALUE, wanted, true);
+  check(c, c.ioctl(control, SIOCSIFMTU, request), `MTU ${wanted} of the device`, {
+    EPERM: "not permitted; set it with ip link",
+  });
+  return wanted;
+}
