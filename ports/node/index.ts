@@ -6,7 +6,7 @@ export { nodeHost } from "./host.js";
 export type { NodeHost, NodeHostOptions } from "./host.js";
 export { openTap } from "./tap.js";
 export type { TapOptions } from "./tap.js";
-export { openInheritedTap } from "./fd.js";
+export { openInheritedTap, tapLauncher } from "./fd.js";
 export type { InheritedTapOptions } from "./fd.js";
 export type { TunLink } from "./tun-link.js";
 export { openUdpFrame } from "./udp-frame.js";
