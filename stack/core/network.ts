@@ -57,7 +57,12 @@ export interface Network {
   /** Default MTU that any path has (576 or 1280). */
   readonly minimumMtu: number;
 
+  /** Raw sockets: each sees every datagram before its transport does, and says whether it took it. It changes nothing of it. */
+  readonly taps: ((packet: Packet) => boolean)[];
+
   createPath(): Path;
+  /** Takes `nif` for the traffic of this host to itself, and gives it the loopback address. */
+  setLoopback?(nif: Interface): void;
 
   /** Sets the local end from text (`""`: any); returns 0, `EAFNOSUPPORT` (not this family's text) or `EADDRNOTAVAIL`. */
   setLocal(path: Path, text: string): number;

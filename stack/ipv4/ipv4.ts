@@ -149,7 +149,6 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   forwarder: ((packet: Packet) => void) | null = null;
   /** Says whether a packet from 0.0.0.0 may pass (a DHCP server's business). */
   acceptUnspecified: ((packet: Packet) => boolean) | null = null;
-  /** Raw sockets: each sees every datagram, and says whether it took it. */
   readonly taps: ((packet: Packet) => boolean)[] = [];
   /** Called when an address has been added, has changed state, or has gone. */
   readonly onAddressChange: ((address: Address4, present: boolean) => void)[] = [];
@@ -389,6 +388,11 @@ export class Ipv4 implements Component, LinkProtocol, Network {
 
   createPath(): Path4 {
     return new Path4(this);
+  }
+
+  setLoopback(nif: Interface): void {
+    this.loopback = nif;
+    this.addAddress(nif, "127.0.0.1/8", { origin: "loopback" });
   }
 
   setLocal(path: Path, text: string): number {
