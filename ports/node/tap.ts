@@ -3,9 +3,9 @@
  * until it is empty, then waited for in the event loop (no thread sits in a call, so nothing keeps a process from its exit).
  */
 import { closeSync, constants, openSync } from "node:fs";
-import { createRequire } from "node:module";
-import { isMainThread } from "node:worker_threads";
-import { errorName, systemError } from "./errors.js";
+import { systemError } from "./errors.js";
+import { check, loadLibc } from "./libc.js";
+import type { Libc } from "./libc.js";
 import { formatMac, hardwareAddress } from "./mac.js";
 import { TunLink } from "./tun-link.js";
 import type { TunDevice } from "./tun-link.js";
@@ -46,65 +46,13 @@ const IFF_VNET_HDR = 0x4000;
 /** TUN_F_CSUM | TSO4 | TSO6 | TSO_ECN */
 const OFFLOADS = 1 | 2 | 4 | 8;
 const CLONE_NEWNET = 0x40000000;
-const RTLD_NOW = 2;
-const RTLD_NODELETE = 0x1000;
 const AF_INET = 2;
 const SOCK_DGRAM_CLOEXEC = 0x80002;
 /** struct ifreq: a name of 16 bytes, then a union. */
 const IFREQ_SIZE = 40;
 const IFREQ_VALUE = 16;
 
-type Koffi = typeof import("koffi");
 type PollHandle = import("koffi").node.PollHandle;
-
-interface Libc {
-  koffi: Koffi;
-  ioctl(fd: number, request: number, argument: Uint8Array | Int32Array): number;
-  ioctlValue(fd: number, request: number, value: number): number;
-  read(fd: number, buffer: Uint8Array, size: number): number;
-  write(fd: number, buffer: Uint8Array, size: number): number;
-  socket(family: number, type: number, protocol: number): number;
-  setns(fd: number, type: number): number;
-}
-
-let libc: Libc | null = null;
-
-function loadLibc(): Libc {
-  if (libc) return libc;
-  if (process.platform !== "linux") throw systemError("ENOSYS", "TUN and TAP devices are Linux's");
-  const require = createRequire(import.meta.url);
-  let koffi: Koffi;
-  try {
-    koffi = require("koffi") as Koffi;
-  } catch (cause) {
-    const hint = "npm install koffi, or start the program through tap-launcher.pl and use openInheritedTap";
-    throw Object.assign(systemError("ENOENT", `the package koffi cannot be loaded: ${hint}`), { cause });
-  }
-  const library = koffi.load(null);
-  if (!isMainThread) {
-    // A worker that is terminated unloads koffi before the event loop has let go of koffi's poll handle, and the process
-    // crashes (seen with koffi 3.3.4). A library that was opened with RTLD_NODELETE stays.
-    const binary = Object.keys(require.cache).find((path) => path.endsWith("koffi.node"));
-    if (binary) library.func("void *dlopen(const char *, int)")(binary, RTLD_NOW | RTLD_NODELETE);
-  }
-  libc = {
-    koffi,
-    ioctl: library.func("int ioctl(int, unsigned long, void *)"),
-    ioctlValue: library.func("ioctl", "int", ["int", "unsigned long", "unsigned long"]),
-    read: library.func("intptr_t read(int, void *, size_t)"),
-    write: library.func("intptr_t write(int, const void *, size_t)"),
-    socket: library.func("int socket(int, int, int)"),
-    setns: library.func("int setns(int, int)"),
-  };
-  return libc;
-}
-
-/** Runs a system call; throws what it fails with. */
-function check(c: Libc, result: number, what: string, advice: Record<string, string> = {}): number {
-  if (result >= 0) return result;
-  const code = errorName(c.koffi.errno());
-  throw systemError(code, advice[code] ? `${what}: ${advice[code]}` : what);
-}
 
 class KoffiDevice implements TunDevice {
   private poll: PollHandle | null = null;

@@ -7,7 +7,7 @@ import test from "ava";
 import fc from "fast-check";
 import type { LinkReceiver } from "../../../hypercall/link.js";
 import { connectStreamFrame, listenStreamFrame, StreamFrameLink } from "../../../ports/node/index.js";
-import { STREAM_FRAME_MAXIMUM, StreamFrameParser } from "../../../ports/node/stream-frame.js";
+import { STREAM_FRAME_MAXIMUM, StreamFrameParser } from "../../../ports/node/stream-parser.js";
 
 /** Keeps what a link says. */
 class Log implements LinkReceiver {
