@@ -1,5 +1,6 @@
 /** ICMP (RFC 792, RFC 1122 section 3.2.2): echo, errors to others under a rate limit, errors of others to their sockets. */
 import { get16, get32, put16, put32 } from "../core/bytes.js";
+import type { EchoTransport, EchoUser } from "../core/echo.js";
 import {
   ECONNREFUSED,
   EHOSTUNREACH,
@@ -54,14 +55,6 @@ export class IcmpCounters {
   outputFailed = 0;
 }
 
-/** Who sent echo requests; see raw/ping.ts. */
-export interface EchoUser {
-  /** An echo reply, `start` at the ICMP header. False: nobody here asked. */
-  reply(packet: Packet): boolean;
-  /** An error about an echo request, `start` at the quoted ICMP header. */
-  error(quoted: Packet, code: number): boolean;
-}
-
 export interface IcmpOptions {
   /** Errors sent a second. Default 10. */
   errorRate?: number;
@@ -77,7 +70,7 @@ const ERROR_LIMIT = 576;
 /** Codes of "destination unreachable" as the stack's; others are EHOSTUNREACH. */
 const UNREACHABLE_CODES = [ENETUNREACH, EHOSTUNREACH, ENOPROTOOPT, ECONNREFUSED, EMSGSIZE, EOPNOTSUPP];
 
-export class Icmp implements Component, IcmpHooks {
+export class Icmp implements Component, EchoTransport, IcmpHooks {
   readonly name = "icmp";
   readonly protocol = PROTOCOL_ICMP;
   readonly counters = new IcmpCounters();
@@ -155,8 +148,7 @@ export class Icmp implements Component, IcmpHooks {
     if (
       packet.flags & NOT_UNICAST ||
       get16(data, at + IPV4_FRAGMENT) & FRAGMENT_OFFSET ||
-      isMartian4(source) ||
-      isLoopback4(source) ||
+      (isMartian4(source) && packet.nif !== this.ip.loopback) ||
       this.ip.isBroadcast(packet.nif as Interface, source) ||
       (data[at + IPV4_PROTOCOL] === PROTOCOL_ICMP && isErrorType(data, at + header, packet.end))
     ) {
@@ -202,7 +194,8 @@ export class Icmp implements Component, IcmpHooks {
     quoted.destination = get32(data, at + IPV4_DESTINATION);
     quoted.protocol = data[at + IPV4_PROTOCOL];
     let known = false;
-    if (ip.isLocal(quoted.source) && (get16(data, at + IPV4_FRAGMENT) & FRAGMENT_OFFSET) === 0) {
+    const ours = ip.isLocal(quoted.source) || (isLoopback4(quoted.source) && packet.nif === ip.loopback);
+    if (ours && (get16(data, at + IPV4_FRAGMENT) & FRAGMENT_OFFSET) === 0) {
       if (quoted.protocol === PROTOCOL_ICMP) {
         known = this.echoUser !== null && this.echoUser.error(quoted, code);
       } else {
