@@ -19,6 +19,7 @@ export class PcapngWriter {
   /** @internal */
   readonly pcapng: Pcapng;
   private fd = -1;
+  private closed = false;
   private readonly ownsFd: boolean;
   private readonly sink: ((bytes: Uint8Array) => void) | null;
 
@@ -42,8 +43,6 @@ export class PcapngWriter {
     this.closed = true;
     if (this.ownsFd && fd >= 0) closeSync(fd);
   }
-
-  private closed = false;
 
   private append(block: Uint8Array): void {
     if (this.closed) return;
