@@ -6,12 +6,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { closeSync, openSync, writeSync } from "node:fs";
 import type { ExecutionContext } from "ava";
-import { capture, nodeHost, openTap, PcapngWriter } from "../../../ports/node/index.js";
+import { capture, nodeHost, openTap } from "../../../ports/node/index.js";
 import { createStack } from "../../../stack/index.js";
 import type { Component, Interface, Stack, StackOptions } from "../../../stack/index.js";
 import { arp } from "../../../stack/ipv4/arp.js";
+import { fragments } from "../../../stack/ipv4/fragments.js";
 import { icmp } from "../../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../../stack/ipv4/ipv4.js";
 import type { Ipv4 } from "../../../stack/ipv4/ipv4.js";
@@ -19,6 +19,7 @@ import { ethernet } from "../../../stack/link/ethernet.js";
 import { ipLink } from "../../../stack/link/ip.js";
 import { udp } from "../../../stack/udp/udp.js";
 import type { Udp } from "../../../stack/udp/udp.js";
+import { captureCompleted, limitedCapture } from "./capture.js";
 import { describe, examine } from "./judge.js";
 import type { Finding } from "./judge.js";
 import { Namespace } from "./namespace.js";
@@ -36,11 +37,13 @@ export interface HostOptions {
   mtu?: number;
   /** Our address with its prefix; null: none (DHCP). Default `10.77.0.2/24`. */
   address?: string | null;
-  /** Components besides Ethernet (or bare IP), ARP, IPv4, ICMP and UDP. */
+  /** Components besides Ethernet (or bare IP), ARP, IPv4 with fragments, ICMP and UDP. */
   components?: Component[];
   stack?: StackOptions;
   /** Bytes of the cable's traffic that are captured, from the start. Default 32 MiB. */
   captureLimit?: number;
+  /** Ports whose payload tshark looks into. Default: those of DNS and DHCP. */
+  payloads?: readonly number[];
   /** Findings of tshark that this test is about. */
   expected?: (finding: Finding) => boolean;
   /** A namespace to share with other hosts; default: one of its own. */
@@ -81,21 +84,21 @@ export async function createHost(t: ExecutionContext, options: HostOptions = {})
   const ip = ipv4();
   const sockets = udp();
   const medium = mode === "tap" ? [ethernet(), arp()] : [ipLink()];
-  const components = [...medium, ip, icmp(), sockets, ...(options.components ?? [])];
+  const components = [...medium, ip, fragments(), icmp(), sockets, ...(options.components ?? [])];
   const stack = host.drive(createStack(host, components, options.stack));
   t.teardown(async () => {
     const left = leftovers(stack);
     writer.close();
+    if (!t.passed) t.log(`capture: ${file}`);
     if (panics.length > 0) throw panics[0];
     if (left !== "") throw new Error(left);
-    const verdict = await examine(file);
-    verdict.findings.splice(0, Infinity, ...verdict.findings.filter((f) => !options.expected?.(f)));
-    if (verdict.findings.length > 0) throw new Error(`${file}: ${describe(verdict)}`);
-    if (verdict.frames === 0) throw new Error("nothing was captured");
+    const { frames, findings } = await examine(file, options.payloads);
+    const unexpected = findings.filter((finding) => !options.expected?.(finding));
+    if (unexpected.length > 0) throw new Error(`${file}: ${describe(unexpected)}`);
+    if (frames === 0) throw new Error("nothing was captured");
     if (t.passed) rmSync(folder, { recursive: true });
-    else t.log(`capture: ${file}`);
   });
-  const nif = stack.addInterface(capture(link, writer));
+  const nif = stack.addInterface((offloads ? captureCompleted : capture)(link, writer));
   if (address !== null) ip.addAddress(nif, address);
   return { stack, ip, udp: sockets, nif, ns, device, capture: file, panics };
 }
@@ -110,22 +113,4 @@ function leftovers(stack: Stack): string {
   const faults = stack.counters.host!;
   for (const name in faults) if (faults[name]! > 0) left += `host fault: ${name}; `;
   return left;
-}
-
-/** A capture that ends quietly after `limit` bytes: the rest of a gigabyte says what its beginning says. */
-function limitedCapture(file: string, limit: number): PcapngWriter {
-  const fd = openSync(file, "w");
-  let written = 0;
-  const writer = new PcapngWriter((block) => {
-    if (written + block.length > limit) return;
-    written += writeSync(fd, block);
-  });
-  const close = writer.close.bind(writer);
-  let open = true;
-  writer.close = () => {
-    close();
-    if (open) closeSync(fd);
-    open = false;
-  };
-  return writer;
 }

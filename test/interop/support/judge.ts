@@ -45,8 +45,15 @@ const HARMLESS = [
   /^No response seen to ICMP request/,
 ];
 
-/** Reads the capture file with tshark and lists malformed frames, expert errors, and warnings that are not harmless. */
-export async function examine(file: string): Promise<Verdict> {
+/** Ports whose payload is dissected unless a test says otherwise: DNS and DHCP. Elsewhere it is anybody's bytes. */
+const PAYLOADS = [53, 67, 68];
+
+/**
+ * Reads the capture file with tshark and lists malformed frames, expert errors, and warnings that are not harmless.
+ *
+ * @param payloads ports whose payload is dissected
+ */
+export async function examine(file: string, payloads: readonly number[] = PAYLOADS): Promise<Verdict> {
   const fields = [
     "frame.number",
     "frame.packet_flags_direction",
@@ -54,10 +61,18 @@ export async function examine(file: string): Promise<Verdict> {
     "_ws.expert.severity",
     "_ws.expert.message",
   ];
-  const parameters = ["-n", "-r", file, ...PREFERENCES, "-Y", "_ws.expert || _ws.malformed", "-T", "fields"];
-  const separators = ["-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=\u0001"];
+  const parameters = [
+    "-n",
+    "-r",
+    file,
+    ...PREFERENCES,
+    ...asData(payloads),
+    "-Y",
+    "_ws.expert || _ws.malformed",
+  ];
+  const format = ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=\u0001"];
   const [listing, total] = await Promise.all([
-    run("tshark", [...parameters, ...separators, ...fields.flatMap((f) => ["-e", f])], { timeout: 240_000 }),
+    run("tshark", [...parameters, ...format, ...fields.flatMap((f) => ["-e", f])], { timeout: 240_000 }),
     run("capinfos", ["-M", "-T", "-r", "-c", file]),
   ]);
   const findings: Finding[] = [];
@@ -79,9 +94,21 @@ export async function examine(file: string): Promise<Verdict> {
   return { frames: Number(total.stdout.trim().split("\t").at(-1)), findings };
 }
 
+/** Options that keep tshark from guessing at the payload of all ports but `payloads`. */
+function asData(payloads: readonly number[]): string[] {
+  const ports = [-1, ...[...payloads].sort((a, b) => a - b), 65536];
+  const options: string[] = [];
+  for (let i = 1; i < ports.length; i++) {
+    const range = `${ports[i - 1]! + 1}-${ports[i]! - 1}`;
+    if (ports[i]! - ports[i - 1]! > 1)
+      options.push("-d", `udp.port==${range},data`, "-d", `tcp.port==${range},data`);
+  }
+  return options;
+}
+
 /** One line a finding, the first few of them. */
-export function describe(verdict: Verdict): string {
-  const lines = verdict.findings.map(
+export function describe(findings: readonly Finding[]): string {
+  const lines = findings.map(
     ({ frame, ours, severity, message }) =>
       `frame ${frame} ${ours ? "of ours" : "of the peer"}: ${severity}: ${message}`,
   );
