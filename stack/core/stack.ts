@@ -59,6 +59,9 @@ export interface StackOptions {
 /** Bytes before a transport header in `stack.tx`: IPv6 or IPv4 with options, a tunnel around it, Ethernet with tag. */
 export const HEADROOM = 192;
 
+/** Bytes behind the packet: a last fragment may be all but empty, and Ethernet pads a packet to 46 bytes. */
+const TAILROOM = 44;
+
 /** Milliseconds by which a wake-up may be late before the next packet makes up for it. */
 const LATE = 20;
 
@@ -154,7 +157,7 @@ export class Stack {
       if (this.media[i].medium === link.medium) medium = this.media[i];
     }
     if (!medium) fail("ENOPROTOOPT", "medium " + link.medium);
-    for (let i = this.interfaceCount; !name; i++) {
+    for (let i = 0; !name; i++) {
       const next = (link.medium === "ip" ? "tun" : "eth") + i;
       if (!this.findInterface(next)) name = next;
     }
@@ -254,12 +257,12 @@ export class Stack {
    */
   prepare(size: number): Packet | null {
     const tx = this.tx;
-    if (tx.data.length < HEADROOM + size) {
+    if (tx.data.length < HEADROOM + size + TAILROOM) {
       if (size > this.maximumPacket) return null;
-      // Room for an Ethernet frame at the least, padding included, so that small sizes do not lead to many small growths.
+      // Room for an Ethernet frame at the least, so that small sizes do not lead to many small growths.
       const least = this.maximumPacket < 1536 ? this.maximumPacket : 1536;
       const room = size < least ? least : size;
-      const data = this.host.allocate((HEADROOM + room + 3) & ~3);
+      const data = this.host.allocate((HEADROOM + room + TAILROOM + 3) & ~3);
       if (!data) return null;
       tx.data = data;
     }
