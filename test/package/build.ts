@@ -7,7 +7,7 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { filesBelow, ROOT } from "../support/files.js";
-import { components } from "./components.js";
+import { parts } from "./components.js";
 
 /** Builds into `target`; what was there is removed. Throws with the compiler's messages. */
 export function build(target: string): void {
@@ -23,7 +23,7 @@ export function build(target: string): void {
   }
   const folder = join(target, "component");
   mkdirSync(folder);
-  for (const [name, file] of components()) {
+  for (const [name, file] of parts()) {
     const text = `export * from "../${file.replace(/\.ts$/, ".js")}";\n`;
     writeFileSync(join(folder, `${name}.js`), text);
     writeFileSync(join(folder, `${name}.d.ts`), text);

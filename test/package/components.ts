@@ -8,6 +8,19 @@ import { basename, join } from "node:path";
 import ts from "typescript";
 import { filesBelow, ROOT } from "../support/files.js";
 
+/** Parts of the package that are no component, or whose file is not called after one. */
+const PARTS: Readonly<Record<string, string>> = {
+  congestion: "stack/tcp/congestion.ts",
+  "ip-link": "stack/link/ip.ts",
+  pcapng: "stack/link/pcapng.ts",
+  recovery: "stack/tcp/recovery.ts",
+};
+
+/** Everything that has a name in the package: the components, and `PARTS`. */
+export function parts(): Map<string, string> {
+  return new Map([...components(), ...Object.entries(PARTS)].sort());
+}
+
 /** The components' files by name, relative to the project's folder. */
 export function components(): Map<string, string> {
   const found = new Map<string, string>();

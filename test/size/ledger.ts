@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { bundle } from "../../rollup.config.js";
 import { components, factoryName } from "../package/components.js";
 import { ROOT } from "../support/files.js";
-import { type Need, NEEDS } from "./needs.js";
+import { needs } from "./needs.js";
 
 /** Bytes of one bundle, or of a difference of two. */
 export interface Weight {
@@ -23,60 +23,39 @@ export interface Ledger {
 
 const FOLDER = join(ROOT, "test/size/combinations");
 
-/** Measures everything. */
-export async function measure(): Promise<Ledger> {
+/** Measures all combinations and all components, or those that `wanted` names. */
+export async function measure(wanted?: Record<keyof Ledger, object>): Promise<Ledger> {
   const ledger: Ledger = { combinations: {}, components: {} };
+  const skip = (section: keyof Ledger, name: string) => wanted !== undefined && !(name in wanted[section]);
   for (const file of readdirSync(FOLDER).sort()) {
-    ledger.combinations[basename(file, ".ts")] = await weigh(join(FOLDER, file));
+    const name = basename(file, ".ts");
+    if (!skip("combinations", name)) ledger.combinations[name] = await weigh(join(FOLDER, file));
   }
   const files = components();
   const known = new Map<string, Weight>();
-  const stack = async (parts: readonly Part[]) => {
-    const source = entry(parts, files);
-    const weight = known.get(source) ?? (await weigh(join(ROOT, "test/size/entry.ts"), source));
-    known.set(source, weight);
+  const stackOf = async (names: readonly string[]) => {
+    const key = names.join();
+    const weight = known.get(key) ?? (await weigh(join(ROOT, "test/size/entry.ts"), entry(names, files)));
+    known.set(key, weight);
     return weight;
   };
-  const marginal = async (more: Part[], less: Part[]) => difference(await stack(more), await stack(less));
-  ledger.components.core = await stack([]);
-  for (const name of files.keys()) {
-    const need = NEEDS[name];
-    if (need === undefined) throw new Error(`say in test/size/needs.ts what the component "${name}" needs`);
-    if (need !== null) ledger.components[name] = await marginal(...withAndWithout(name, need));
+  if (!skip("components", "core")) ledger.components.core = await stackOf([]);
+  for (const [name, file] of files) {
+    const below = needs(name, file);
+    if (below === null || skip("components", name)) continue;
+    ledger.components[name] = difference(await stackOf([...below, name]), await stackOf(below));
   }
   return ledger;
 }
 
-/** An element of the list given to `createStack`. */
-interface Part {
-  /** The components whose factories it calls. */
-  readonly uses: readonly string[];
-  readonly expression: string;
-}
-
-function part(name: string, expression = `${factoryName(name)}()`, uses = [name]): Part {
-  return { uses, expression };
-}
-
-function withAndWithout(name: string, need: Need): [Part[], Part[]] {
-  const below = need.on.map((each) => part(each));
-  if (need.into === undefined) return [[...below, part(name, need.as)], below];
-  return [
-    [...below, part(name, need.as, [name, need.into])],
-    [...below, part(need.into)],
-  ];
-}
-
-/** The text of an entry file that makes a stack of `parts`. */
-function entry(parts: readonly Part[], files: ReadonlyMap<string, string>): string {
-  const imports = parts
-    .flatMap(({ uses }) => uses)
-    .map(
-      (name) => `import { ${factoryName(name)} } from "../../${files.get(name)!.replace(/\.ts$/, ".js")}";\n`,
-    );
+/** The text of an entry file that makes a stack of the components `names`. */
+function entry(names: readonly string[], files: ReadonlyMap<string, string>): string {
+  const imports = names.map(
+    (name) => `import { ${factoryName(name)} } from "../../${files.get(name)!.replace(/\.ts$/, ".js")}";\n`,
+  );
   return `import { createStack } from "../../stack/index.js";
 ${imports.join("")}export function start(hypercalls, link) {
-  const stack = createStack(hypercalls, [${parts.map(({ expression }) => expression).join(", ")}]);
+  const stack = createStack(hypercalls, [${names.map((name) => `${factoryName(name)}()`).join(", ")}]);
   stack.addInterface(link);
   return stack;
 }

@@ -1,22 +1,27 @@
 /** For the byte ledger: the smallest list of components that each component works with. */
 
-export interface Need {
-  /** The components beneath it. */
-  readonly on: readonly string[];
-  /** How it is made, when not by its factory without arguments. */
-  readonly as?: string;
-  /** For a part that is handed to another component: that component, which `as` makes with the part in it. */
-  readonly into?: string;
-}
-
 const IPV4 = ["ethernet", "arp", "ipv4"];
 
-/** `null`: not a component of its own, its bytes belong to those that use it. */
-export const NEEDS: Readonly<Record<string, Need | null>> = {
-  ethernet: { on: [] },
-  arp: { on: ["ethernet", "ipv4"] },
-  ipv4: { on: ["ethernet"] },
-  icmp: { on: IPV4 },
-  udp: { on: IPV4 },
+/** By room (the folder of the component's file). */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  link: [],
+  ipv4: IPV4,
+  raw: IPV4,
+  tcp: IPV4,
+  udp: IPV4,
+  service: [...IPV4, "udp"],
+};
+
+/** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
+const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
+  arp: ["ethernet", "ipv4"],
+  ipv4: ["ethernet"],
   "name-servers": null,
 };
+
+/** The components that `name` (a file like stack/ipv4/icmp.ts) is measured on top of; null: it is not measured. */
+export function needs(name: string, file: string): readonly string[] | null {
+  const list = name in EXCEPTIONS ? EXCEPTIONS[name]! : ROOMS[file.split("/")[1]!];
+  if (list === undefined) throw new Error(`say in test/size/needs.ts what the component "${name}" needs`);
+  return list;
+}
