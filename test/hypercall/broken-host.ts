@@ -59,7 +59,6 @@ export const BROKEN_HOSTS: Broken[] = [
   [["missing"], ({ calls }) => void (calls.random = 4 as never)],
   [["optional"], ({ calls }) => void (calls.log = "yes" as never)],
   [["log-throws"], ({ calls }) => void (calls.log = boom)],
-  [["log-throws"], ({ calls }) => void (calls.panic = boom)],
 
   [["clock-throws"], ({ calls }) => void (calls.now = boom)],
   [["clock-number"], ({ calls }) => void (calls.now = () => NaN)],
