@@ -24,7 +24,17 @@ export const ARROWS: Record<string, string[]> = {
   "stack/udp": TRANSPORT,
   "stack/tcp": TRANSPORT,
   "stack/raw": TRANSPORT,
-  "stack/service": ["hypercall", "stack/core", "stack/wire", "stack/udp", "stack/tcp", "stack/raw"],
+  // Services speak through sockets; those that configure a network (DHCP) call what it offers for that.
+  "stack/service": [
+    "hypercall",
+    "stack/core",
+    "stack/wire",
+    "stack/ipv4",
+    "stack/ipv6",
+    "stack/udp",
+    "stack/tcp",
+    "stack/raw",
+  ],
   stack: ["hypercall", "stack/*"],
 };
 

@@ -1,0 +1,115 @@
+/** The published combinations as ES5 scripts: nothing unimported came along, the profile is kept, and the script works. */
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, join, relative } from "node:path";
+import test from "ava";
+import ts from "typescript";
+import { type Hypercalls, HYPERCALL_VERSION, type Link, type LinkReceiver } from "../../hypercall/index.js";
+import { bundle } from "../../rollup.config.js";
+import { parts } from "../package/components.js";
+import { checkBundle } from "../profile/bundle.js";
+import { ROOT } from "../support/files.js";
+
+const FOLDER = join(ROOT, "test/size/combinations");
+
+/** The files that an entry imports by itself. */
+function imports(entry: string): string[] {
+  return ts
+    .preProcessFile(readFileSync(entry, "utf8"))
+    .importedFiles.map(({ fileName }) => relative(ROOT, join(FOLDER, fileName)).replace(/\.js$/, ".ts"));
+}
+
+const scripts = new Map<string, ReturnType<typeof bundle>>();
+
+for (const file of readdirSync(FOLDER)) {
+  const name = basename(file, ".ts");
+  const entry = join(FOLDER, file);
+  const script = bundle(entry);
+  scripts.set(name, script);
+
+  test(`${name}: only the components that are imported are in the script`, async (t) => {
+    const { modules } = await script;
+    const present = Object.keys(modules).map((path) => relative(ROOT, path));
+    // Of TCP's exchangeable parts the default ones come with it.
+    const expected = new Set([...imports(entry), "stack/core/name-servers.ts"]);
+    if (expected.has("stack/tcp/tcp.ts"))
+      ["congestion", "recovery"].forEach((part) => expected.add(`stack/tcp/${part}.ts`));
+    const components = new Set(parts().values());
+    t.deepEqual(
+      present.filter((path) => components.has(path) && !expected.has(path)),
+      [],
+    );
+    t.true(present.includes("stack/core/stack.ts"));
+  });
+
+  test(`${name}: the script keeps to the profile`, async (t) => {
+    t.deepEqual(checkBundle((await script).code), []);
+  });
+}
+
+test("the ES5 script answers ARP", async (t) => {
+  const { code } = await scripts.get("udp4")!;
+  const sent: number[][] = [];
+  let receiver: LinkReceiver | undefined;
+  const host: Hypercalls = {
+    version: HYPERCALL_VERSION,
+    now: () => 0,
+    random: (target) => target.fill(7) === target,
+    wake: () => {},
+  };
+  const link: Link = {
+    medium: "ethernet",
+    mtu: 1500,
+    mac: Uint8Array.of(2, 0, 0, 0, 0, 1),
+    open: (above) => void (receiver = above),
+    transmit: (frame, start, end) => sent.push(Array.from(frame.subarray(start, end))) && 0,
+    close: () => {},
+  };
+  const script = new Function(`${code}; return anystack;`)() as typeof import("./combinations/udp4.js");
+  script.start(host, link, "10.0.0.2/24");
+  sent.length = 0;
+
+  const sender = [2, 0, 0, 0, 0, 9, 10, 0, 0, 9];
+  const request = [0, 1, 8, 0, 6, 4, 0, 1, ...sender, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2];
+  const frame = Uint8Array.from([255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 9, 8, 6, ...request]);
+  receiver!.receive(frame, 0, frame.length);
+  t.deepEqual(
+    sent.map((bytes) => bytes.slice(0, 42)),
+    [
+      [
+        2,
+        0,
+        0,
+        0,
+        0,
+        9,
+        2,
+        0,
+        0,
+        0,
+        0,
+        1,
+        8,
+        6,
+        0,
+        1,
+        8,
+        0,
+        6,
+        4,
+        0,
+        2,
+        2,
+        0,
+        0,
+        0,
+        0,
+        1,
+        10,
+        0,
+        0,
+        2,
+        ...sender,
+      ],
+    ],
+  );
+});
