@@ -79,7 +79,8 @@ export interface IgmpHooks {
   /** Is `group` joined on `nif`, for packets from `source`? */
   accepts(nif: Interface, group: number, source: number): boolean;
   join(nif: Interface, group: number, sources: GroupFilter | null): number;
-  leave(nif: Interface, group: number, sources: GroupFilter | null): number;
+  /** `nif` null: on whichever interface it was joined. */
+  leave(nif: Interface | null, group: number, sources: GroupFilter | null): number;
 }
 
 /** What pmtu.ts adds (RFC 1191). */
@@ -556,12 +557,13 @@ export class Ipv4 implements Component, LinkProtocol, Network {
     if (group === null) return EAFNOSUPPORT;
     if (!isMulticast4(group)) fail("EINVAL", "group " + text);
     if (!this.igmp) return EOPNOTSUPP;
+    if (!join) return this.igmp.leave(nif, group, sources);
     if (!nif) {
       const entry = this.fib.lookup(group, null);
       nif = entry ? entry.nif : this.firstInterface();
     }
     if (!nif) return EADDRNOTAVAIL;
-    return join ? this.igmp.join(nif, group, sources) : this.igmp.leave(nif, group, sources);
+    return this.igmp.join(nif, group, sources);
   }
 }
 
