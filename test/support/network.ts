@@ -27,6 +27,8 @@ import type { Ipv4, Ipv4Options } from "../../stack/ipv4/ipv4.js";
 import { ethernet } from "../../stack/link/ethernet.js";
 import type { Ethernet } from "../../stack/link/ethernet.js";
 import { ipLink } from "../../stack/link/ip.js";
+import { tcp } from "../../stack/tcp/tcp.js";
+import type { Tcp, TcpConfiguration } from "../../stack/tcp/tcp.js";
 import { udp } from "../../stack/udp/udp.js";
 import type { Udp } from "../../stack/udp/udp.js";
 import { closeAll } from "./leaks.js";
@@ -44,6 +46,7 @@ export interface Node {
   ip: Ipv4;
   icmp: Icmp;
   udp: Udp;
+  tcp: Tcp;
   /** Its address as text, without the prefix. */
   address: string;
 }
@@ -55,7 +58,8 @@ export interface NetworkOptions {
   stack?: StackOptions;
   ipv4?: Ipv4Options;
   arp?: ArpOptions;
-  /** Further components for each stack, made for each anew. */
+  tcp?: TcpConfiguration;
+  /** Further components for each stack, made for each anew; one of the standard list's names takes that one's place. */
   components?: () => Component[];
   /** A default route. */
   gateway?: string;
@@ -74,21 +78,24 @@ export function buildNode(
   options: NetworkOptions = {},
 ): Node {
   const host = world.host();
+  const more = options.components?.() ?? [];
+  const choose = <T extends Component>(standard: T): T =>
+    (more.find(({ name }) => name === standard.name) as T | undefined) ?? standard;
   const node = {
     world,
     host,
     link,
-    ethernet: ethernet(),
-    arp: arp(options.arp),
-    ip: ipv4(options.ipv4),
-    icmp: icmp(),
-    udp: udp(),
+    ethernet: choose(ethernet()),
+    arp: choose(arp(options.arp)),
+    ip: choose(ipv4(options.ipv4)),
+    icmp: choose(icmp()),
+    udp: choose(udp()),
+    tcp: choose(tcp(options.tcp)),
     address: address.split("/")[0],
   };
-  const components = [node.ethernet, ipLink(), node.arp, node.ip, node.icmp, node.udp];
-  const stack = host.drive(
-    createStack(host, [...components, ...(options.components?.() ?? [])], options.stack),
-  );
+  const standard: Component[] = [node.ethernet, ipLink(), node.arp, node.ip, node.icmp, node.udp, node.tcp];
+  const components = standard.concat(more.filter((component) => !standard.includes(component)));
+  const stack = host.drive(createStack(host, components, options.stack));
   const nif = stack.addInterface(link);
   if (address !== "") node.ip.addAddress(nif, address);
   if (options.gateway) node.ip.addRoute("0.0.0.0/0", { gateway: options.gateway });
