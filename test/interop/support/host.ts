@@ -15,8 +15,11 @@ import { fragments } from "../../../stack/ipv4/fragments.js";
 import { icmp } from "../../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../../stack/ipv4/ipv4.js";
 import type { Ipv4 } from "../../../stack/ipv4/ipv4.js";
+import { pmtu } from "../../../stack/ipv4/pmtu.js";
 import { ethernet } from "../../../stack/link/ethernet.js";
 import { ipLink } from "../../../stack/link/ip.js";
+import { tcp } from "../../../stack/tcp/tcp.js";
+import type { Tcp, TcpConfiguration } from "../../../stack/tcp/tcp.js";
 import { udp } from "../../../stack/udp/udp.js";
 import type { Udp } from "../../../stack/udp/udp.js";
 import { captureCompleted, limitedCapture } from "./capture.js";
@@ -37,9 +40,10 @@ export interface HostOptions {
   mtu?: number;
   /** Our address with its prefix; null: none (DHCP). Default `10.77.0.2/24`. */
   address?: string | null;
-  /** Components besides Ethernet (or bare IP), ARP, IPv4 with fragments, ICMP and UDP. */
+  /** Components besides Ethernet (or bare IP), ARP, IPv4 with fragments and path MTU discovery, ICMP, UDP and TCP. */
   components?: Component[];
   stack?: StackOptions;
+  tcp?: TcpConfiguration;
   /** Bytes of the cable's traffic that are captured, from the start. Default 32 MiB. */
   captureLimit?: number;
   /** Ports whose payload tshark looks into. Default: those of DNS and DHCP. */
@@ -56,6 +60,7 @@ export interface TestHost {
   readonly stack: Stack;
   readonly ip: Ipv4;
   readonly udp: Udp;
+  readonly tcp: Tcp;
   readonly nif: Interface;
   /** Where the kernel's side lives: run peers there. */
   readonly ns: Namespace;
@@ -82,9 +87,18 @@ export async function createHost(t: ExecutionContext, options: HostOptions = {})
   ns.ip("link", "set", device, "up");
   const host = nodeHost({ panic: (_message, error) => panics.push(error) });
   const ip = ipv4();
-  const sockets = udp();
+  const sockets = { udp: udp(), tcp: tcp(options.tcp) };
   const medium = mode === "tap" ? [ethernet(), arp()] : [ipLink()];
-  const components = [...medium, ip, fragments(), icmp(), sockets, ...(options.components ?? [])];
+  const components = [
+    ...medium,
+    ip,
+    fragments(),
+    icmp(),
+    pmtu(),
+    sockets.udp,
+    sockets.tcp,
+    ...(options.components ?? []),
+  ];
   const stack = host.drive(createStack(host, components, options.stack));
   t.teardown(async () => {
     const left = leftovers(stack);
@@ -100,7 +114,7 @@ export async function createHost(t: ExecutionContext, options: HostOptions = {})
   });
   const nif = stack.addInterface((offloads ? captureCompleted : capture)(link, writer));
   if (address !== null) ip.addAddress(nif, address);
-  return { stack, ip, udp: sockets, nif, ns, device, capture: file, panics };
+  return { stack, ip, ...sockets, nif, ns, device, capture: file, panics };
 }
 
 /** Closes the stack; says what it had not given back before, and after. The test has closed its sockets. */

@@ -1,0 +1,119 @@
+/** HTTP both ways: curl and wrk against our server, our client against nginx and python's http.server. */
+import { mkdtempSync, openSync, closeSync, rmSync, writeFileSync, writeSync, mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { createHost, KERNEL, OURS } from "../support/host.js";
+import type { HostOptions } from "../support/host.js";
+import { bodyHash, eachPiece, httpGet, serveHttp } from "../support/http.js";
+
+const GIBIBYTE = 1 << 30;
+const ROOM = { stack: { budget: 16 << 20 } };
+
+const VARIANTS: [string, HostOptions][] = [
+  ["TAP", {}],
+  ["TAP with offloads", { offloads: true }],
+];
+
+/** A folder for the test's files. */
+function scratch(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "anystack-http-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** A file of `length` bytes with the body that `bodyHash` is of. */
+function bodyFile(folder: string, length: number): string {
+  const path = join(folder, `${length}`);
+  const fd = openSync(path, "w");
+  eachPiece(length, (piece) => writeSync(fd, piece));
+  closeSync(fd);
+  return path;
+}
+
+for (const [name, options] of VARIANTS) {
+  test(`curl fetches and sends 1 GiB over ${name}`, async (t) => {
+    const { ns, tcp } = await createHost(t, { ...options, ...ROOM });
+    const server = serveHttp(tcp, 80);
+    const hash = bodyHash(GIBIBYTE);
+    const speed = (text: string) => `${Math.round(Number(text) / 1e6)} MB/s`;
+
+    const pipe = `set -o pipefail; curl -sS -w '%{stderr}%{speed_download}' http://${OURS}/bytes/${GIBIBYTE} | sha256sum`;
+    const down = await ns.run("bash", ["-c", pipe], { timeout: 240_000 });
+    t.is(down.stdout, `${hash}  -\n`);
+    t.log(`down: ${speed(down.stderr)}`);
+
+    const file = bodyFile(scratch(t), GIBIBYTE);
+    const parameters = ["-sS", "-T", file, "-w", "%{stderr}%{speed_upload}", `http://${OURS}/`];
+    const up = await ns.run("curl", parameters, { timeout: 240_000 });
+    t.is(up.stdout, `${hash}\n`);
+    t.log(`up: ${speed(up.stderr)}`);
+    t.deepEqual(server.failures, []);
+    server.listener.close();
+  });
+}
+
+test("wrk without an error for 30 s, then with a connection a request", async (t) => {
+  const { ns, tcp } = await createHost(t, { ...ROOM, captureLimit: 8 << 20, tcp: { limit: 8192 } });
+  const server = serveHttp(tcp, 80);
+  for (const parameters of [
+    ["-d", "30s"],
+    ["-d", "5s", "-H", "Connection: close"],
+  ]) {
+    const before = server.requests;
+    const { stdout } = await ns.run("wrk", ["-t", "2", "-c", "64", ...parameters, `http://${OURS}/`], {
+      timeout: 60_000,
+    });
+    t.log(/^Requests\/sec.*$/m.exec(stdout)![0]);
+    t.notRegex(stdout, /Socket errors|Non-2xx/, stdout);
+    t.true(server.requests - before > 1000);
+    t.deepEqual(
+      server.failures.filter((failure) => failure !== "ECONNRESET"),
+      [],
+    );
+  }
+  server.listener.close();
+});
+
+test("our client fetches from nginx", async (t) => {
+  const { ns, tcp } = await createHost(t, ROOM);
+  const folder = scratch(t);
+  bodyFile(folder, 64 << 20);
+  bodyFile(folder, 5000);
+  for (const name of ["body", "proxy", "fastcgi", "uwsgi", "scgi"]) mkdirSync(join(folder, name));
+  const config = `
+    worker_processes 1;
+    user root;
+    pid ${folder}/pid;
+    error_log stderr;
+    events {}
+    http {
+      access_log off;
+      client_body_temp_path ${folder}/body;
+      proxy_temp_path ${folder}/proxy;
+      fastcgi_temp_path ${folder}/fastcgi;
+      uwsgi_temp_path ${folder}/uwsgi;
+      scgi_temp_path ${folder}/scgi;
+      server { listen ${KERNEL}:8080; root ${folder}; }
+    }`;
+  writeFileSync(join(folder, "nginx.conf"), config);
+  await ns.serve("tcp", 8080, "nginx", ["-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
+  for (const length of [5000, 64 << 20]) {
+    const answer = await httpGet(tcp, KERNEL, 8080, `/${length}`);
+    t.deepEqual(answer, { status: 200, length, hash: bodyHash(length) });
+  }
+  const answers = await Promise.all(Array.from({ length: 200 }, () => httpGet(tcp, KERNEL, 8080, "/5000")));
+  for (const answer of answers) t.deepEqual(answer, { status: 200, length: 5000, hash: bodyHash(5000) });
+  t.is((await httpGet(tcp, KERNEL, 8080, "/nothing")).status, 404);
+});
+
+test("our client fetches from python's http.server", async (t) => {
+  const { ns, tcp } = await createHost(t);
+  const folder = scratch(t);
+  bodyFile(folder, 10_000_000);
+  await ns.serve("tcp", 8000, "python3", ["-m", "http.server", "-b", KERNEL, "-d", folder, "8000"]);
+  const answer = await httpGet(tcp, KERNEL, 8000, "/10000000");
+  t.deepEqual(answer, { status: 200, length: 10_000_000, hash: bodyHash(10_000_000) });
+  t.is((await httpGet(tcp, KERNEL, 8000, "/nothing")).status, 404);
+});
