@@ -174,6 +174,8 @@ export class Tcp implements Component {
   readonly counters = new TcpCounters();
   readonly connections = new Table<Connection>();
   readonly listeners = new Table<Listener>();
+  /** Connections that have ended and whose sockets have not read all. */
+  readonly unread = new Table<Connection>();
   readonly congestion: Congestion;
   readonly recovery: Recovery;
   readonly minimumRto: number;
@@ -241,11 +243,9 @@ export class Tcp implements Component {
 
   close(): void {
     this.refreshTime();
-    this.connections.each((c) => {
-      this.detach(c, ECONNABORTED);
-      c.rcvBuf.clear();
-    });
     this.listeners.each((listener) => listener.close());
+    this.connections.each((c) => this.end(c, ECONNABORTED));
+    this.unread.each((c) => this.forget(c));
     this.timeWaits.close();
     this.stack.timers.clear(this.starveTimer);
   }
@@ -496,7 +496,7 @@ export class Tcp implements Component {
     c.orphan = true;
     c.events = 0;
     const state = c.state;
-    if (state === CLOSED || state === TIME_WAIT) c.rcvBuf.clear();
+    if (state === CLOSED || state === TIME_WAIT) this.forget(c);
     else if (state === SYN_SENT) this.end(c, 0);
     else if (c.rcvBuf.length > 0 || state === SYN_RCVD) this.abort(c, 0);
     else if (state === FIN_WAIT_2) setDeadline(c, ORPHAN, (this.time + ORPHAN_TIMEOUT) | 0);
@@ -523,7 +523,7 @@ export class Tcp implements Component {
   /** Ends a connection without a word to the peer; the application is told `code`. */
   end(c: Connection, code: number): void {
     if (c.state !== CLOSED) this.detach(c, code);
-    if (c.orphan || !c.socket) c.rcvBuf.clear();
+    if (c.orphan || !c.socket) this.forget(c);
     this.event(c, EVENT_CLOSE);
   }
 
@@ -531,7 +531,7 @@ export class Tcp implements Component {
   timeWait(c: Connection): void {
     this.timeWaits.add(c);
     this.detach(c, 0);
-    if (c.orphan || !c.socket) c.rcvBuf.clear();
+    if (c.orphan || !c.socket) this.forget(c);
     else c.state = TIME_WAIT;
     this.event(c, EVENT_CLOSE);
   }
@@ -601,7 +601,7 @@ export class Tcp implements Component {
   consumed(c: Connection, bytes: number): void {
     const buffer = c.rcvBuf;
     buffer.consume(bytes);
-    if (buffer.length === 0 && c.ranges.length === 0) buffer.clear();
+    if (buffer.length === 0 && c.ranges.length === 0) this.forget(c);
     if (c.state < ESTABLISHED || c.state === TIME_WAIT || c.finReceived) return;
     this.tuneReceive(c, bytes);
     const gain = (receiveWindow(c) - (c.rcvAdv - c.rcvNxt)) | 0;
@@ -679,6 +679,13 @@ export class Tcp implements Component {
     c.error = code;
     c.sndBuf.clear();
     dropRanges(c);
+    if (c.rcvBuf.length > 0) this.unread.insert(c);
+  }
+
+  /** Gives back what `c` has received and nobody will read (any more). */
+  private forget(c: Connection): void {
+    c.rcvBuf.clear();
+    if (c.state === CLOSED || c.state === TIME_WAIT) this.unread.remove(c);
   }
 
   private limit(): number {

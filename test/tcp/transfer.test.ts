@@ -31,7 +31,10 @@ for (const [name, options] of Object.entries({
     const { world, client, server } = ends(t, options);
     const result = transfer(client, server, "10.0.0.2", { forth: 300_000, back: 100_000 });
     const done = world.runUntil(result.done, 3_600_000);
-    t.log(JSON.stringify(client.counters), JSON.stringify(result.near, (k, v) => (k === "socket" ? undefined : v)));
+    t.log(
+      JSON.stringify(client.counters),
+      JSON.stringify(result.near, (k, v) => (k === "socket" ? undefined : v)),
+    );
     t.true(done);
     t.is(result.far.received, 300_000);
     t.is(result.near.received, 100_000);
