@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
+import { checkHost } from "../../../hypercall/conformance.js";
 import { HYPERCALL_VERSION } from "../../../hypercall/index.js";
 import { nodeHost } from "../../../ports/node/index.js";
 import { createStack } from "../../../stack/index.js";
@@ -175,4 +176,14 @@ test("koffi is loaded by openTap alone", (t) => {
     }`);
   t.is(status, 0);
   t.is(stdout, "false\ntrue\n");
+});
+
+test("the host passes the checks for ports", async (t) => {
+  const found: string[] = [];
+  const host = nodeHost();
+  const check = host.drive(checkHost(host, (code, message) => found.push(`${code}: ${message}`)));
+  while (!check.finished) await sleep(10);
+  await sleep(150);
+  check.finish();
+  t.deepEqual(found, []);
 });
