@@ -131,7 +131,7 @@ export interface TcpConfiguration {
   initialRto?: number;
   /** Delay of an acknowledgement, ms, below 500 (RFC 9293 section 3.8.6.3). Default 40. */
   delayedAck?: number;
-  /** Retransmissions of a SYN. Default 5. */
+  /** Retransmissions of a SYN. Default 7: for three minutes (RFC 9293 section 3.8.3). */
   synRetries?: number;
   /** Retransmissions of a SYN-ACK: few, since whoever asked may be forged. Default 2. */
   synAckRetries?: number;
@@ -206,7 +206,7 @@ export class Tcp implements Component {
     this.recovery = config.recovery || sackRecovery();
     this.minimumRto = setting(config.minimumRto, 200, 1, 60000, "minimumRto");
     this.delayedAck = setting(config.delayedAck, 40, 0, 500, "delayedAck");
-    this.synRetries = setting(config.synRetries, 5, 0, 20, "synRetries");
+    this.synRetries = setting(config.synRetries, 7, 0, 20, "synRetries");
     this.synAckRetries = setting(config.synAckRetries, 2, 0, 20, "synAckRetries");
     const rate = setting(config.resetRate, 100, 1, 1000000, "resetRate");
     this.resets = new RateLimit(rate, rate);
