@@ -123,8 +123,13 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   if (
     c.state === SYN_RCVD &&
     segment.seq === c.irs &&
-    (segment.flags & (wire.SYN | wire.ACK)) === (wire.SYN | wire.ACK)
+    (segment.flags & (wire.SYN | wire.RST)) === wire.SYN
   ) {
+    if ((segment.flags & wire.ACK) === 0) {
+      // Our SYN-ACK was lost; the timer would send it as well, but the peer is here now.
+      if (tcp.mayRepeat(c)) sendSyn(c);
+      return;
+    }
     // The peer's half of a simultaneous open: its SYN is known already.
     segment.flags &= ~wire.SYN;
     segment.seq = (segment.seq + 1) | 0;
@@ -162,11 +167,6 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   if (!acceptable) {
     if (flags & wire.RST) {
       counters.badReset++;
-      return;
-    }
-    if (c.state === SYN_RCVD && flags & wire.SYN && segment.seq === c.irs) {
-      // Our SYN-ACK was lost; the timer would send it as well, but the peer is here now.
-      if ((flags & wire.ACK) === 0 && tcp.mayRepeat(c)) sendSyn(c);
       return;
     }
     counters.outOfWindow++;
