@@ -106,8 +106,7 @@ function establish(c: Connection, segment: Segment): void {
   c.lostEdge = c.rexmitNext = c.recover = c.sndSmall = c.sndUna;
   c.lastReceived = c.tuneTime = tcp.time;
   clearDeadline(c, REXMIT);
-  // The window of a segment with SYN is not scaled.
-  c.sndWnd = segment.flags & wire.SYN ? segment.window : segment.window << c.sndScale;
+  c.sndWnd = segment.unscaled ? segment.window : segment.window << c.sndScale;
   c.sndWndMax = c.sndWnd;
   c.sndWl1 = segment.seq;
   c.sndWl2 = segment.ack;
@@ -269,7 +268,7 @@ function acknowledge(c: Connection, segment: Segment): boolean {
     }
     return true;
   }
-  const offered = segment.window << (segment.flags & wire.SYN ? 0 : c.sndScale);
+  const offered = segment.unscaled ? segment.window : segment.window << c.sndScale;
   const flight = outstanding(c);
   const duplicate =
     acked === 0 &&

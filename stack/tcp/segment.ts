@@ -12,6 +12,8 @@ export class Segment {
   ack = 0;
   flags = 0;
   window = 0;
+  /** It came with SYN: its window is not scaled (RFC 7323 section 2.2). */
+  unscaled = false;
   /** Payload: `data[at .. at + length)`. */
   data: Uint8Array = null as never;
   at = 0;
@@ -38,6 +40,7 @@ export function parse(segment: Segment, data: Uint8Array, at: number, end: numbe
   segment.ack = get32(data, at + wire.TCP_ACKNOWLEDGMENT);
   segment.flags = data[at + wire.TCP_FLAGS];
   segment.window = get16(data, at + wire.TCP_WINDOW);
+  segment.unscaled = (segment.flags & wire.SYN) !== 0;
   segment.at = at + header;
   segment.length = have - header;
   segment.mss = 0;
