@@ -32,6 +32,8 @@ import { clearDeadline, restoreRto, setDeadline, updateRtt } from "./timers.js";
 const CHALLENGE_INTERVAL = 500;
 /** A timestamp older than this is no longer compared, ms: 24 days (RFC 7323 section 5.5). */
 const TIMESTAMP_AGE = 24 * 86400 * 1000;
+/** First RTO, ms, where the handshake measured nothing because its SYN was sent twice (RFC 6298 section 5.7). */
+const REPEATED_SYN_RTO = 3000;
 /** How long FIN_WAIT_2 lasts when nobody reads any more, ms. */
 export const ORPHAN_TIMEOUT = 60000;
 
@@ -67,6 +69,7 @@ function synSent(c: Connection, segment: Segment, packet: Packet): void {
     // Simultaneous open (section 3.5, figure 8).
     c.state = SYN_RCVD;
     c.retries = 0;
+    c.silentSince = tcp.time;
     setDeadline(c, REXMIT, (tcp.time + c.rto) | 0);
     sendSyn(c);
     return;
@@ -102,7 +105,6 @@ export function acceptOptions(c: Connection, segment: Segment): void {
 function establish(c: Connection, segment: Segment): void {
   const tcp = c.tcp;
   c.state = c.finQueued ? FIN_WAIT_1 : ESTABLISHED;
-  c.retries = 0;
   c.lostEdge = c.rexmitNext = c.recover = c.sndSmall = c.sndUna;
   c.lastReceived = c.tuneTime = tcp.time;
   clearDeadline(c, REXMIT);
@@ -111,6 +113,11 @@ function establish(c: Connection, segment: Segment): void {
   c.sndWl1 = segment.seq;
   c.sndWl2 = segment.ack;
   tcp.congestion.start(c);
+  if (c.retries > 0) {
+    c.rto = REPEATED_SYN_RTO;
+    if (c.retries > 1) c.cwnd = c.mss;
+    c.retries = 0;
+  }
   tcp.established(c);
   if (c.keepAlive > 0) setDeadline(c, KEEPALIVE, (tcp.time + c.keepAlive) | 0);
 }
