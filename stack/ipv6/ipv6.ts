@@ -1,0 +1,744 @@
+/** IPv6 (RFC 8200, RFC 4291): the component. Addresses, groups, routes, and the network seam for the transports. */
+import { get32 } from "../core/bytes.js";
+import {
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  EHOSTUNREACH,
+  ENOBUFS,
+  ENOENT,
+  fail,
+  requireInteger,
+} from "../core/errors.js";
+import type { Interface } from "../core/interface.js";
+import type { GroupFilter, Network, Path } from "../core/network.js";
+import { NET_MULTICAST } from "../core/packet.js";
+import type { Packet } from "../core/packet.js";
+import type { Component, LinkProtocol, Stack } from "../core/stack.js";
+import { splitPrefix } from "../core/text4.js";
+import { format6, parse6 } from "../core/text6.js";
+import { useGroup } from "../link/groups.js";
+import { REACHABLE } from "../link/neighbour.js";
+import { Route6, smallTable6 } from "../route/table6.js";
+import type { Fib6 } from "../route/table6.js";
+import { TYPE_IPV6 } from "../wire/ethernet.js";
+import {
+  IPV6_DESTINATION,
+  IPV6_HEADER,
+  IPV6_SOURCE,
+  commonPrefix,
+  equal6,
+  isLinkLocal6,
+  isLoopback6,
+  isMapped6,
+  isMulticast6,
+  isUnspecified6,
+  scopeOf,
+} from "../wire/ipv6.js";
+import { Address6, DEPRECATED, TENTATIVE, isUsable } from "./address.js";
+import { ExtensionCounters } from "./extension.js";
+import { input } from "./input.js";
+import type { NeighbourDiscovery } from "./nd.js";
+import { output } from "./output.js";
+import { LOCAL, Path6, REMOTE, SOURCE, route } from "./path.js";
+
+export class Ipv6Counters {
+  received = 0;
+  delivered = 0;
+  sent = 0;
+  /** Version is not 6. */
+  version = 0;
+  /** Shorter than its header, or than it says. */
+  badlen = 0;
+  /** Source or destination that no packet from a wire may have. */
+  martian = 0;
+  /** Unicast in a broadcast or multicast frame. */
+  linkBroadcast = 0;
+  /** For another host, or for a group that is not joined. */
+  notOurs = 0;
+  /** For this host's address on another interface. */
+  strongHost = 0;
+  unknownProtocol = 0;
+  /** Output without a route or a source address. */
+  noRoute = 0;
+  /** Output larger than the path takes. */
+  tooBig = 0;
+}
+
+/** What icmpv6.ts adds. */
+export interface Icmpv6Hooks {
+  /** Sends an error about `packet` (IPv6 header at `packet.network`) where that is allowed. */
+  sendError(packet: Packet, type: number, code: number, word: number): void;
+  /** Tells the transport of the packet that starts at `packet.start` (an IPv6 header of ours) of an error. */
+  deliverError(packet: Packet, code: number, mtu: number): boolean;
+}
+
+/** What fragments.ts adds. */
+export interface FragmentHooks6 {
+  /**
+   * Takes a fragment: `at` is its fragment header, `packet.start` behind it, `nextAt` where the header before names it.
+   *
+   * @returns the next header of the whole datagram that `packet` now is, `start` behind its unfragmentable part; or -1
+   */
+  input(packet: Packet, at: number, nextAt: number): number;
+  /** Sends a packet (its transport header at `start`) in pieces that fit `path.mtu`. */
+  output(packet: Packet, path: Path6, protocol: number): number;
+}
+
+/** What pmtu.ts adds (RFC 8201). */
+export interface PathMtuHooks6 {
+  lookup(data: Uint8Array, at: number, mtu: number): number;
+  tooBig(data: Uint8Array, at: number, mtu: number): void;
+}
+
+/** What mld.ts adds: groups are reported to routers, and sources filtered. */
+export interface MldHooks {
+  changed(group: Membership): void;
+  /** Does the group take what the packet's source sends? */
+  accepts(group: Membership, packet: Packet): boolean;
+}
+
+/** What dad.ts adds: an address is tried before it is used (RFC 4862 section 5.4). */
+export interface AddressTrial6 {
+  begin(address: Address6): void;
+  end(address: Address6): void;
+}
+
+/** A group that this host has joined on an interface. */
+export class Membership {
+  /** Joins by sockets and by the host itself. */
+  users = 0;
+  /** Filters of the sockets that have one; see mld.ts. */
+  readonly filters: GroupFilter[] = [];
+
+  constructor(
+    readonly nif: Interface,
+    readonly group: Uint8Array,
+  ) {}
+}
+
+export interface Ipv6Options {
+  /** Hop limit of what is sent, where no router says otherwise. Default 64. */
+  hopLimit?: number;
+  /** The forwarding table. Default `smallTable6()`. */
+  fib?: Fib6;
+  /** Groups joined at most. Default 64. */
+  groups?: number;
+  /** Gives each interface a link-local address when it is added. Default true. */
+  linkLocal?: boolean;
+}
+
+export interface AddressOptions6 {
+  origin?: string;
+  /** Makes the route to the address's own network. Default true. */
+  route?: boolean;
+  metric?: number;
+  temporary?: boolean;
+  /** Lifetimes in seconds; absent: for ever. */
+  preferred?: number;
+  valid?: number;
+}
+
+export interface RouteOptions6 {
+  /** Next hop; a link-local one needs `interface` or a zone (`fe80::1%eth0`). */
+  gateway?: string;
+  interface?: Interface;
+  metric?: number;
+  origin?: string;
+}
+
+/** ff02::1, all nodes. */
+const ALL_NODES = "ff02::1";
+
+export class Ipv6 implements Component, LinkProtocol, Network {
+  readonly name = "ip6";
+  readonly family = 6;
+  readonly headerSize = IPV6_HEADER;
+  readonly addressSize = 16;
+  readonly minimumMtu = 1280;
+  readonly ethertype = TYPE_IPV6;
+  readonly counters = new Ipv6Counters();
+  readonly extensions = new ExtensionCounters();
+  readonly addresses: Address6[] = [];
+  readonly groups: Membership[] = [];
+  readonly fib: Fib6;
+  readonly hopLimit: number;
+  stack: Stack = null as never;
+  /** The loopback interface, or null; see link/loopback.ts. */
+  loopback: Interface | null = null;
+  nd: NeighbourDiscovery | null = null;
+  icmp: Icmpv6Hooks | null = null;
+  fragments: FragmentHooks6 | null = null;
+  pathMtu: PathMtuHooks6 | null = null;
+  mld: MldHooks | null = null;
+  trial: AddressTrial6 | null = null;
+  /** Forwards a packet that is for another host, `start` at its header; null: this is no router. */
+  forwarder: ((packet: Packet) => void) | null = null;
+  /** The first hop that a router told for a destination (RFC 4861 section 8), 16 bytes, or null. */
+  redirect: ((nif: Interface, data: Uint8Array, at: number) => Uint8Array | null) | null = null;
+  /** Hop limit that a router advertised for an interface, or 0. */
+  advertisedHopLimit: ((nif: Interface) => number) | null = null;
+  /** Chooses a source address (RFC 6724); select.ts brings the whole of its rules. */
+  chooseSource: ((nif: Interface, data: Uint8Array, at: number) => Address6 | null) | null = null;
+  readonly taps: ((packet: Packet) => boolean)[] = [];
+  /** Called when an address has been added, has changed state, or has gone. */
+  readonly onAddressChange: ((address: Address6, present: boolean) => void)[] = [];
+  /** Routes whose gateway has been found not to answer are second choice (RFC 4861 section 6.3.6). */
+  readonly avoidRoute = (entry: Route6): boolean => this.isUnreachable(entry);
+
+  constructor(private readonly options: Ipv6Options) {
+    this.hopLimit = requireInteger(options.hopLimit || 64, 1, 255, "hopLimit");
+    this.fib = options.fib || smallTable6();
+  }
+
+  attach(stack: Stack): void {
+    if (this.stack) fail("EBUSY", "ipv6");
+    this.stack = stack;
+    stack.networks.push(this);
+    stack.linkProtocols.push(this);
+    stack.counters.ip6 = this.counters as never;
+    stack.counters.ext = this.extensions as never;
+  }
+
+  interfaceAdded(nif: Interface): void {
+    if (nif === this.loopback) return;
+    const all = parse6(ALL_NODES) as Uint8Array;
+    this.joinBytes(nif, all, null);
+    if (this.options.linkLocal !== false && nif.medium.resolves) {
+      this.addAddress(nif, "fe80::" + interfaceIdentifier(nif) + "/64", { origin: "link-local" });
+    }
+  }
+
+  interfaceRemoved(nif: Interface): void {
+    for (let i = this.addresses.length - 1; i >= 0; i--) {
+      if (this.addresses[i].nif === nif) this.dropAddress(this.addresses[i]);
+    }
+    for (let i = this.groups.length - 1; i >= 0; i--) {
+      if (this.groups[i].nif === nif) this.groups.splice(i, 1);
+    }
+    this.fib.remove((entry) => entry.nif === nif);
+    if (this.loopback === nif) this.loopback = null;
+  }
+
+  setLoopback(nif: Interface): void {
+    this.loopback = nif;
+    this.addAddress(nif, "::1/128", { origin: "loopback", route: false });
+  }
+
+  input(packet: Packet): void {
+    input(this, packet);
+  }
+
+  /* Configuration */
+
+  /**
+   * Gives an interface an address: `addAddress(eth0, "2001:db8::2/64")`. With duplicate address detection in the stack it is
+   * tentative at first. Errors: `EINVAL` no unicast address or prefix, `EEXIST` the interface has it already.
+   */
+  addAddress(nif: Interface, text: string, options: AddressOptions6 = {}): Address6 {
+    const parts = splitPrefix(text, 128);
+    const bytes = parts && parse6(parts.address);
+    if (
+      !parts ||
+      !bytes ||
+      isMulticast6(bytes, 0) ||
+      isUnspecified6(bytes, 0) ||
+      isMapped6(bytes, 0) ||
+      (isLoopback6(bytes, 0) && nif !== this.loopback)
+    ) {
+      return fail("EINVAL", "address " + text);
+    }
+    requireInteger(parts.length, 1, 128, "prefix " + text);
+    if (this.entryOf(bytes, 0, nif)) fail("EEXIST", text);
+    const entry = new Address6(nif, bytes, parts.length, options.origin || "manual");
+    entry.temporary = options.temporary === true;
+    const now = this.stack.now();
+    if (options.valid !== undefined) {
+      const preferred = options.preferred === undefined ? options.valid : options.preferred;
+      entry.expires = true;
+      entry.validUntil = (now + lifetime(options.valid)) | 0;
+      entry.preferredUntil = (now + lifetime(preferred)) | 0;
+    }
+    this.addresses.push(entry);
+    if (options.route !== false && parts.length < 128) {
+      const prefix = maskPrefix(bytes, parts.length);
+      this.fib.add(new Route6(prefix, parts.length, null, nif, options.metric || 0, "address"));
+    }
+    if (nif.medium.resolves) this.joinBytes(nif, solicitedNode(bytes, 0), null);
+    if (this.trial && nif.medium.resolves) {
+      entry.state = TENTATIVE;
+      this.trial.begin(entry);
+    }
+    this.addressChanged(entry, true);
+    return entry;
+  }
+
+  /** Takes an address away: flows that use it end with `EADDRNOTAVAIL`. False: there is no such address. */
+  removeAddress(nif: Interface, text: string): boolean {
+    const parts = splitPrefix(text, 128);
+    const bytes = parts && parse6(parts.address);
+    const entry = bytes ? this.entryOf(bytes, 0, nif) : null;
+    if (entry) this.dropAddress(entry);
+    return entry !== null;
+  }
+
+  /** Removes `entry`, its network's route unless another address needs it, and the flows that use it. */
+  dropAddress(entry: Address6): void {
+    const at = this.addresses.indexOf(entry);
+    if (at < 0) return;
+    this.addresses.splice(at, 1);
+    let shared = false;
+    for (let i = 0; i < this.addresses.length; i++) {
+      const other = this.addresses[i];
+      if (
+        other.nif === entry.nif &&
+        other.length === entry.length &&
+        commonPrefix(other.bytes, 0, entry.bytes, 0) >= entry.length
+      ) {
+        shared = true;
+      }
+    }
+    if (!shared) {
+      this.fib.remove(
+        (r) =>
+          r.origin === "address" &&
+          r.nif === entry.nif &&
+          r.length === entry.length &&
+          commonPrefix(r.prefix, 0, entry.bytes, 0) >= entry.length,
+      );
+    }
+    if (entry.nif.medium.resolves) this.leaveBytes(entry.nif, solicitedNode(entry.bytes, 0), null);
+    if (this.trial) this.trial.end(entry);
+    this.addressChanged(entry, false);
+    const transports = this.stack.transports;
+    for (let i = 0; i < transports.length; i++) {
+      const transport = transports[i];
+      if (transport.addressRemoved) transport.addressRemoved(this);
+    }
+  }
+
+  /** Tells everyone that `entry` has come, changed or gone. */
+  addressChanged(entry: Address6, present: boolean): void {
+    this.stack.changed();
+    for (let i = 0; i < this.onAddressChange.length; i++) this.onAddressChange[i](entry, present);
+  }
+
+  /**
+   * Adds a route: `addRoute("::/0", { gateway: "fe80::1%eth0" })`. Errors: `EINVAL` text, `ENETUNREACH` gateway not on a
+   * connected network, `ENOBUFS` table full.
+   */
+  addRoute(prefix: string, options: RouteOptions6): Route6 {
+    const parts = splitPrefix(prefix, 128);
+    const network = parts && parse6(parts.address);
+    if (!parts || !network || parts.length > 128) return fail("EINVAL", "prefix " + prefix);
+    if (!equal6(network, 0, maskPrefix(network, parts.length), 0)) fail("EINVAL", "host bits " + prefix);
+    let gateway: Uint8Array | null = null;
+    let nif = options.interface || null;
+    if (options.gateway !== undefined) {
+      const zoned = this.parseZoned(options.gateway);
+      if (!zoned || isMulticast6(zoned.bytes, 0) || isUnspecified6(zoned.bytes, 0)) {
+        return fail("EINVAL", "gateway");
+      }
+      gateway = zoned.bytes;
+      if (!nif) nif = zoned.zone;
+      if (!nif && !isLinkLocal6(gateway, 0)) {
+        const via = this.fib.lookup(gateway, 0, null, null);
+        if (via && !via.gateway) nif = via.nif;
+      }
+    }
+    if (!nif) return fail("ENETUNREACH", "gateway " + options.gateway);
+    const metric = requireInteger(options.metric || 0, 0, 0x7fffffff, "metric");
+    const entry = new Route6(network, parts.length, gateway, nif, metric, options.origin || "manual");
+    if (!this.fib.add(entry)) fail("ENOBUFS", "routes");
+    this.stack.changed();
+    return entry;
+  }
+
+  /** Removes routes to `prefix` (those by `gateway` alone, where given); returns how many. */
+  removeRoute(prefix: string, gateway?: string): number {
+    const parts = splitPrefix(prefix, 128);
+    const network = parts && parse6(parts.address);
+    const hop = gateway === undefined ? null : this.parseZoned(gateway);
+    const removed = this.fib.remove(
+      (r) =>
+        parts !== null &&
+        network !== null &&
+        r.length === parts.length &&
+        equal6(r.prefix, 0, network, 0) &&
+        (!hop || (r.gateway !== null && equal6(r.gateway, 0, hop.bytes, 0))),
+    );
+    this.stack.changed();
+    return removed;
+  }
+
+  /* What the layers ask */
+
+  /** The entry of an address on `nif` (any interface: null), whatever its state; or null. */
+  entryOf(data: Uint8Array, at: number, nif: Interface | null): Address6 | null {
+    const list = this.addresses;
+    for (let i = 0; i < list.length; i++) {
+      if (equal6(list[i].bytes, 0, data, at) && (!nif || list[i].nif === nif)) return list[i];
+    }
+    return null;
+  }
+
+  /** The entry of a usable address on `nif` (any interface: null), or null. */
+  findAddress(data: Uint8Array, at: number, nif: Interface | null): Address6 | null {
+    const entry = this.entryOf(data, at, nif);
+    return entry && isUsable(entry) ? entry : null;
+  }
+
+  /** The first interface that is up and not the loopback: the zone of what names none. */
+  defaultInterface(): Interface | null {
+    const list = this.stack.interfaces;
+    for (let i = 0; i < list.length; i++) {
+      if (list[i] !== this.loopback && list[i].up()) return list[i];
+    }
+    return null;
+  }
+
+  /** Does `address` lie in a network of `nif`, or is it link-local? */
+  isOnLink(nif: Interface, data: Uint8Array, at: number): boolean {
+    if (isLinkLocal6(data, at)) return true;
+    const entry = this.fib.lookup(data, at, nif, null);
+    return entry !== null && entry.gateway === null;
+  }
+
+  /** A source address for packets out of `nif` to a destination; null: none. Scope, then state, then longest match. */
+  selectSource(nif: Interface, data: Uint8Array, at: number): Address6 | null {
+    if (this.chooseSource) return this.chooseSource(nif, data, at);
+    const wanted = scopeOf(data, at);
+    let best: Address6 | null = null;
+    let rank = -1;
+    const list = this.addresses;
+    for (let i = 0; i < list.length; i++) {
+      const entry = list[i];
+      if (entry.nif !== nif || !isUsable(entry)) continue;
+      const scope = scopeOf(entry.bytes, 0);
+      const value =
+        (scope === wanted ? 4096 : scope > wanted ? 2048 : 0) +
+        (entry.state === DEPRECATED ? 0 : 1024) +
+        commonPrefix(entry.bytes, 0, data, at);
+      if (value > rank) {
+        best = entry;
+        rank = value;
+      }
+    }
+    return best;
+  }
+
+  hopLimitOf(nif: Interface): number {
+    return (this.advertisedHopLimit && this.advertisedHopLimit(nif)) || this.hopLimit;
+  }
+
+  /** A flow label that nobody can guess and that does not change within a flow (RFC 6437 section 3). */
+  flowLabel(path: Path6): number {
+    const hash = this.stack.hash;
+    hash.begin(1);
+    for (let i = 0; i < 32; i += 4) hash.word(get32(path.ends, i));
+    return hash.end() & 0xfffff;
+  }
+
+  /** Sends "parameter problem" about `packet`, `pointer` bytes behind its IPv6 header. */
+  parameterProblem(packet: Packet, code: number, pointer: number): void {
+    if (this.icmp) this.icmp.sendError(packet, 4, code, pointer);
+  }
+
+  /** A packet of ours (its IPv6 header at `packet.start`) could not be delivered on the link. */
+  undeliverable(packet: Packet): void {
+    if (this.icmp) this.icmp.deliverError(packet, EHOSTUNREACH, 0);
+  }
+
+  /** Has this host joined the group at `data[at..]` on `nif`, for what `packet`'s source sends? */
+  hasGroup(nif: Interface, data: Uint8Array, at: number, packet: Packet): boolean {
+    const entry = this.membership(nif, data, at);
+    return entry !== null && (!this.mld || this.mld.accepts(entry, packet));
+  }
+
+  /** The membership of a group on `nif`, or null. */
+  membership(nif: Interface, data: Uint8Array, at: number): Membership | null {
+    for (let i = 0; i < this.groups.length; i++) {
+      if (this.groups[i].nif === nif && equal6(this.groups[i].group, 0, data, at)) return this.groups[i];
+    }
+    return null;
+  }
+
+  joinBytes(nif: Interface, group: Uint8Array, sources: GroupFilter | null): number {
+    let entry = this.membership(nif, group, 0);
+    if (!entry) {
+      if (this.groups.length >= (this.options.groups || 64)) return ENOBUFS;
+      entry = new Membership(nif, group);
+      this.groups.push(entry);
+      if (nif.medium.resolves) useGroup(nif, 0x3333, get32(group, 12), 1);
+    }
+    entry.users++;
+    if (sources) entry.filters.push(sources);
+    if (this.mld) this.mld.changed(entry);
+    return 0;
+  }
+
+  leaveBytes(nif: Interface, group: Uint8Array, sources: GroupFilter | null): number {
+    const entry = this.membership(nif, group, 0);
+    if (!entry) return ENOENT;
+    const filter = sources ? entry.filters.indexOf(sources) : -1;
+    if (filter >= 0) entry.filters.splice(filter, 1);
+    if (--entry.users <= 0) {
+      this.groups.splice(this.groups.indexOf(entry), 1);
+      if (nif.medium.resolves) useGroup(nif, 0x3333, get32(group, 12), -1);
+    }
+    if (this.mld) this.mld.changed(entry);
+    return 0;
+  }
+
+  /** Splits `fe80::1%eth0`; a zone is an interface's name or index. Null: no address, or no such zone. */
+  parseZoned(text: string): { bytes: Uint8Array; zone: Interface | null } | null {
+    const percent = typeof text === "string" ? text.indexOf("%") : -1;
+    const bytes = parse6(percent < 0 ? text : text.substring(0, percent));
+    if (!bytes) return null;
+    if (percent < 0) return { bytes, zone: null };
+    const name = text.substring(percent + 1);
+    const list = this.stack.interfaces;
+    for (let i = 0; i < list.length; i++) {
+      if (list[i].name === name || "" + list[i].index === name) return { bytes, zone: list[i] };
+    }
+    return null;
+  }
+
+  /* Network */
+
+  createPath(): Path6 {
+    return new Path6(this);
+  }
+
+  setLocal(path: Path, text: string): number {
+    const own = path as Path6;
+    own.generation = 0;
+    own.fixed = text !== "" && text !== "::";
+    if (!own.fixed) {
+      for (let i = 0; i < 16; i++) own.ends[LOCAL + i] = own.ends[SOURCE + i] = 0;
+      return 0;
+    }
+    const zoned = this.parseZoned(text);
+    if (!zoned) return EAFNOSUPPORT;
+    if (!this.findAddress(zoned.bytes, 0, zoned.zone)) return EADDRNOTAVAIL;
+    own.ends.set(zoned.bytes, LOCAL);
+    own.ends.set(zoned.bytes, SOURCE);
+    if (zoned.zone) own.bound = zoned.zone;
+    return 0;
+  }
+
+  setRemote(path: Path, text: string): number {
+    const zoned = this.parseZoned(text);
+    if (!zoned || isMapped6(zoned.bytes, 0)) return EAFNOSUPPORT;
+    const own = path as Path6;
+    own.ends.set(zoned.bytes, REMOTE);
+    own.zone = zoned.zone;
+    own.kind = isMulticast6(zoned.bytes, 0) ? NET_MULTICAST : 0;
+    own.generation = 0;
+    return 0;
+  }
+
+  setReply(path: Path, packet: Packet): void {
+    const own = path as Path6;
+    const at = packet.network;
+    for (let i = 0; i < 16; i++) {
+      own.ends[REMOTE + i] = packet.data[at + IPV6_SOURCE + i];
+      own.ends[LOCAL + i] = own.ends[SOURCE + i] = packet.data[at + IPV6_DESTINATION + i];
+    }
+    own.fixed = true;
+    own.zone = isLinkLocal6(own.ends, REMOTE) ? packet.nif : null;
+    own.kind = 0;
+    own.generation = 0;
+  }
+
+  copyPath(target: Path, source: Path): void {
+    const to = target as Path6;
+    const from = source as Path6;
+    to.ends.set(from.ends);
+    to.fixed = from.fixed;
+    to.zone = from.zone;
+    to.bound = from.bound;
+    to.ttl = from.ttl;
+    to.tos = from.tos;
+    to.kind = from.kind;
+    to.generation = 0;
+  }
+
+  pin(path: Path): void {
+    const own = path as Path6;
+    own.ends.set(own.ends.subarray(SOURCE, SOURCE + 16), LOCAL);
+    own.fixed = true;
+  }
+
+  localText(path: Path): string {
+    return this.addressText((path as Path6).ends, SOURCE, path.nif || path.bound);
+  }
+
+  remoteText(path: Path): string {
+    return this.addressText((path as Path6).ends, REMOTE, (path as Path6).zone || path.nif || path.bound);
+  }
+
+  hasLocal(path: Path): boolean {
+    const own = path as Path6;
+    return !own.fixed || this.findAddress(own.ends, LOCAL, null) !== null;
+  }
+
+  sourceText(packet: Packet): string {
+    return this.addressText(packet.data, packet.network + IPV6_SOURCE, packet.nif);
+  }
+
+  destinationText(packet: Packet): string {
+    return this.addressText(packet.data, packet.network + IPV6_DESTINATION, null);
+  }
+
+  addressText(bytes: Uint8Array, at: number, nif: Interface | null): string {
+    const text = format6(bytes, at);
+    return nif && isLinkLocal6(bytes, at) ? text + "%" + nif.name : text;
+  }
+
+  saveEnds(packet: Packet, target: Uint8Array, at: number): void {
+    for (let i = 0; i < 32; i++) target[at + i] = packet.data[packet.network + IPV6_SOURCE + i];
+  }
+
+  route(path: Path): number {
+    return (path as Path6).generation === this.stack.generation ? 0 : route(this, path as Path6);
+  }
+
+  output(packet: Packet, path: Path, protocol: number): number {
+    return output(this, packet, path as Path6, protocol);
+  }
+
+  /** Routers never fragment IPv6: what fits the path goes in one packet. */
+  fits(path: Path, length: number): boolean {
+    return length + IPV6_HEADER <= path.mtu;
+  }
+
+  confirm(path: Path): void {
+    const own = path as Path6;
+    const neighbour = own.neighbour;
+    if (neighbour && this.nd && own.generation === this.stack.generation && neighbour.state >= REACHABLE) {
+      this.nd.cache.confirm(neighbour);
+    }
+  }
+
+  doubt(path: Path): void {
+    const neighbour = (path as Path6).neighbour;
+    if (neighbour && this.nd) this.nd.cache.doubt(neighbour);
+  }
+
+  hashPacket(packet: Packet): void {
+    const at = packet.network + IPV6_SOURCE;
+    for (let i = 0; i < 32; i += 4) this.stack.hash.word(get32(packet.data, at + i));
+  }
+
+  hashPath(path: Path): void {
+    const ends = (path as Path6).ends;
+    for (let i = 0; i < 32; i += 4) this.stack.hash.word(get32(ends, REMOTE + i));
+  }
+
+  matches(path: Path, packet: Packet): boolean {
+    const ends = (path as Path6).ends;
+    const at = packet.network + IPV6_SOURCE;
+    // The remote and the local end stand in the order of the header of what comes in.
+    for (let i = 31; i >= 0; i--) {
+      if (ends[REMOTE + i] !== packet.data[at + i]) return false;
+    }
+    const zone = (path as Path6).zone;
+    return !zone || zone === packet.nif;
+  }
+
+  matchesLocal(path: Path, packet: Packet): boolean {
+    const own = path as Path6;
+    return !own.fixed || equal6(own.ends, LOCAL, packet.data, packet.network + IPV6_DESTINATION);
+  }
+
+  matchesRemote(path: Path, packet: Packet): boolean {
+    const own = path as Path6;
+    return (
+      equal6(own.ends, REMOTE, packet.data, packet.network + IPV6_SOURCE) &&
+      (!own.zone || own.zone === packet.nif)
+    );
+  }
+
+  sameLocal(a: Path, b: Path): boolean {
+    const one = a as Path6;
+    const other = b as Path6;
+    return !one.fixed || !other.fixed || equal6(one.ends, LOCAL, other.ends, LOCAL);
+  }
+
+  swap(packet: Packet): void {
+    const data = packet.data;
+    const at = packet.network + IPV6_SOURCE;
+    for (let i = 0; i < 16; i++) {
+      const byte = data[at + i];
+      data[at + i] = data[at + 16 + i];
+      data[at + 16 + i] = byte;
+    }
+  }
+
+  portUnreachable(packet: Packet): void {
+    if (this.icmp) this.icmp.sendError(packet, 1, 4, 0);
+  }
+
+  join(group: string, nif: Interface | null, sources: GroupFilter | null): number {
+    const zoned = this.parseZoned(group);
+    if (!zoned) return EAFNOSUPPORT;
+    if (!isMulticast6(zoned.bytes, 0)) fail("EINVAL", "group " + group);
+    const on = nif || zoned.zone || this.defaultInterface();
+    return on ? this.joinBytes(on, zoned.bytes, sources) : EADDRNOTAVAIL;
+  }
+
+  leave(group: string, nif: Interface | null, sources: GroupFilter | null): number {
+    const zoned = this.parseZoned(group);
+    if (!zoned) return EAFNOSUPPORT;
+    const on = nif || zoned.zone || this.defaultInterface();
+    return on ? this.leaveBytes(on, zoned.bytes, sources) : EADDRNOTAVAIL;
+  }
+
+  private isUnreachable(entry: Route6): boolean {
+    return entry.gateway !== null && this.nd !== null && this.nd.isUnreachable(entry.nif, entry.gateway);
+  }
+}
+
+/** Milliseconds of a lifetime in seconds; the clock wraps, so it is cut at 24 days. */
+function lifetime(seconds: number): number {
+  return seconds < 2000000 ? seconds * 1000 : 2000000000;
+}
+
+/** A copy of `bytes` whose bits behind `length` are zero. */
+export function maskPrefix(bytes: Uint8Array, length: number): Uint8Array {
+  const masked = new Uint8Array(16);
+  for (let i = 0; i * 8 < length; i++) {
+    masked[i] = length - i * 8 >= 8 ? bytes[i] : bytes[i] & (0xff00 >> (length - i * 8));
+  }
+  return masked;
+}
+
+/** The solicited-node group of an address, ff02::1:ffXX:XXXX (RFC 4291 section 2.7.1). */
+export function solicitedNode(data: Uint8Array, at: number): Uint8Array {
+  const group = new Uint8Array(16);
+  group[0] = 0xff;
+  group[1] = 2;
+  group[11] = 1;
+  group[12] = 0xff;
+  for (let i = 13; i < 16; i++) group[i] = data[at + i];
+  return group;
+}
+
+/** The modified EUI-64 identifier of an Ethernet interface as text (RFC 2464 section 4). slaac.ts makes opaque ones. */
+function interfaceIdentifier(nif: Interface): string {
+  const hex = (value: number) => value.toString(16);
+  return (
+    hex(nif.high ^ 0x200) +
+    ":" +
+    hex(((nif.low >>> 16) & 0xff00) | 0xff) +
+    ":" +
+    hex(0xfe00 | ((nif.low >>> 16) & 0xff)) +
+    ":" +
+    hex(nif.low & 0xffff)
+  );
+}
+
+/** The IPv6 component. Counters: `ip6`, `ext`. */
+export function ipv6(options: Ipv6Options = {}): Ipv6 {
+  return new Ipv6(options);
+}

@@ -1,0 +1,402 @@
+/**
+ * Neighbour discovery (RFC 4861 sections 7.1, 7.2): solicitations and advertisements, over the cache of link/neighbour.ts.
+ * Routers are router-discovery's (slaac.ts), duplicate addresses dad.ts's business.
+ */
+import { get16, get32, put16, put32 } from "../core/bytes.js";
+import { fail } from "../core/errors.js";
+import type { Interface } from "../core/interface.js";
+import { Packet, REASSEMBLED } from "../core/packet.js";
+import type { Component, Stack } from "../core/stack.js";
+import { HEADROOM } from "../core/stack.js";
+import { FREE, INCOMPLETE, NeighbourCache, REACHABLE, STALE } from "../link/neighbour.js";
+import type { Neighbour, NeighbourCounters, Resolver } from "../link/neighbour.js";
+import * as wire from "../wire/icmpv6.js";
+import { IPV6_DESTINATION, IPV6_SOURCE, isMulticast6, isUnspecified6 } from "../wire/ipv6.js";
+import type { Address6 } from "./address.js";
+import { TENTATIVE } from "./address.js";
+import type { Icmpv6, MessageHandler } from "./icmpv6.js";
+import type { Ipv6 } from "./ipv6.js";
+import { solicitedNode } from "./ipv6.js";
+import { REMOTE, SOURCE } from "./path.js";
+import type { Path6 } from "./path.js";
+
+export class NdCounters implements NeighbourCounters {
+  /** Hop limit, code, length, target or source are not as they must be. */
+  invalid = 0;
+  /** Options that run past the end, or have length 0. */
+  badopt = 0;
+  /** Came in fragments (RFC 6980). */
+  fragmented = 0;
+  /** For a target that is not ours, or from a neighbour that nobody asked. */
+  unsolicited = 0;
+  /** Another hardware address for a reachable neighbour, or our own address claimed. */
+  conflict = 0;
+  solicitationsSent = 0;
+  advertisementsSent = 0;
+  evicted = 0;
+  refused = 0;
+  failed = 0;
+  pendingDropped = 0;
+}
+
+/** What takes part in duplicate address detection; see dad.ts. */
+export interface DuplicateDetector {
+  /** A solicitation for our tentative address: somebody else tries it as well. `nonce` offset in `packet.data`, or -1. */
+  solicited(entry: Address6, packet: Packet, nonce: number): void;
+  /** Somebody advertises our address (tentative or not) as its own. */
+  advertised(entry: Address6, packet: Packet): void;
+}
+
+export interface NdOptions {
+  /** Entries of the cache. Default 64. */
+  limit?: number;
+}
+
+/** Offset of the target address in NS and NA. */
+const TARGET = 8;
+const MESSAGE = 24;
+
+/**
+ * Checks the options in `data[at..end)` (RFC 4861 section 4.6): all have a length above 0 and lie inside.
+ *
+ * @returns the offset of the first option of `type`, -1: there is none, -2: malformed
+ */
+export function findOption(data: Uint8Array, at: number, end: number, type: number): number {
+  let found = -1;
+  while (at < end) {
+    const length = at + 8 <= end ? data[at + 1] << 3 : 0;
+    if (length === 0 || at + length > end) return -2;
+    if (data[at] === type && found < 0) found = at;
+    at += length;
+  }
+  return found;
+}
+
+export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
+  readonly name = "nd";
+  readonly counters = new NdCounters();
+  cache: NeighbourCache = null as never;
+  detector: DuplicateDetector | null = null;
+  /** Answers for addresses of others (proxy ND): null, or says whether to. The router's side hangs here. */
+  proxy: ((nif: Interface, data: Uint8Array, at: number) => boolean) | null = null;
+  private ip: Ipv6 = null as never;
+  private stack: Stack = null as never;
+  private path: Path6 = null as never;
+  /** Not `stack.tx`: a solicitation goes out while the packet that needs it still lies there. */
+  private readonly packet = new Packet(new Uint8Array(HEADROOM + 64));
+
+  constructor(private readonly limit: number) {}
+
+  attach(stack: Stack): void {
+    this.stack = stack;
+    this.cache = new NeighbourCache(stack, this.limit, this, this.counters);
+    stack.counters.nd = this.counters as never;
+  }
+
+  start(): void {
+    const ip = (this.ip = this.stack.network(6) as Ipv6);
+    if (!ip || !ip.icmp) fail("ENOPROTOOPT", "nd needs ipv6 and icmpv6");
+    ip.nd = this;
+    this.path = ip.createPath();
+    this.path.ttl = 255;
+    (ip.icmp as Icmpv6).handlers.push(this);
+  }
+
+  interfaceChanged(nif: Interface): void {
+    if (!nif.up()) this.cache.clear(nif);
+  }
+
+  interfaceRemoved(nif: Interface): void {
+    this.cache.clear(nif);
+  }
+
+  message(packet: Packet, type: number): boolean {
+    if (type !== wire.NEIGHBOUR_SOLICITATION && type !== wire.NEIGHBOUR_ADVERTISEMENT) return false;
+    const data = packet.data;
+    const at = packet.start;
+    const counters = this.counters;
+    if (packet.flags & REASSEMBLED) counters.fragmented++;
+    else if (
+      packet.ttl !== 255 ||
+      data[at + wire.ICMPV6_CODE] !== 0 ||
+      packet.end - at < MESSAGE ||
+      isMulticast6(data, at + TARGET)
+    ) {
+      counters.invalid++;
+    } else if (findOption(data, at + MESSAGE, packet.end, 0) === -2) counters.badopt++;
+    else if (type === wire.NEIGHBOUR_SOLICITATION) this.solicitation(packet);
+    else this.advertisement(packet);
+    return true;
+  }
+
+  solicit(neighbour: Neighbour, unicast: boolean): void {
+    const ip = this.ip;
+    const path = this.path;
+    const target = new Uint8Array(16);
+    put32(target, 0, neighbour.a0);
+    put32(target, 4, neighbour.a1);
+    put32(target, 8, neighbour.a2);
+    put32(target, 12, neighbour.a3);
+    const source = ip.selectSource(neighbour.nif, target, 0);
+    if (source)
+      this.sendSolicitation(neighbour.nif, source.bytes, target, 0, unicast ? neighbour : null, null);
+    path.anonymous = false;
+  }
+
+  undeliverable(packet: Packet): void {
+    this.ip.undeliverable(packet);
+  }
+
+  /** True when `address` on `nif` is being asked for without an answer so far, or has just not answered. */
+  isUnreachable(nif: Interface, address: Uint8Array): boolean {
+    const entry = this.cache.find(
+      nif,
+      get32(address, 0),
+      get32(address, 4),
+      get32(address, 8),
+      get32(address, 12),
+    );
+    return entry !== null && (entry.state === FREE || (entry.state === INCOMPLETE && entry.probes > 1));
+  }
+
+  /**
+   * Sends a neighbour solicitation for `target[at..]`: to `unicast`, or to the target's solicited-node group. A `source` of ::
+   * makes it a probe for duplicates, which carries `nonce` (6 bytes, RFC 7527) instead of our hardware address.
+   */
+  sendSolicitation(
+    nif: Interface,
+    source: Uint8Array,
+    target: Uint8Array,
+    at: number,
+    unicast: Neighbour | null,
+    nonce: Uint8Array | null,
+  ): number {
+    this.counters.solicitationsSent++;
+    const remote = unicast ? target : solicitedNode(target, at);
+    return this.emit(
+      nif,
+      wire.NEIGHBOUR_SOLICITATION,
+      0,
+      source,
+      remote,
+      unicast ? at : 0,
+      target,
+      at,
+      unicast,
+      nonce,
+    );
+  }
+
+  /** Advertises `entry`, unasked, to all nodes (RFC 4861 section 7.2.6). */
+  announce(entry: Address6): number {
+    const all = new Uint8Array(16);
+    all[0] = 0xff;
+    all[1] = 2;
+    all[15] = 1;
+    this.counters.advertisementsSent++;
+    return this.emit(
+      entry.nif,
+      wire.NEIGHBOUR_ADVERTISEMENT,
+      wire.NA_OVERRIDE | (this.ip.forwarder ? wire.NA_ROUTER : 0),
+      entry.bytes,
+      all,
+      0,
+      entry.bytes,
+      0,
+      null,
+      null,
+    );
+  }
+
+  private solicitation(packet: Packet): void {
+    const data = packet.data;
+    const at = packet.start;
+    const nif = packet.nif as Interface;
+    const counters = this.counters;
+    const source = packet.network + IPV6_SOURCE;
+    const probe = isUnspecified6(data, source);
+    const link = findOption(data, at + MESSAGE, packet.end, wire.ND_SOURCE_LINK);
+    const destination = packet.network + IPV6_DESTINATION;
+    // A probe goes to the solicited-node group and tells no hardware address (section 7.1.1).
+    if (
+      (probe && (link >= 0 || !isMulticast6(data, destination) || data[destination + 12] !== 0xff)) ||
+      (link >= 0 && (data[link + 1] !== 1 || data[link + 2] & 1))
+    ) {
+      counters.invalid++;
+      return;
+    }
+    const entry = this.ip.entryOf(data, at + TARGET, nif);
+    if (entry && entry.state === TENTATIVE) {
+      if (probe && this.detector) {
+        this.detector.solicited(entry, packet, findOption(data, at + MESSAGE, packet.end, wire.ND_NONCE));
+      }
+      return;
+    }
+    const ours = entry !== null && this.ip.findAddress(data, at + TARGET, nif) !== null;
+    if (!ours && !(this.proxy && this.proxy(nif, data, at + TARGET))) {
+      counters.unsolicited++;
+      return;
+    }
+    if (link >= 0 && !probe && this.ip.isOnLink(nif, data, source))
+      this.learn(nif, data, source, link, false, true, true);
+    const remote = new Uint8Array(16);
+    if (probe) {
+      remote[0] = 0xff;
+      remote[1] = 2;
+      remote[15] = 1;
+    } else for (let i = 0; i < 16; i++) remote[i] = data[source + i];
+    counters.advertisementsSent++;
+    const flags =
+      (probe ? 0 : wire.NA_SOLICITED) |
+      (ours ? wire.NA_OVERRIDE : 0) |
+      (this.ip.forwarder ? wire.NA_ROUTER : 0);
+    const own = ours ? data : (this.ip.selectSource(nif, data, source) || { bytes: data }).bytes;
+    this.emit(
+      nif,
+      wire.NEIGHBOUR_ADVERTISEMENT,
+      flags,
+      ours ? data.subarray(at + TARGET, at + TARGET + 16) : own,
+      remote,
+      0,
+      data,
+      at + TARGET,
+      null,
+      null,
+    );
+  }
+
+  private advertisement(packet: Packet): void {
+    const data = packet.data;
+    const at = packet.start;
+    const nif = packet.nif as Interface;
+    const counters = this.counters;
+    const flags = data[at + wire.ICMPV6_WORD];
+    const solicited = (flags & wire.NA_SOLICITED) !== 0;
+    const link = findOption(data, at + MESSAGE, packet.end, wire.ND_TARGET_LINK);
+    if (
+      (solicited && isMulticast6(data, packet.network + IPV6_DESTINATION)) ||
+      (link >= 0 && (data[link + 1] !== 1 || data[link + 2] & 1))
+    ) {
+      counters.invalid++;
+      return;
+    }
+    const own = this.ip.entryOf(data, at + TARGET, nif);
+    if (own) {
+      counters.conflict++;
+      if (this.detector) this.detector.advertised(own, packet);
+      return;
+    }
+    const entry = this.cache.find(
+      nif,
+      get32(data, at + TARGET),
+      get32(data, at + TARGET + 4),
+      get32(data, at + TARGET + 8),
+      get32(data, at + TARGET + 12),
+    );
+    // Nobody here has asked for it (section 7.2.5).
+    if (!entry || (entry.state === INCOMPLETE && link < 0)) {
+      counters.unsolicited++;
+      return;
+    }
+    if (link < 0) {
+      if (solicited) this.cache.confirm(entry);
+      return;
+    }
+    this.learn(nif, data, at + TARGET, link, solicited, (flags & wire.NA_OVERRIDE) !== 0, false);
+    if (entry.state !== FREE && entry.router && (flags & wire.NA_ROUTER) === 0) {
+      // It is no router any more (section 7.2.5): whoever routes by it looks for another.
+      entry.router = false;
+      this.stack.changed();
+    }
+  }
+
+  /** Takes a neighbour's word for its hardware address, by the rules of section 7.2.5. `create`: makes an entry. */
+  private learn(
+    nif: Interface,
+    data: Uint8Array,
+    at: number,
+    link: number,
+    solicited: boolean,
+    override: boolean,
+    create: boolean,
+  ): void {
+    const high = get16(data, link + 2);
+    const low = get32(data, link + 4);
+    const cache = this.cache;
+    const a0 = get32(data, at);
+    const a1 = get32(data, at + 4);
+    const a2 = get32(data, at + 8);
+    const a3 = get32(data, at + 12);
+    const entry = cache.find(nif, a0, a1, a2, a3) || (create ? cache.obtain(nif, a0, a1, a2, a3) : null);
+    if (!entry) return;
+    const differs = entry.state >= REACHABLE && (entry.high !== high || entry.low !== low);
+    if (differs && entry.state !== STALE && !solicited) {
+      // Whoever is reachable keeps its entry until it no longer answers.
+      this.counters.conflict++;
+      cache.probe(entry);
+    } else if (differs && !override) cache.doubt(entry);
+    else cache.learn(entry, high, low, solicited && entry.state !== FREE && entry.state !== STALE);
+  }
+
+  /** Builds and sends one message in the packet of our own. */
+  private emit(
+    nif: Interface,
+    type: number,
+    flags: number,
+    source: Uint8Array,
+    remote: Uint8Array,
+    remoteAt: number,
+    target: Uint8Array,
+    targetAt: number,
+    unicast: Neighbour | null,
+    nonce: Uint8Array | null,
+  ): number {
+    const packet = this.packet;
+    const path = this.path;
+    const data = packet.data;
+    const probe = isUnspecified6(source, 0);
+    const option = probe ? (nonce ? 8 : 0) : 8;
+    const at = (packet.start = HEADROOM);
+    packet.end = at + MESSAGE + option;
+    packet.flags = 0;
+    packet.checksumField = -1;
+    packet.segmentSize = 0;
+    put16(data, at, type << 8);
+    put32(data, at + wire.ICMPV6_WORD, flags << 24);
+    for (let i = 0; i < 16; i++) {
+      data[at + TARGET + i] = target[targetAt + i];
+      path.ends[SOURCE + i] = path.ends[REMOTE + 16 + i] = source[i];
+      path.ends[REMOTE + i] = remote[remoteAt + i];
+    }
+    if (option) {
+      const to = at + MESSAGE;
+      if (probe) {
+        data[to] = wire.ND_NONCE;
+        for (let i = 0; i < 6; i++) data[to + 2 + i] = (nonce as Uint8Array)[i];
+      } else {
+        data[to] = type === wire.NEIGHBOUR_SOLICITATION ? wire.ND_SOURCE_LINK : wire.ND_TARGET_LINK;
+        put16(data, to + 2, nif.high);
+        put32(data, to + 4, nif.low);
+      }
+      data[to + 1] = 1;
+    }
+    path.zone = path.bound = nif;
+    path.fixed = !probe;
+    path.anonymous = probe;
+    path.generation = 0;
+    const code = this.ip.route(path);
+    if (code < 0) return code;
+    if (unicast) {
+      // A probe of a neighbour goes to the hardware address that is in doubt, not through the cache.
+      path.neighbour = null;
+      path.high = unicast.high;
+      path.low = unicast.low;
+    }
+    return (this.ip.icmp as Icmpv6).send(packet, path);
+  }
+}
+
+/** The neighbour discovery component. Needs `ipv6` and `icmpv6`. Counters: `nd`. */
+export function nd(options: NdOptions = {}): NeighbourDiscovery {
+  return new NeighbourDiscovery(options.limit || 64);
+}
