@@ -8,7 +8,7 @@ import { NeighbourCache, REACHABLE, STALE } from "../link/neighbour.js";
 import type { Neighbour, NeighbourCounters, Resolver } from "../link/neighbour.js";
 import * as wire from "../wire/arp.js";
 import { ETHERNET_HEADER, ETHERNET_MINIMUM, TYPE_ARP, TYPE_IPV4 } from "../wire/ethernet.js";
-import { isMartian4 } from "../wire/ipv4.js";
+import { isLinkLocal4, isMartian4 } from "../wire/ipv4.js";
 import type { Ipv4 } from "./ipv4.js";
 
 export class ArpCounters implements NeighbourCounters {
@@ -163,7 +163,9 @@ export class Arp implements Component, LinkProtocol, Resolver {
     put16(data, at + wire.ARP_TARGET_MAC, targetHigh);
     put32(data, at + wire.ARP_TARGET_MAC + 2, targetLow);
     put32(data, at + wire.ARP_TARGET_IP, target);
-    return nif.medium.output(nif, packet, high, low, TYPE_ARP);
+    // Conflicts of link-local addresses must be seen by all (RFC 3927 section 2.5).
+    const all = isLinkLocal4(sender);
+    return nif.medium.output(nif, packet, all ? 0xffff : high, all ? -1 : low, TYPE_ARP);
   }
 
   /** Takes a neighbour's word for its hardware address: where we asked, or where it asks us (RFC 826; ARP-02 below). */

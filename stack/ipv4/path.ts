@@ -4,7 +4,7 @@ import type { Interface } from "../core/interface.js";
 import type { Path } from "../core/network.js";
 import { NET_BROADCAST, NET_MULTICAST } from "../core/packet.js";
 import type { Neighbour } from "../link/neighbour.js";
-import { BROADCAST, isLoopback4, isMulticast4 } from "../wire/ipv4.js";
+import { BROADCAST, isLinkLocal4, isLoopback4, isMulticast4 } from "../wire/ipv4.js";
 import type { Ipv4 } from "./ipv4.js";
 
 export class Path4 implements Path {
@@ -57,7 +57,8 @@ export function route(ip: Ipv4, path: Path4): number {
     if (ip.isBroadcast(nif, remote)) path.kind = NET_BROADCAST;
     if (entry) {
       preferred = entry.source;
-      if (entry.gateway && !path.kind) {
+      // Link-local destinations are on the link, whatever the routes say (RFC 3927 section 2.6.2).
+      if (entry.gateway && !path.kind && !isLinkLocal4(remote)) {
         hop = entry.gateway;
         path.onLink = false;
       }
