@@ -7,6 +7,7 @@ import {
   ECONNABORTED,
   EIO,
   EMSGSIZE,
+  ENETUNREACH,
   ENOBUFS,
   fail,
   requireInteger,
@@ -280,6 +281,7 @@ export class Tcp implements Component {
     }
     c.remotePort = port;
     let code = net.route(path);
+    if (code === 0 && path.kind) code = ENETUNREACH;
     if (code === 0) {
       net.pin(path);
       if (this.connections.size >= this.limit()) code = ENOBUFS;
