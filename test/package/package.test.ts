@@ -18,7 +18,7 @@ import { ROOT } from "../support/files.js";
 import { build } from "./build.js";
 import { components, factoryName } from "./components.js";
 
-const work = mkdtempSync(join(tmpdir(), "anystack-package-"));
+const work = mkdtempSync(join(tmpdir(), "package-test-"));
 const staging = join(work, "staging");
 const consumer = join(work, "consumer");
 
