@@ -164,13 +164,17 @@ export function sendData(c: Connection, seq: number, length: number): boolean {
   return sendSegment(c, seq, bytes, flags) === 0;
 }
 
-/** Sends one segment of what is queued, as large as `open` bytes of window allow. */
-export function sendHeldBack(c: Connection, open: number): void {
+/** Sends one segment of what is queued, as large as `open` bytes of window allow; false: the network does not take it. */
+export function sendHeldBack(c: Connection, open: number): boolean {
   let length = (sndEnd(c) - c.sndNxt) | 0;
   if (length > open) length = open;
   if (length > c.mss) length = c.mss;
-  if (length > 0 && sendData(c, c.sndNxt, length)) c.sndNxt = (c.sndNxt + length) | 0;
+  if (length > 0) {
+    if (!sendData(c, c.sndNxt, length)) return false;
+    c.sndNxt = (c.sndNxt + length) | 0;
+  }
   armRetransmission(c);
+  return true;
 }
 
 /** A persist probe: one byte into the closed window, or an old sequence number where nothing waits (RFC 9293, 3.8.6.1). */
@@ -184,7 +188,9 @@ export function sendProbe(c: Connection): void {
   else sendSegment(c, (c.sndUna - 1) | 0, 0, wire.ACK);
 }
 
+/** Sends an acknowledgement; where that fails it stays due. */
 export function sendAck(c: Connection): void {
+  c.ackNow = true;
   sendSegment(c, c.sndNxt, 0, wire.ACK);
 }
 

@@ -132,7 +132,9 @@ function persistTimeout(c: Connection): void {
   const open = (c.sndWnd - outstanding(c)) | 0;
   if (open > 0) {
     // Silly window avoidance has held back what fits (RFC 1122 section 4.2.3.4): the time is up.
-    sendHeldBack(c, open);
+    if (sendHeldBack(c, open)) return;
+    c.retries++;
+    setDeadline(c, PERSIST, (now + c.rto) | 0);
     return;
   }
   tcp.counters.probes++;
@@ -142,9 +144,9 @@ function persistTimeout(c: Connection): void {
   setDeadline(c, PERSIST, (now + c.rto) | 0);
 }
 
-/** RFC 9293 section 3.8.4. */
+/** RFC 9293 section 3.8.4. In FIN_WAIT_2 nothing else would ever tell that the peer is gone. */
 function keepaliveTimeout(c: Connection): void {
-  if (c.keepAlive <= 0 || (c.state !== ESTABLISHED && c.state !== CLOSE_WAIT)) return;
+  if (c.keepAlive <= 0 || c.state < ESTABLISHED) return;
   const tcp = c.tcp;
   const idle = (tcp.time - c.lastReceived) | 0;
   if (idle < c.keepAlive) {
