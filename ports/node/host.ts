@@ -4,6 +4,7 @@ import { performance } from "node:perf_hooks";
 import { debuglog } from "node:util";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
+import { wordSum } from "../../stack/core/checksum-words.js";
 import { systemError } from "./errors.js";
 
 export interface NodeHostOptions {
@@ -30,6 +31,7 @@ const SHORTEST_TIMEOUT = 2;
 /** The hypercalls of one stack. Made by `nodeHost`. */
 export class NodeHost implements Hypercalls {
   readonly version = HYPERCALL_VERSION;
+  readonly checksum = wordSum;
   readonly log: (message: string) => void;
   readonly panic: (message: string, error: unknown) => void;
   readonly random: (target: Uint8Array) => boolean;
