@@ -24,7 +24,7 @@ import {
 } from "./connection.js";
 import type { Connection } from "./connection.js";
 import { output, sendAck, sendSyn, updateMss } from "./output.js";
-import { receiveData, reportDuplicate } from "./reassembly.js";
+import { dropRanges, receiveData, reportDuplicate } from "./reassembly.js";
 import type { Segment } from "./segment.js";
 import { clearDeadline, restoreRto, setDeadline, updateRtt } from "./timers.js";
 
@@ -418,7 +418,9 @@ function takePayload(c: Connection, segment: Segment): void {
     length -= twice;
     c.ackNow = true;
   }
-  const beyond = (seq + length - c.rcvAdv) | 0;
+  // Nothing lies behind a FIN.
+  const edge = c.finSeen && ((c.finSeq - c.rcvAdv) | 0) < 0 ? c.finSeq : c.rcvAdv;
+  const beyond = (seq + length - edge) | 0;
   if (beyond > 0) {
     length -= beyond;
     fin = false;
@@ -434,8 +436,13 @@ function takePayload(c: Connection, segment: Segment): void {
   }
   if (fin) c.finSeq = (seq + length) | 0;
   c.finSeen = c.finSeen || fin;
-  if (c.finSeen && c.finSeq === c.rcvNxt) receiveFin(c);
-  else if (c.finSeen) c.ackNow = true;
+  if (c.finSeen) {
+    const left = (c.finSeq - c.rcvNxt) | 0;
+    if (left === 0) receiveFin(c);
+    else c.ackNow = true;
+    // Data from behind it had come before: the peer contradicts itself.
+    if (left < 0) c.finSeen = false;
+  }
   if (c.ackNow) return;
   if (c.unacked >= 2 * c.rcvMss) c.ackNow = true;
   else if (c.unacked > 0 && (c.armed & (1 << DELACK)) === 0) {
@@ -449,6 +456,7 @@ function receiveFin(c: Connection): void {
   c.finReceived = true;
   c.finSeen = false;
   c.ackNow = true;
+  dropRanges(c);
   c.tcp.event(c, EVENT_END);
   if (c.state === ESTABLISHED) c.state = CLOSE_WAIT;
   else if (c.state === FIN_WAIT_1) c.state = CLOSING;
