@@ -163,7 +163,7 @@ export class Channel {
       flight.checksum = CHECKSUM_PARTIAL;
       copyOffload(flight.offload, offload);
     } else if (offload) completeChecksum(flight.data, flight.start, flight.end, offload);
-    return this.queue(flight);
+    return this.queue(flight, false);
   }
 
   /** Nothing on the way looks at single frames: large segments may pass as they are. */
@@ -178,16 +178,18 @@ export class Channel {
 
   private cut(frame: Uint8Array, start: number, end: number, offload: TransmitOffload): number {
     const count = countSegments(end - start, offload);
-    if (this.full === "refuse" && this.waiting() + count > this.queueFrames) return this.refuse();
+    const refuses = this.full === "refuse";
+    if (refuses && this.waiting() >= this.queueFrames) return this.refuse();
     for (let i = 0; i < count; i++) {
       const flight = this.take(offload.headerLength + offload.segmentSize);
       flight.end = flight.start + emitSegment(frame, start, end, offload, i, flight.data, flight.start);
-      this.queue(flight);
+      // All or none: a segment that has begun goes on, beyond the queue's size if need be.
+      this.queue(flight, refuses);
     }
     return 0;
   }
 
-  private queue(flight: Flight): number {
+  private queue(flight: Flight, always: boolean): number {
     const { world, counters, cable } = this;
     const length = flight.end - flight.start;
     let depart = world.time;
@@ -195,7 +197,8 @@ export class Channel {
       const waiting = this.waiting();
       const last = waiting > 0 ? this.departures[this.departures.length - 1] : 0;
       const bytes = waiting > 0 ? ((last - world.time) * this.bandwidth) / 8000 : 0;
-      if (waiting >= this.queueFrames || bytes + length > this.queueBytes) {
+      // An empty queue takes any frame.
+      if (!always && waiting > 0 && (waiting >= this.queueFrames || bytes + length > this.queueBytes)) {
         this.drop(flight);
         if (this.full === "refuse") return this.refuse();
         counters.overflowed++;
@@ -293,7 +296,7 @@ export class Channel {
     if (!this.refused) {
       this.refused = true;
       const half = this.departures[this.head + ((this.departures.length - this.head) >> 1)];
-      this.world.at((half ?? this.world.time) - this.world.time, () => {
+      this.world.at(half - this.world.time, () => {
         this.refused = false;
         if (this.onWritable) this.onWritable();
       });
