@@ -402,12 +402,6 @@ function takePayload(c: Connection, segment: Segment): void {
     c.ackNow = true;
     return;
   }
-  if (length > 0 && c.orphan) {
-    // Nobody will read it (RFC 9293 section 3.10.7.1, RFC 2525 section 2.17).
-    tcp.counters.dataAfterClose++;
-    tcp.abort(c, 0);
-    return;
-  }
   const behind = (c.rcvNxt - seq) | 0;
   if (behind > 0) {
     const twice = behind < length ? behind : length;
@@ -425,6 +419,12 @@ function takePayload(c: Connection, segment: Segment): void {
     length -= beyond;
     fin = false;
     c.ackNow = true;
+  }
+  if (length > 0 && c.orphan) {
+    // Nobody will read it (RFC 9293 section 3.10.7.1, RFC 2525 section 2.17).
+    tcp.counters.dataAfterClose++;
+    tcp.abort(c, 0);
+    return;
   }
   if (length > 0) {
     const before = c.rcvNxt;
