@@ -167,7 +167,7 @@ export class Connection implements TableEntry, Deferred {
   lastReceived = 0;
   lastSent = 0;
   challengeAt = 0;
-  /** Probes sent into a closed window since nobody reads or writes here any more. */
+  /** Probes into a closed window since the peer took something, of a connection that nobody reads or writes any more. */
   orphanProbes = 0;
   /** The link had no room. */
   blocked = false;

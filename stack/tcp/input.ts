@@ -317,6 +317,7 @@ function takeAcknowledged(c: Connection, acked: number): number {
   if (((c.sndSmall - una) | 0) < 0) c.sndSmall = una;
   if (!c.recovering && ((c.recover - una) | 0) < 0) c.recover = una;
   c.retries = 0;
+  c.orphanProbes = 0;
   c.softError = 0;
   c.silentSince = tcp.time;
   clearDeadline(c, PERSIST);
