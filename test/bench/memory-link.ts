@@ -1,7 +1,7 @@
 /** Two links that are each other's far end, in memory: frames are copied into a ring and delivered by `pump`. */
 import type { Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hypercall/index.js";
 
-/** Frames that a direction holds; more are refused. */
+/** Frames that a direction holds, a power of two; more are refused. */
 const SLOTS = 1024;
 
 class MemoryLink implements Link {
@@ -9,7 +9,7 @@ class MemoryLink implements Link {
   receiver: LinkReceiver | null = null;
   peer: MemoryLink = this;
   private readonly ring: Uint8Array;
-  private readonly lengths = new Int32Array(SLOTS);
+  private readonly lengths: Int32Array;
   private head = 0;
   private tail = 0;
   private full = false;
@@ -18,10 +18,12 @@ class MemoryLink implements Link {
   constructor(
     readonly mac: Uint8Array,
     readonly mtu: number,
-    readonly offloads?: LinkOffloads,
+    readonly offloads: LinkOffloads | undefined,
+    private readonly slots: number,
   ) {
+    this.lengths = new Int32Array(slots);
     this.slot = (mtu + 14 + 63) & ~63;
-    this.ring = new Uint8Array(this.slot * SLOTS);
+    this.ring = new Uint8Array(this.slot * slots);
   }
 
   open(receiver: LinkReceiver): void {
@@ -29,7 +31,7 @@ class MemoryLink implements Link {
   }
 
   transmit(frame: Uint8Array, start: number, end: number, _offload: TransmitOffload | null): number {
-    const next = (this.tail + 1) & (SLOTS - 1);
+    const next = (this.tail + 1) & (this.slots - 1);
     if (next === this.head) {
       this.full = true;
       return -1;
@@ -52,7 +54,7 @@ class MemoryLink implements Link {
       const at = this.head * this.slot;
       const length = this.lengths[this.head];
       if (receiver) receiver.receive(this.ring, at, at + length);
-      this.head = (this.head + 1) & (SLOTS - 1);
+      this.head = (this.head + 1) & (this.slots - 1);
       count++;
     }
     if (this.full) {
@@ -64,9 +66,9 @@ class MemoryLink implements Link {
 }
 
 /** A pair of links with `mtu`, and `pump`, which delivers frames until none is left. */
-export function memoryLinks(mtu = 1500, offloads?: LinkOffloads) {
-  const a = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 1), mtu, offloads);
-  const b = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 2), mtu, offloads);
+export function memoryLinks(mtu = 1500, offloads?: LinkOffloads, slots = SLOTS) {
+  const a = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 1), mtu, offloads, slots);
+  const b = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 2), mtu, offloads, slots);
   a.peer = b;
   b.peer = a;
   return {
