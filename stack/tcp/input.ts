@@ -126,11 +126,7 @@ function establish(c: Connection, segment: Segment): void {
 function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   const tcp = c.tcp;
   const counters = tcp.counters;
-  if (
-    c.state === SYN_RCVD &&
-    segment.seq === c.irs &&
-    (segment.flags & (wire.SYN | wire.RST)) === wire.SYN
-  ) {
+  if (c.state === SYN_RCVD && segment.seq === c.irs && (segment.flags & (wire.SYN | wire.RST)) === wire.SYN) {
     if ((segment.flags & wire.ACK) === 0) {
       // Our SYN-ACK was lost; the timer would send it as well, but the peer is here now.
       if (tcp.mayRepeat(c)) sendSyn(c);

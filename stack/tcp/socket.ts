@@ -14,6 +14,7 @@ import {
   EVENT_WRITABLE,
   SYN_RCVD,
   SYN_SENT,
+  TIME_WAIT,
 } from "./connection.js";
 import type { Connection } from "./connection.js";
 
@@ -27,7 +28,7 @@ export interface TcpHandlers {
   onWritable?(this: TcpSocket, count: number): void;
   /** The peer sends no more, and all that it sent has been read. */
   onEnd?(this: TcpSocket): void;
-  /** The connection has ended: 0 after both sides have closed, else why (`ECONNRESET`, `ETIMEDOUT`, `ECONNREFUSED`, ...). */
+  /** The connection has ended: 0 after both sides have closed and `onEnd`, else why (`ECONNRESET`, `ETIMEDOUT`, ...). */
   onClose?(this: TcpSocket, code: number): void;
 }
 
@@ -36,6 +37,7 @@ export class TcpSocket {
   handlers: TcpHandlers;
   private connection: Connection;
   private endTold = false;
+  private closeTold = false;
   private closed = false;
 
   constructor(connection: Connection, handlers: TcpHandlers) {
@@ -49,7 +51,7 @@ export class TcpSocket {
     this.handlers = handlers;
     if (c.rcvBuf.length > 0) c.tcp.event(c, EVENT_READABLE);
     if (c.finReceived) c.tcp.event(c, EVENT_END);
-    if (c.state === CLOSED && c.error !== 0) c.tcp.event(c, EVENT_CLOSE);
+    if (c.state === CLOSED || c.state === TIME_WAIT) c.tcp.event(c, EVENT_CLOSE);
   }
 
   /** Bytes that may be read now. */
@@ -176,32 +178,36 @@ export class TcpSocket {
   /** Runs the callbacks for what has happened; called by the stack. */
   dispatch(): void {
     const c = this.connection;
-    const handlers = this.handlers;
     const events = c.events;
     c.events = 0;
-    if (events & EVENT_CONNECT && handlers.onConnect && !this.closed) this.call(handlers.onConnect, 0);
-    if (events & EVENT_READABLE && handlers.onReadable && !this.closed && c.rcvBuf.length > 0) {
-      this.call(handlers.onReadable, c.rcvBuf.length);
-    }
-    if (events & EVENT_WRITABLE && handlers.onWritable && !this.closed) {
+    if (this.closeTold) return;
+    if (events & EVENT_CONNECT) this.call(this.handlers.onConnect, 0);
+    if (events & EVENT_READABLE && c.rcvBuf.length > 0) this.call(this.handlers.onReadable, c.rcvBuf.length);
+    if (events & EVENT_WRITABLE) {
       const room = this.writable();
       if (room > 0) {
         c.wantsWritable = false;
-        this.call(handlers.onWritable, room);
+        this.call(this.handlers.onWritable, room);
       }
     }
-    if (events & EVENT_END && c.finReceived && !this.endTold && !this.closed && c.rcvBuf.length === 0) {
+    if (events & EVENT_END && c.finReceived && !this.endTold && c.rcvBuf.length === 0) {
       this.endTold = true;
-      if (handlers.onEnd) this.call(handlers.onEnd, 0);
+      this.call(this.handlers.onEnd, 0);
     }
     if (events & EVENT_CLOSE && !this.closed) {
-      // What was received before the end stays readable until `close`.
-      if (handlers.onClose) this.call(handlers.onClose, c.error);
+      if (c.error === 0 && c.finReceived && !this.endTold) {
+        // Not all has been read: told together with the end.
+        c.events |= EVENT_CLOSE;
+      } else {
+        this.closeTold = true;
+        this.call(this.handlers.onClose, c.error);
+      }
     }
   }
 
   /** A callback that throws must not keep the others from being called. */
-  private call(callback: (this: TcpSocket, value: number) => void, value: number): void {
+  private call(callback: ((this: TcpSocket, value: number) => void) | undefined, value: number): void {
+    if (this.closed || !callback) return;
     try {
       callback.call(this, value);
     } catch (error) {
