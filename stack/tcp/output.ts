@@ -17,6 +17,7 @@ import {
   REXMIT,
   SYN_RCVD,
   SYN_SENT,
+  TIME_WAIT,
   outstanding,
   sndEnd,
 } from "./connection.js";
@@ -64,7 +65,7 @@ function offeredWindow(c: Connection): number {
 /** Sends all that may be sent now: retransmissions, new data, FIN; or an acknowledgement where one is due. */
 export function output(c: Connection): void {
   const state = c.state;
-  if (state === SYN_SENT || state === SYN_RCVD) return;
+  if (state < ESTABLISHED || state === TIME_WAIT) return;
   let burst = BURST;
   if (
     state === ESTABLISHED ||

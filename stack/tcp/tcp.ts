@@ -615,7 +615,8 @@ export class Tcp implements Component {
 
   setKeepAlive(c: Connection, idle: number): void {
     c.keepAlive = requireInteger(idle, 0, 0x7fffffff, "keepAlive");
-    if (idle > 0 && c.state >= ESTABLISHED) setDeadline(c, KEEPALIVE, (this.refreshTime() + idle) | 0);
+    if (idle > 0 && c.state >= ESTABLISHED && c.state !== TIME_WAIT)
+      setDeadline(c, KEEPALIVE, (this.refreshTime() + idle) | 0);
   }
 
   setUserTimeout(c: Connection, timeout: number): void {
