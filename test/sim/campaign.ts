@@ -11,6 +11,8 @@ import { Flow } from "./stream.js";
 
 /** The longest that a run may take until all streams have ended, ms: keep-alive and user timeouts lie far below. */
 const LIMIT = 3 * 3600000;
+/** All work has begun and all faults have ended, ms. */
+const BEGUN = 70000;
 /** After the last stream: TIME-WAIT, reassembly and neighbours come to rest. */
 const REST = 600000;
 
@@ -43,7 +45,9 @@ export function runPlan(plan: Plan, capture?: (bytes: Uint8Array) => void): Outc
   plan.faults.forEach((each) => schedule(world, each, machines));
   const failures: string[] = [];
   try {
-    world.runUntil(() => world.time > 70000 && flows.every((flow) => flow.done()), LIMIT);
+    // By then all plans have begun.
+    world.run(BEGUN);
+    world.runUntil(() => flows.every((flow) => flow.done()), LIMIT);
     for (const flow of flows) failures.push(...flow.judge(plan.gentle));
     failures.push(...echoes.wrong, ...replies.wrong);
     world.run(REST);

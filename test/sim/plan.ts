@@ -151,8 +151,10 @@ function channel(random: Random, gentle: boolean, corrupts: boolean): ChannelOpt
   if (random.chance(0.5)) options.delay = random.pick([0.1, 1, 10, 50, 200]);
   if (random.chance(0.3)) options.jitter = random.pick([0.1, 2, 30]);
   if (random.chance(0.4)) {
-    options.bandwidth = random.pick([64e3, 1e6, 1e7, 1e9]);
+    options.bandwidth = random.pick(gentle ? [1e6, 1e7, 1e9] : [64e3, 1e6, 1e7, 1e9]);
     options.queueFrames = random.pick([8, 50, 500]);
+    // A queue of many seconds lets ARP give up.
+    if (gentle) options.queueBytes = options.bandwidth / 40;
     options.full = random.pick(["drop", "refuse"]);
   }
   if (random.chance(0.4)) options.loss = random.pick(gentle ? [0.001, 0.01] : [0.001, 0.01, 0.05, 0.2]);
