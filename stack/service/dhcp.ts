@@ -270,7 +270,7 @@ export class Dhcp implements Component {
     const known = parse4(address);
     if (known === null || (known !== 0 && isMartian4(known))) fail("EINVAL", "address " + address);
     requireInteger(options.metric || 0, 0, 0x7fffffff, "metric");
-    if (id) requireInteger(id.length, 2, 255, "clientId");
+    if (id && id.length < 2) fail("EINVAL", "clientId");
     const client = new DhcpClient(this, nif, options);
     try {
       compose(client);
@@ -443,8 +443,8 @@ function compose(c: DhcpClient): void {
   if (options.clientId) emit(c.id, wire.OPTION_CLIENT_ID, options.clientId);
   else c.id.push(wire.OPTION_CLIENT_ID, 7, 1, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
   tail.push(wire.OPTION_MESSAGE_SIZE, 2, size >> 8, size & 255);
-  emitText(tail, wire.OPTION_HOST_NAME, options.hostname);
-  emitText(tail, wire.OPTION_VENDOR_CLASS, options.vendorClass);
+  emit(tail, wire.OPTION_HOST_NAME, options.hostname);
+  emit(tail, wire.OPTION_VENDOR_CLASS, options.vendorClass);
   tail.push(wire.OPTION_PARAMETERS, extras.length + 9);
   // RFC 3442: the classless routes come before the router.
   for (let i = 0; i < extras.length; i++) tail.push(requireInteger(extras[i].code, 1, 254, "option"));
@@ -461,15 +461,13 @@ function compose(c: DhcpClient): void {
   );
 }
 
-function emit(target: number[], code: number, value: Uint8Array): void {
-  target.push(code, value.length);
-  for (let i = 0; i < value.length; i++) target.push(value[i]);
-}
-
-function emitText(target: number[], code: number, text: string | undefined): void {
-  if (text === undefined) return;
-  target.push(code, requireInteger(text.length, 1, 255, "text"));
-  for (let i = 0; i < text.length; i++) target.push(text.charCodeAt(i) & 255);
+/** Appends an option with up to 255 bytes, or as many characters. */
+function emit(target: number[], code: number, value: Uint8Array | string | undefined): void {
+  if (value === undefined) return;
+  target.push(code, requireInteger(value.length, 1, 255, "option " + code));
+  for (let i = 0; i < value.length; i++) {
+    target.push(typeof value === "string" ? value.charCodeAt(i) & 255 : value[i]);
+  }
 }
 
 /** Sends a message of `type`; what is in it follows from the state (RFC 2131 section 4.4.1, table 5). */
