@@ -28,6 +28,8 @@ const KEEPALIVE_INTERVAL = 75000;
 const KEEPALIVE_PROBES = 9;
 /** Probes into a closed window for a connection that its application has left. */
 const ORPHAN_PROBES = 8;
+/** User timeout, ms, of such a connection where none is set. */
+const ORPHAN_USER_TIMEOUT = 300000;
 /** Timeouts in a row after which the path is suspected to swallow large segments (RFC 4821 section 7.6.2 in small). */
 const BLACKHOLE_RETRIES = 3;
 /** MSS to fall back to: IPv6's minimum MTU, then IPv4's. */
@@ -76,12 +78,7 @@ function retransmissionTimeout(c: Connection): void {
   const now = tcp.time;
   c.retries++;
   const handshake = c.state === SYN_SENT || c.state === SYN_RCVD;
-  const silent = (now - c.silentSince) | 0;
-  if (
-    handshake
-      ? c.retries > (c.listener ? tcp.synAckRetries : tcp.synRetries)
-      : c.userTimeout > 0 && silent >= c.userTimeout
-  ) {
+  if (handshake ? c.retries > (c.listener ? tcp.synAckRetries : tcp.synRetries) : outOfPatience(c)) {
     tcp.end(c, c.softError || ETIMEDOUT);
     return;
   }
@@ -99,6 +96,12 @@ function retransmissionTimeout(c: Connection): void {
   tcp.congestion.timeout(c);
   tcp.recovery.timeout(c);
   output(c);
+}
+
+/** Has the peer been silent for longer than the user timeout? A connection that its application has left always has one. */
+function outOfPatience(c: Connection): boolean {
+  const timeout = c.userTimeout || (c.orphan ? ORPHAN_USER_TIMEOUT : 0);
+  return timeout > 0 && ((c.tcp.time - c.silentSince) | 0) >= timeout;
 }
 
 /** Full segments are lost again and again, and nothing tells why: try smaller ones. */
@@ -120,7 +123,7 @@ function persistTimeout(c: Connection): void {
   const now = tcp.time;
   if (((sndEnd(c) - c.sndUna) | 0) <= 0) return;
   // Probes that are answered go on for ever (RFC 1122 section 4.2.2.17); silence is a dead peer.
-  if (c.userTimeout > 0 && c.retries > 0 && ((now - c.silentSince) | 0) >= c.userTimeout) {
+  if (c.retries > 0 && outOfPatience(c)) {
     tcp.end(c, c.softError || ETIMEDOUT);
     return;
   }
