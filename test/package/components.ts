@@ -12,6 +12,7 @@ import { filesBelow, ROOT } from "../support/files.js";
 const PARTS: Readonly<Record<string, string>> = {
   congestion: "stack/tcp/congestion.ts",
   "ip-link": "stack/link/ip.ts",
+  "link-local": "stack/ipv4/linklocal.ts",
   pcapng: "stack/link/pcapng.ts",
   recovery: "stack/tcp/recovery.ts",
 };

@@ -1,11 +1,13 @@
 /** For the byte ledger: the smallest list of components that each component works with. */
 
 const IPV4 = ["ethernet", "arp", "ipv4"];
+const IPV6 = ["ethernet", "ipv6", "icmpv6", "nd"];
 
 /** By room (the folder of the component's file). */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   link: [],
   ipv4: IPV4,
+  ipv6: IPV6,
   raw: IPV4,
   tcp: IPV4,
   udp: IPV4,
@@ -16,6 +18,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   arp: ["ethernet", "ipv4"],
   ipv4: ["ethernet"],
+  ipv6: ["ethernet"],
+  icmpv6: ["ethernet", "ipv6"],
+  nd: ["ethernet", "ipv6", "icmpv6"],
   "name-servers": null,
 };
 
