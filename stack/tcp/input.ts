@@ -278,6 +278,7 @@ function acknowledge(c: Connection, segment: Segment): boolean {
     segment.length === 0 &&
     flight > 0 &&
     offered === c.sndWnd &&
+    offered > 0 &&
     (segment.flags & (wire.SYN | wire.FIN)) === 0;
   c.flight = flight;
   if (acked > 0) {

@@ -142,7 +142,7 @@ const SACK_RECOVERY: Recovery = {
           congestion.recovered(c);
         } else if (!c.sackPermitted) {
           // Partial acknowledgement (RFC 6582 section 3.2 step 5): the next segment is lost too.
-          c.lostEdge = (c.sndUna + c.mss) | 0;
+          c.lostEdge = firstSegment(c);
           c.rexmitNext = c.sndUna;
         }
       } else congestion.acked(c, acked);
@@ -157,7 +157,7 @@ const SACK_RECOVERY: Recovery = {
       ((c.sndUna - c.recover) | 0) >= 0 &&
       ((c.lostEdge - c.sndUna) | 0) <= 0
     ) {
-      mark(c, congestion, c.sndUna + c.mss);
+      mark(c, congestion, firstSegment(c));
     }
   },
 
@@ -173,10 +173,16 @@ const SACK_RECOVERY: Recovery = {
   },
 };
 
+/** The end of the first segment in flight: nothing that has not been sent. */
+function firstSegment(c: Connection): number {
+  const flight = outstanding(c);
+  return (c.sndUna + (flight < c.mss ? flight : c.mss)) | 0;
+}
+
 /** Takes what is below `edge` for lost; begins recovery where there is none. */
 function mark(c: Connection, congestion: Congestion, edge: number): void {
   if (((c.lostEdge - c.sndUna) | 0) <= 0) c.rexmitNext = c.sndUna;
-  c.lostEdge = edge | 0;
+  c.lostEdge = edge;
   if (c.recovering || ((c.recover - c.sndUna) | 0) > 0) return;
   c.recovering = true;
   c.recover = c.sndNxt;
