@@ -56,10 +56,17 @@ export function receiveWindow(c: Connection): number {
   return room < 0 ? 0 : room > limit ? limit : room;
 }
 
-/** The window field: rounded up, so that the edge never moves left for want of low bits (RFC 7323 section 2.4). */
+/**
+ * The window field: rounded up, so that the edge does not move left for want of low bits (RFC 7323 section 2.4), but never by
+ * more than one unit beyond what the buffer has room for: rounding up at each segment would promise without bound.
+ */
 function offeredWindow(c: Connection): number {
-  const window = (receiveWindow(c) + (1 << c.rcvScale) - 1) >> c.rcvScale;
-  return window < 0xffff ? window : 0xffff;
+  const scale = c.rcvScale;
+  const window = receiveWindow(c);
+  const unit = 1 << scale;
+  let field = (window + unit - 1) >> scale;
+  if ((field << scale) - c.rcvLimit + c.rcvBuf.length >= unit) field = window >> scale;
+  return field < 0xffff ? field : 0xffff;
 }
 
 /** Sends all that may be sent now: retransmissions, new data, FIN; or an acknowledgement where one is due. */
