@@ -199,7 +199,13 @@ export function sendProbe(c: Connection): void {
 /** Sends an acknowledgement; where that fails it stays due. */
 export function sendAck(c: Connection): void {
   c.ackNow = true;
-  sendSegment(c, c.sndNxt, 0, wire.ACK);
+  sendSegment(c, nextInWindow(c), 0, wire.ACK);
+}
+
+/** `sndNxt`, or the edge of a window that has shrunk below it: beyond it the peer takes nothing, not even an acknowledgement. */
+function nextInWindow(c: Connection): number {
+  const edge = (c.sndUna + c.sndWnd) | 0;
+  return ((edge - c.sndNxt) | 0) < 0 && c.state >= ESTABLISHED ? edge : c.sndNxt;
 }
 
 /** Builds and sends a segment of a synchronised connection. 0 or a code. */
@@ -292,7 +298,7 @@ export function sendSyn(c: Connection): number {
 
 /** A RST for the connection: `RST, ACK` of the next sequence number, which the peer accepts (RFC 5961 section 3). */
 export function sendReset(c: Connection): void {
-  if (c.state > SYN_SENT && sendSegment(c, c.sndNxt, 0, wire.RST | wire.ACK) === 0)
+  if (c.state > SYN_SENT && sendSegment(c, nextInWindow(c), 0, wire.RST | wire.ACK) === 0)
     c.tcp.counters.resetsSent++;
 }
 
