@@ -171,13 +171,26 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
       counters.badReset++;
       return;
     }
-    counters.outOfWindow++;
     if (length > 0 && ahead + length <= 0) {
       reportDuplicate(c, segment.seq, (segment.seq + length) | 0);
     }
-    // An ACK may come with an old sequence number, when a window probe has been refused.
-    if (flags & wire.ACK && window === 0 && ahead === 0 && c.state !== SYN_RCVD && !acknowledge(c, segment))
+    // Valid ACKs are taken also where the window is closed: with a window probe, or behind one that was refused.
+    if (
+      (flags & (wire.SYN | wire.ACK)) === wire.ACK &&
+      ahead >= 0 &&
+      ahead <= window + 1 &&
+      c.state !== SYN_RCVD
+    ) {
+      c.lastReceived = tcp.time;
+      if (!acknowledge(c, segment)) return;
+      if (segment.length > 0) {
+        counters.outOfWindow++;
+        c.ackNow = true;
+      }
+      output(c);
       return;
+    }
+    counters.outOfWindow++;
     answerUnacceptable(c, segment.length);
     return;
   }
@@ -327,7 +340,10 @@ function measure(c: Connection, segment: Segment, ack: number): void {
   const now = c.tcp.time;
   if (c.timestamps && segment.tsEcho !== 0) {
     const sample = (now + c.tsOffset - segment.tsEcho) | 0;
-    if (sample >= 0) updateRtt(c, sample);
+    // An ACK of new data that reports a duplicate (RFC 2883) repeats one that was lost: so old is its echo.
+    const repeated = segment.sackCount > 0 && ((segment.sack[1] - ack) | 0) <= 0;
+    if (sample >= 0 && !repeated) updateRtt(c, sample);
+    else restoreRto(c);
   } else if (c.timing && ((ack - c.timedSeq) | 0) >= 0) {
     c.timing = false;
     updateRtt(c, (now - c.timedAt) | 0);
