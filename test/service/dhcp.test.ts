@@ -10,6 +10,7 @@ import {
   duidClientId,
   ipv6Only,
 } from "../../stack/service/dhcp.js";
+import { smallTable4 } from "../../stack/route/table.js";
 import { toHex } from "../support/bytes.js";
 import { address, seconds, short, text } from "./dhcp-messages.js";
 import { boundTest, clientTest } from "./dhcp-server.js";
@@ -375,6 +376,17 @@ test("an address that this host has already is declined, then a new search after
   c.world.run(2000);
   t.deepEqual(types(c), [1, 3]);
   t.deepEqual(c.events, ["bound 10.0.0.51"]);
+});
+
+test("without room for the address's route the lease is refused, not declined: the server is not at fault", (t) => {
+  const c = clientTest(t, { address: "192.168.9.1/24", ipv4: { fib: smallTable4(1) } });
+  c.world.run(HOUR);
+  t.is(c.dhcp.counters.conflicts, 0);
+  const sent = types(c);
+  t.false(sent.includes(4));
+  t.true(sent.length < 300, `${sent.length} messages in an hour`);
+  t.is(c.ip.addresses.length, 1);
+  t.deepEqual(c.events, []);
 });
 
 test("an address that is taken away in use is declined", (t) => {
