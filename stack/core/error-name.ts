@@ -28,6 +28,11 @@ const NAMES: [number, string][] = [
   [errors.ENOPROTOOPT, "ENOPROTOOPT"],
   [errors.EACCES, "EACCES"],
   [errors.ENOENT, "ENOENT"],
+  [errors.ELOOP, "ELOOP"],
+  [errors.ENODATA, "ENODATA"],
+  [errors.ECANCELED, "ECANCELED"],
+  [errors.ESERVFAIL, "ESERVFAIL"],
+  [errors.ENOTFOUND, "ENOTFOUND"],
 ];
 
 /** `"ECONNRESET"` for `-104`; `""` for 0; `"EUNKNOWN"` for what is no code of the stack. */

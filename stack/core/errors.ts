@@ -30,6 +30,15 @@ export const EALREADY = -114;
 export const ENOPROTOOPT = -92;
 export const EACCES = -13;
 export const ENOENT = -2;
+/** More aliases than a resolver follows. */
+export const ELOOP = -40;
+/** The name exists, but has no records of that type. */
+export const ENODATA = -61;
+export const ECANCELED = -125;
+/** No server could say (EAI_FAIL of libuv). */
+export const ESERVFAIL = -3004;
+/** There is no such name (EAI_NONAME of libuv). */
+export const ENOTFOUND = -3008;
 
 /** An error of misuse. `code` is a POSIX name such as `"EINVAL"`. */
 export interface StackError extends Error {
