@@ -330,12 +330,15 @@ function takeAcknowledged(c: Connection, acked: number): number {
   c.orphanProbes = 0;
   c.softError = 0;
   c.silentSince = tcp.time;
-  clearDeadline(c, PERSIST);
+  if (c.armed & (1 << PERSIST)) {
+    clearDeadline(c, PERSIST);
+    restoreRto(c);
+  }
   if (outstanding(c) === 0) clearDeadline(c, REXMIT);
   return acked;
 }
 
-/** Round trip time: by timestamps, or by the one segment that is being timed (Karn's algorithm). */
+/** Round trip time: by timestamps, or by the one segment that is being timed. Until then a backed-off RTO stays (Karn). */
 function measure(c: Connection, segment: Segment, ack: number): void {
   const now = c.tcp.time;
   if (c.timestamps && segment.tsEcho !== 0) {
@@ -347,7 +350,7 @@ function measure(c: Connection, segment: Segment, ack: number): void {
   } else if (c.timing && ((ack - c.timedSeq) | 0) >= 0) {
     c.timing = false;
     updateRtt(c, (now - c.timedAt) | 0);
-  } else restoreRto(c);
+  }
   if (outstanding(c) > 0) setDeadline(c, REXMIT, (now + c.rto) | 0);
   c.path.net.confirm(c.path);
 }
