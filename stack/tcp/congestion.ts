@@ -40,8 +40,9 @@ const NEW_RENO: Congestion = {
     // A sender that does not fill its window learns nothing about the path (RFC 7661 section 4.3).
     if (c.flight * 2 < c.cwnd) return;
     if (c.cwnd < c.ssthresh) {
-      // Slow start; an ACK counts for two segments at most (RFC 3465 section 2.2).
-      c.cwnd += bytes < 2 * c.mss ? bytes : 2 * c.mss;
+      // Slow start; an ACK counts for two segments at most, for one after a timeout (RFC 3465 sections 2.2 and 2.3).
+      const limit = ((c.recover - c.sndUna) | 0) > 0 ? c.mss : 2 * c.mss;
+      c.cwnd += bytes < limit ? bytes : limit;
       return;
     }
     c.ackedBytes += bytes;
