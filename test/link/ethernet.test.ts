@@ -209,7 +209,7 @@ for (const [name, arbitrary] of [
         t.deepEqual(findLeaks(stack), []);
         t.deepEqual(world.panics, []);
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 }
