@@ -214,6 +214,15 @@ export class Stack {
     return null;
   }
 
+  /** The component of a class, wherever it stands in the list, or null. */
+  component<T>(type: new (...parameters: never[]) => T): T | null {
+    for (let i = 0; i < this.components.length; i++) {
+      const component: unknown = this.components[i];
+      if (component instanceof type) return component;
+    }
+    return null;
+  }
+
   /** The network component of a family (4 or 6), or null. */
   network(family: number): Network | null {
     for (let i = 0; i < this.networks.length; i++) {

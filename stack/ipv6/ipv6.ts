@@ -1,5 +1,5 @@
 /** IPv6 (RFC 8200, RFC 4291): the component. Addresses, groups, routes, and the network seam for the transports. */
-import { get32 } from "../core/bytes.js";
+import { get32, put32 } from "../core/bytes.js";
 import {
   EADDRNOTAVAIL,
   EAFNOSUPPORT,
@@ -177,6 +177,10 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   redirect: ((nif: Interface, data: Uint8Array, at: number) => Uint8Array | null) | null = null;
   /** Hop limit that a router advertised for an interface, or 0. */
   advertisedHopLimit: ((nif: Interface) => number) | null = null;
+  /** MTU that a router advertised for an interface, or 0. */
+  advertisedMtu: ((nif: Interface) => number) | null = null;
+  /** Makes the identifier (8 bytes) of an interface's address under a prefix; slaac.ts brings opaque ones (RFC 7217). */
+  identifier: ((nif: Interface, prefix: Uint8Array, tries: number) => Uint8Array | null) | null = null;
   /** Chooses a source address (RFC 6724); select.ts brings the whole of its rules. */
   chooseSource: ((nif: Interface, data: Uint8Array, at: number) => Address6 | null) | null = null;
   readonly taps: ((packet: Packet) => boolean)[] = [];
@@ -203,9 +207,18 @@ export class Ipv6 implements Component, LinkProtocol, Network {
     if (nif === this.loopback) return;
     const all = parse6(ALL_NODES) as Uint8Array;
     this.joinBytes(nif, all, null);
-    if (this.options.linkLocal !== false && nif.medium.resolves) {
-      this.addAddress(nif, "fe80::" + interfaceIdentifier(nif) + "/64", { origin: "link-local" });
-    }
+    if (this.options.linkLocal !== false && nif.medium.resolves) this.addLinkLocal(nif, 0);
+  }
+
+  /** Gives `nif` a link-local address; `tries`: how many were found to be somebody else's. Null: there is no entropy. */
+  addLinkLocal(nif: Interface, tries: number): Address6 | null {
+    const bytes = new Uint8Array(16);
+    bytes[0] = 0xfe;
+    bytes[1] = 0x80;
+    const identifier = this.identifier ? this.identifier(nif, bytes, tries) : hardwareIdentifier(nif);
+    if (!identifier) return null;
+    bytes.set(identifier, 8);
+    return this.addAddress(nif, format6(bytes, 0) + "/64", { origin: "link-local" });
   }
 
   interfaceRemoved(nif: Interface): void {
@@ -724,18 +737,12 @@ export function solicitedNode(data: Uint8Array, at: number): Uint8Array {
   return group;
 }
 
-/** The modified EUI-64 identifier of an Ethernet interface as text (RFC 2464 section 4). slaac.ts makes opaque ones. */
-function interfaceIdentifier(nif: Interface): string {
-  const hex = (value: number) => value.toString(16);
-  return (
-    hex(nif.high ^ 0x200) +
-    ":" +
-    hex(((nif.low >>> 16) & 0xff00) | 0xff) +
-    ":" +
-    hex(0xfe00 | ((nif.low >>> 16) & 0xff)) +
-    ":" +
-    hex(nif.low & 0xffff)
-  );
+/** The modified EUI-64 identifier of an Ethernet interface (RFC 2464 section 4). slaac.ts makes opaque ones. */
+function hardwareIdentifier(nif: Interface): Uint8Array {
+  const bytes = new Uint8Array(8);
+  put32(bytes, 0, ((nif.high ^ 0x200) << 16) | ((nif.low >>> 16) & 0xff00) | 0xff);
+  put32(bytes, 4, 0xfe000000 | (nif.low & 0xffffff));
+  return bytes;
 }
 
 /** The IPv6 component. Counters: `ip6`, `ext`. */

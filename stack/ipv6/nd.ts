@@ -14,7 +14,8 @@ import * as wire from "../wire/icmpv6.js";
 import { IPV6_DESTINATION, IPV6_SOURCE, isMulticast6, isUnspecified6 } from "../wire/ipv6.js";
 import type { Address6 } from "./address.js";
 import { TENTATIVE } from "./address.js";
-import type { Icmpv6, MessageHandler } from "./icmpv6.js";
+import { Icmpv6 } from "./icmpv6.js";
+import type { MessageHandler } from "./icmpv6.js";
 import type { Ipv6 } from "./ipv6.js";
 import { solicitedNode } from "./ipv6.js";
 import { REMOTE, SOURCE } from "./path.js";
@@ -81,6 +82,7 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
   proxy: ((nif: Interface, data: Uint8Array, at: number) => boolean) | null = null;
   private ip: Ipv6 = null as never;
   private stack: Stack = null as never;
+  private icmp: Icmpv6 = null as never;
   private path: Path6 = null as never;
   /** Not `stack.tx`: a solicitation goes out while the packet that needs it still lies there. */
   private readonly packet = new Packet(new Uint8Array(HEADROOM + 64));
@@ -95,11 +97,13 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
 
   start(): void {
     const ip = (this.ip = this.stack.network(6) as Ipv6);
-    if (!ip || !ip.icmp) fail("ENOPROTOOPT", "nd needs ipv6 and icmpv6");
+    const icmp = this.stack.component(Icmpv6);
+    if (!ip || !icmp) return fail("ENOPROTOOPT", "nd needs ipv6 and icmpv6");
+    this.icmp = icmp;
     ip.nd = this;
     this.path = ip.createPath();
     this.path.ttl = 255;
-    (ip.icmp as Icmpv6).handlers.push(this);
+    icmp.handlers.push(this);
   }
 
   interfaceChanged(nif: Interface): void {
@@ -157,6 +161,12 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
       get32(address, 12),
     );
     return entry !== null && (entry.state === FREE || (entry.state === INCOMPLETE && entry.probes > 1));
+  }
+
+  /** A router at `data[at..]` has shown itself; `link`: offset of the option with its hardware address, or below 0. */
+  learnRouter(nif: Interface, data: Uint8Array, at: number, link: number): void {
+    if (link < 0 || data[link + 1] !== 1 || data[link + 2] & 1) return;
+    this.learn(nif, data, at, link, false, true, true);
   }
 
   /**
@@ -392,7 +402,7 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
       path.high = unicast.high;
       path.low = unicast.low;
     }
-    return (this.ip.icmp as Icmpv6).send(packet, path);
+    return this.icmp.send(packet, path);
   }
 }
 

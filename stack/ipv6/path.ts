@@ -79,7 +79,9 @@ export function route(ip: Ipv6, path: Path6): number {
     ends.set(source.bytes, SOURCE);
   } else for (let i = 0; i < 16; i++) ends[SOURCE + i] = 0;
   path.pseudo = sum6(ends, SOURCE) + sum6(ends, REMOTE);
-  path.mtu = ip.pathMtu ? ip.pathMtu.lookup(ends, REMOTE, nif.mtu) : nif.mtu;
+  const advertised = ip.advertisedMtu ? ip.advertisedMtu(nif) : 0;
+  const mtu = advertised > 0 && advertised < nif.mtu ? advertised : nif.mtu;
+  path.mtu = ip.pathMtu ? ip.pathMtu.lookup(ends, REMOTE, mtu) : mtu;
   if (path.kind) {
     // RFC 2464 section 7: 33-33 and the low 32 bits.
     path.high = 0x3333;
