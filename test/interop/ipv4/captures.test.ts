@@ -36,7 +36,7 @@ for (const offloads of [false, true]) {
       writeFileSync(damaged, copy);
       return (await examine(damaged)).findings;
     };
-    const udpOnly = (ip: Buffer) => ip[9] === 17 && ip.readUInt16BE(6) === 0;
+    const udpOnly = (ip: Buffer) => ip[9] === 17 && (ip.readUInt16BE(6) & 0x3fff) === 0;
     const fragment = (ip: Buffer) => ip[9] === 17 && ip.readUInt16BE(6) === 0x2000;
     const flip = (at: number) => (ip: Buffer) => void (ip[at]! ^= 1);
 

@@ -1,6 +1,10 @@
 /** The kernel's ping against our echo: every kind of size, and a flood. */
+import { randomFillSync } from "node:crypto";
 import test from "ava";
-import { createHost, OURS } from "../support/host.js";
+import { EHOSTUNREACH, errorName } from "../../../stack/index.js";
+import { ping } from "../../../stack/raw/ping.js";
+import type { EchoReply } from "../../../stack/raw/ping.js";
+import { createHost, KERNEL, OURS } from "../support/host.js";
 import type { HostOptions } from "../support/host.js";
 
 /** The largest payload of an echo request: 65535 less 20 of the IPv4 header and 8 of ICMP's. */
@@ -85,3 +89,39 @@ for (const size of [56, 8192, LARGEST]) {
     t.regex(stdout, / 10000 received, 0% packet loss/);
   });
 }
+
+test("we ping the kernel, of all kinds of sizes; and whom it cannot reach", async (t) => {
+  const echoes = ping();
+  await createHost(t, { components: [echoes], stack: { budget: 4 << 20 }, captureLimit: 64 << 20 });
+  const noise = randomFillSync(new Uint8Array(LARGEST));
+  const all = sizes(0, LARGEST);
+  for (const size of all) {
+    const data = noise.subarray(0, size);
+    const { address, data: back } = await new Promise<EchoReply>((resolve, reject) => {
+      const onError = (code: number) => reject(new Error(errorName(code)));
+      const socket = echoes.open({
+        address: KERNEL,
+        receiveBuffer: 1 << 20,
+        onError,
+        onReply(reply) {
+          socket.close();
+          resolve(reply);
+        },
+      });
+      t.true(socket.send(data) >= 0);
+    });
+    t.true(address === KERNEL && Buffer.compare(back, data) === 0, `${size} bytes`);
+  }
+  const gone = await new Promise<number>((resolve) => {
+    const socket = echoes.open({
+      address: "10.77.0.99",
+      onReply: () => t.fail(),
+      onError(code) {
+        socket.close();
+        resolve(code);
+      },
+    });
+    socket.send();
+  });
+  t.is(gone, EHOSTUNREACH);
+});

@@ -13,7 +13,7 @@ export function limitedCapture(file: string, limit: number): PcapngWriter {
   let written = 0;
   let open = true;
   const writer = new PcapngWriter((block) => {
-    if (written + block.length <= limit) written += writeSync(fd, block);
+    if (written < limit) written += writeSync(fd, block);
   });
   const close = writer.close.bind(writer);
   writer.close = () => {

@@ -101,7 +101,7 @@ export async function createHost(t: ExecutionContext, options: HostOptions = {})
   ];
   const stack = host.drive(createStack(host, components, options.stack));
   t.teardown(async () => {
-    const left = leftovers(stack);
+    const left = await leftovers(stack);
     writer.close();
     if (!t.passed) t.log(`capture: ${file}`);
     if (panics.length > 0) throw panics[0];
@@ -117,9 +117,16 @@ export async function createHost(t: ExecutionContext, options: HostOptions = {})
   return { stack, ip, ...sockets, nif, ns, device, capture: file, panics };
 }
 
+/** How long what is still on its way may take to come to rest, ms. */
+const PATIENCE = 5000;
+
 /** Closes the stack; says what it had not given back before, and after. The test has closed its sockets. */
-function leftovers(stack: Stack): string {
+async function leftovers(stack: Stack): Promise<string> {
   let left = "";
+  const start = performance.now();
+  while (stack.pool.used > 0 && performance.now() - start < PATIENCE) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
   if (stack.pool.used > 0) left += `${stack.pool.used} chunks in use; `;
   stack.close();
   if (stack.pool.used > 0) left += `${stack.pool.used} chunks in use after close; `;

@@ -8,7 +8,7 @@ const OURS = 2;
 const ERROR = 0x800000;
 const WARNING = 0x600000;
 
-/** Every checksum is verified; nothing is looked up; streams are followed as far as the capture goes. */
+/** Every checksum is verified; nothing is looked up; streams are followed. */
 const PREFERENCES = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksum"].flatMap((name) => [
   "-o",
   `${name}:TRUE`,
@@ -28,28 +28,28 @@ export interface Verdict {
   readonly findings: Finding[];
 }
 
-/**
- * Warnings that say nothing against the sender: they state what the network or the application did, or that the capture does
- * not hold everything.
- */
+/** Warnings that say nothing against the sender: they state what the network or the application did. */
 const HARMLESS = [
   // Applications that end a connection hard.
   /^Connection reset \(RST\)/,
   // The receiver's application does not read.
   /^TCP Zero Window segment/,
   /^TCP window specified by the receiver is now completely full/,
-  // The capture starts late, ends early, or lacks what a full link dropped.
-  /^Previous segment\(s\) not captured/,
-  /^ACKed segment that wasn't captured/,
-  // The echo reply lies behind the capture's end.
-  /^No response seen to ICMP request/,
+  // The peer was impatient: what came twice is reported (RFC 2883).
+  /^D-SACK Sequence/,
+  // What was lost is sent again.
+  /^This frame is a \(suspected\) out-of-order segment/,
 ];
+
+/** ICMP errors. */
+const QUOTING = [3, 4, 5, 11, 12];
 
 /** Ports whose payload is dissected unless a test says otherwise: DNS and DHCP. Elsewhere it is anybody's bytes. */
 const PAYLOADS = [53, 67, 68];
 
 /**
- * Reads the capture file with tshark and lists malformed frames, expert errors, and warnings that are not harmless.
+ * Reads the capture file with tshark and lists malformed frames, expert errors, and warnings about our frames that are
+ * not harmless.
  *
  * @param payloads ports whose payload is dissected
  */
@@ -57,6 +57,9 @@ export async function examine(file: string, payloads: readonly number[] = PAYLOA
   const fields = [
     "frame.number",
     "frame.packet_flags_direction",
+    "icmp.type",
+    "ip.checksum.status",
+    "icmp.checksum.status",
     "_ws.malformed",
     "_ws.expert.severity",
     "_ws.expert.message",
@@ -78,16 +81,20 @@ export async function examine(file: string, payloads: readonly number[] = PAYLOA
   const findings: Finding[] = [];
   for (const line of listing.stdout.split("\n")) {
     if (line === "") continue;
-    const [frame, direction, malformed, severities, messages] = line.split("\t");
+    const [frame, direction, icmp, ipSum, icmpSum, malformed, severities, messages] = line.split("\t");
+    const ours = Number(direction) === OURS;
     const found = (severity: Finding["severity"], message: string) =>
-      findings.push({ frame: Number(frame), ours: Number(direction) === OURS, severity, message });
+      findings.push({ frame: Number(frame), ours, severity, message });
     if (malformed) found("malformed", malformed);
+    // tshark takes the quotation in an ICMP error for a whole packet, whose checksum then cannot be right.
+    const quotes = icmp !== "" && QUOTING.includes(Number(icmp)) && !/0/.test(ipSum + icmpSum);
     const texts = messages!.split("\u0001");
     severities!.split("\u0001").forEach((text, i) => {
       const severity = Number(text);
       const message = texts[i] ?? "";
+      if (quotes && message.startsWith("Bad checksum")) return;
       if (severity >= ERROR) found("error", message);
-      else if (severity >= WARNING && !HARMLESS.some((pattern) => pattern.test(message)))
+      else if (ours && severity >= WARNING && !HARMLESS.some((pattern) => pattern.test(message)))
         found("warning", message);
     });
   }
