@@ -75,16 +75,15 @@ export function onTimer(c: Connection): void {
 /** RFC 6298 section 5: back off, retransmit the earliest segment. */
 function retransmissionTimeout(c: Connection): void {
   const tcp = c.tcp;
-  const now = tcp.time;
   c.retries++;
   const handshake = c.state === SYN_SENT || c.state === SYN_RCVD;
-  if (handshake ? c.retries > (c.listener ? tcp.synAckRetries : tcp.synRetries) : outOfPatience(c)) {
+  const left = handshake ? RTO_MAX : patience(c);
+  if (handshake ? c.retries > (c.listener ? tcp.synAckRetries : tcp.synRetries) : left === 0) {
     tcp.end(c, c.softError || ETIMEDOUT);
     return;
   }
   tcp.counters.timeouts++;
-  c.rto = c.rto * 2 < RTO_MAX ? c.rto * 2 : RTO_MAX;
-  setDeadline(c, REXMIT, (now + c.rto) | 0);
+  backOff(c, REXMIT, left);
   c.timing = false;
   c.path.net.doubt(c.path);
   if (handshake) {
@@ -98,10 +97,17 @@ function retransmissionTimeout(c: Connection): void {
   output(c);
 }
 
-/** Has the peer been silent for longer than the user timeout? A connection that its application has left always has one. */
-function outOfPatience(c: Connection): boolean {
+/** Milliseconds left of the user timeout. A connection that its application has left always has one. */
+function patience(c: Connection): number {
   const timeout = c.userTimeout || (c.orphan ? ORPHAN_USER_TIMEOUT : 0);
-  return timeout > 0 && ((c.tcp.time - c.silentSince) | 0) >= timeout;
+  const left = (timeout - c.tcp.time + c.silentSince) | 0;
+  return timeout === 0 ? RTO_MAX : left > 0 ? left : 0;
+}
+
+/** Backs off: the next try comes in twice the time of the last, or when the user timeout is over. */
+function backOff(c: Connection, bit: number, left: number): void {
+  c.rto = c.rto * 2 < RTO_MAX ? c.rto * 2 : RTO_MAX;
+  setDeadline(c, bit, (c.tcp.time + (c.rto < left ? c.rto : left)) | 0);
 }
 
 /** Full segments are lost again and again, and nothing tells why: try smaller ones. */
@@ -120,10 +126,10 @@ function detectBlackhole(c: Connection): void {
 /** RFC 9293 section 3.8.6.1: the window is closed; ask whether it still is. */
 function persistTimeout(c: Connection): void {
   const tcp = c.tcp;
-  const now = tcp.time;
   if (((sndEnd(c) - c.sndUna) | 0) <= 0) return;
+  const left = patience(c);
   // Probes that are answered go on for ever (RFC 1122 section 4.2.2.17); silence is a dead peer.
-  if (c.retries > 0 && outOfPatience(c)) {
+  if (c.retries > 0 && left === 0) {
     tcp.end(c, c.softError || ETIMEDOUT);
     return;
   }
@@ -137,14 +143,13 @@ function persistTimeout(c: Connection): void {
     // Silly window avoidance has held back what fits (RFC 1122 section 4.2.3.4): the time is up.
     if (sendHeldBack(c, open)) return;
     c.retries++;
-    setDeadline(c, PERSIST, (now + c.rto) | 0);
+    setDeadline(c, PERSIST, (tcp.time + c.rto) | 0);
     return;
   }
   tcp.counters.probes++;
   c.retries++;
   sendProbe(c);
-  c.rto = c.rto * 2 < RTO_MAX ? c.rto * 2 : RTO_MAX;
-  setDeadline(c, PERSIST, (now + c.rto) | 0);
+  backOff(c, PERSIST, left || RTO_MAX);
 }
 
 /** RFC 9293 section 3.8.4. In FIN_WAIT_2 nothing else would ever tell that the peer is gone. */
