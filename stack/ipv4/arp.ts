@@ -71,7 +71,7 @@ export class Arp implements Component, LinkProtocol, Resolver {
   }
 
   interfaceChanged(nif: Interface): void {
-    if (!nif.up()) this.cache.clear(nif);
+    if (!nif.up()) this.cache.clear(nif, false);
   }
 
   interfaceRemoved(nif: Interface): void {

@@ -2,7 +2,7 @@
  * Neighbour cache with unreachability detection (RFC 4861 sections 7.2 and 7.3), shared by ARP and ND.
  *
  * Bounds: `limit` entries, of which a quarter at most await resolution; `PENDING_LIMIT` packets wait for each. A full cache
- * evicts the entry that awaits resolution longest, then a stale one; reachable, router and static entries stay.
+ * evicts an unused entry, else the one that awaits resolution longest, else a stale one; reachable, router and static entries stay.
  */
 import { get16, put16 } from "../core/bytes.js";
 import { ENOBUFS } from "../core/errors.js";
@@ -199,10 +199,11 @@ export class NeighbourCache {
     }
   }
 
-  /** Forgets all entries of an interface (all interfaces: null). */
-  clear(nif: Interface | null): void {
+  /** Forgets all entries of an interface (all interfaces: null). @param statics static ones as well */
+  clear(nif: Interface | null, statics = true): void {
     for (let i = this.entries.length - 1; i >= 0; i--) {
-      if (!nif || this.entries[i].nif === nif) this.remove(this.entries[i]);
+      const entry = this.entries[i];
+      if ((!nif || entry.nif === nif) && (statics || entry.state !== STATIC)) this.remove(entry);
     }
     if (this.entries.length === 0) this.stack.timers.clear(this.timer);
   }
@@ -316,7 +317,10 @@ export class NeighbourCache {
   }
 
   private undeliverable(neighbour: Neighbour): void {
-    while (this.next(neighbour)) this.resolver.undeliverable(this.stack.tx);
+    // Those that wait now: what the news makes a transport send is not waited for again.
+    for (let n = neighbour.waiting; n > 0 && this.next(neighbour); n--) {
+      this.resolver.undeliverable(this.stack.tx);
+    }
   }
 
   private discard(neighbour: Neighbour): void {
@@ -341,7 +345,11 @@ export class NeighbourCache {
       this.hand = this.hand + 1 < entries.length ? this.hand + 1 : 0;
       const entry = entries[this.hand];
       if (entry.router) continue;
-      if (entry.state <= INCOMPLETE) {
+      if (entry.state === FREE) {
+        victim = entry;
+        break;
+      }
+      if (entry.state === INCOMPLETE) {
         if (!victim || victim.state !== INCOMPLETE || ((entry.at - victim.at) | 0) < 0) victim = entry;
       } else if (entry.state === STALE && !victim && !tooMany) victim = entry;
     }
