@@ -29,7 +29,11 @@ function wordsOf(buffer: ArrayBufferLike): Int32Array {
 let littleEndian = -1;
 
 function isLittleEndian(): boolean {
-  if (littleEndian < 0) littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0];
+  if (littleEndian < 0) {
+    const probe = new Uint16Array(1);
+    probe[0] = 1;
+    littleEndian = new Uint8Array(probe.buffer)[0];
+  }
   return littleEndian === 1;
 }
 
