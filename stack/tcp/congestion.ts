@@ -24,9 +24,8 @@ export function initialWindow(mss: number): number {
 }
 
 /** Half of what is in flight, at least two segments (RFC 5681 section 3.1, equation 4). */
-function halfFlight(c: Connection): number {
-  const half = outstanding(c) >> 1;
-  return half > 2 * c.mss ? half : 2 * c.mss;
+function half(c: Connection, flight: number): number {
+  return flight > 4 * c.mss ? flight >> 1 : 2 * c.mss;
 }
 
 const NEW_RENO: Congestion = {
@@ -52,7 +51,9 @@ const NEW_RENO: Congestion = {
     }
   },
   lost(c) {
-    c.ssthresh = halfFlight(c);
+    // What limited transmit has sent beyond the window does not count (RFC 5681 section 3.2).
+    const flight = outstanding(c);
+    c.ssthresh = half(c, flight < c.cwnd ? flight : c.cwnd);
     c.cwnd = c.ssthresh;
     c.ackedBytes = 0;
   },
@@ -61,7 +62,7 @@ const NEW_RENO: Congestion = {
   },
   timeout(c) {
     // Only the first timeout of a series halves ssthresh (RFC 5681 section 3.1).
-    if (c.retries <= 1) c.ssthresh = halfFlight(c);
+    if (c.retries <= 1) c.ssthresh = half(c, outstanding(c));
     c.cwnd = c.mss;
     c.ackedBytes = 0;
   },
