@@ -146,10 +146,17 @@ const SACK_RECOVERY: Recovery = {
           c.rexmitNext = c.sndUna;
         }
       } else congestion.acked(c, acked);
-    } else if (duplicate && (news || !c.sackPermitted)) c.dupAcks++;
+    }
+    // With SACK a duplicate is what reports something new, whatever else it brings (RFC 6675 section 2).
+    if (c.sackPermitted ? news : duplicate && acked === 0) c.dupAcks++;
     if (c.sackPermitted) {
       if (c.sacked.length === 0) return;
-      const edge = findLostEdge(c);
+      let edge = findLostEdge(c);
+      if (edge === c.sndUna && c.dupAcks >= c.dupThresh && !c.recovering) {
+        // The segments above the hole were small, but there were enough of them (section 5, step 1).
+        edge = firstSegment(c);
+        if (((c.sacked[0] - edge) | 0) < 0) edge = c.sacked[0];
+      }
       if (((edge - c.lostEdge) | 0) > 0 && ((edge - c.sndUna) | 0) > 0) mark(c, congestion, edge);
     } else if (
       !c.recovering &&
