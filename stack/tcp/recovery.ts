@@ -34,7 +34,11 @@ const DUP_THRESH = 3;
 export function pipe(c: Connection): number {
   let flight = outstanding(c) - c.sackedBytes;
   if (!c.sackPermitted) {
-    flight -= c.dupAcks * c.mss;
+    // Each duplicate says that a segment has left: two of them at most before a loss is found (RFC 3042), and then no more
+    // than were in flight (RFC 5681 section 3.2): whoever forges duplicates gains nothing.
+    const most = c.recovering ? (c.recover - c.sndUna) | 0 : 2 * c.mss;
+    const left = c.dupAcks * c.mss;
+    flight -= left < most ? left : most;
     if (flight < 0) flight = 0;
   }
   const from = ((c.rexmitNext - c.sndUna) | 0) > 0 ? c.rexmitNext : c.sndUna;
@@ -135,10 +139,13 @@ const SACK_RECOVERY: Recovery = {
     if (acked > 0 && c.sacked.length > 0) pruneScoreboard(c);
     const news = c.sackPermitted && segment.sackCount > 0 && updateScoreboard(c, segment);
     if (acked > 0) {
-      c.dupAcks = 0;
+      // A partial acknowledgement takes the duplicates of what it covers along (RFC 6582 section 3.2).
+      const rest = c.recovering && !c.sackPermitted ? c.dupAcks + 1 - ((acked / c.mss) | 0) : 0;
+      c.dupAcks = rest > 0 ? rest : 0;
       if (c.recovering) {
         if (((c.sndUna - c.recover) | 0) >= 0) {
           c.recovering = false;
+          c.dupAcks = 0;
           congestion.recovered(c);
         } else if (!c.sackPermitted) {
           // Partial acknowledgement (RFC 6582 section 3.2 step 5): the next segment is lost too.
