@@ -165,6 +165,7 @@ export class Connection implements TableEntry, Deferred {
   /** When the oldest unanswered transmission was sent, for the user timeout. */
   silentSince = 0;
   lastReceived = 0;
+  /** When SYN or data were last sent. */
   lastSent = 0;
   challengeAt = 0;
   /** Probes into a closed window since the peer took something, of a connection that nobody reads or writes any more. */

@@ -251,7 +251,7 @@ export function sendSegment(c: Connection, seq: number, length: number, flags: n
   }
   tcp.counters.sent++;
   c.blocked = false;
-  c.lastSent = tcp.time;
+  if (length > 0) c.lastSent = tcp.time;
   acknowledged(c, window);
   return 0;
 }
@@ -375,5 +375,5 @@ function armRetransmission(c: Connection): void {
 
 /** After a pause of more than an RTO the window starts again at its initial size (RFC 5681 section 4.1). */
 function restartAfterIdle(c: Connection): void {
-  if (outstanding(c) === 0 && ((c.tcp.time - c.lastSent) | 0) > c.rto) c.tcp.congestion.start(c);
+  if (outstanding(c) === 0 && (c.tcp.time - c.lastSent) >>> 0 > c.rto) c.tcp.congestion.start(c);
 }
