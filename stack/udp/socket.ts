@@ -102,10 +102,11 @@ export class UdpSocket implements Deferred, TableEntry {
     return this.queue.count;
   }
 
-  /** The bound address: `"0.0.0.0"` (or `"::"`) when any. */
+  /** The local address: of a connected socket the one that the route has, else as bound: `"0.0.0.0"` (or `"::"`) when any. */
   address(): string {
-    const path = this.peer || this.paths[0];
-    return path.net.localText(path);
+    if (this.peer) return this.peer.net.localText(this.peer);
+    const four = this.paths.length === 1 && this.paths[0].net.family === 4;
+    return this.options.address || (four ? "0.0.0.0" : "::");
   }
 
   /**
