@@ -257,7 +257,7 @@ function challenge(c: Connection): void {
 }
 
 function limited(c: Connection): boolean {
-  if (((c.tcp.time - c.challengeAt) | 0) < CHALLENGE_INTERVAL && c.challengeAt !== 0) {
+  if ((c.tcp.time - c.challengeAt) >>> 0 < CHALLENGE_INTERVAL && c.challengeAt !== 0) {
     c.tcp.counters.challengesLimited++;
     return false;
   }
