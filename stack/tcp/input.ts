@@ -142,17 +142,13 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   let window = (c.rcvAdv - c.rcvNxt) | 0;
   if (window < 0) window = 0;
 
-  // PAWS (RFC 7323 section 5): before all else, but a RST is not judged by its timestamp.
-  if (c.timestamps && (flags & wire.RST) === 0) {
+  // PAWS (RFC 7323 section 5): before all else. A RST is not judged by its timestamp, and a SYN is challenged anyway.
+  if (c.timestamps && (flags & (wire.RST | wire.SYN)) === 0) {
     if (!segment.timestamps) {
       counters.noTimestamp++;
       return;
     }
-    if (
-      ((segment.tsValue - c.tsRecent) | 0) < 0 &&
-      ((tcp.time - c.tsRecentAt) | 0) < TIMESTAMP_AGE &&
-      (flags & wire.SYN) === 0
-    ) {
+    if (((segment.tsValue - c.tsRecent) | 0) < 0 && (tcp.time - c.tsRecentAt) >>> 0 < TIMESTAMP_AGE) {
       counters.paws++;
       if (segment.length > 0 && ahead < 0)
         reportDuplicate(c, segment.seq, (segment.seq + segment.length) | 0);
