@@ -257,7 +257,7 @@ function limited(c: Connection): boolean {
     c.tcp.counters.challengesLimited++;
     return false;
   }
-  c.challengeAt = c.tcp.time || 1;
+  c.challengeAt = c.tcp.time || -1;
   return true;
 }
 
