@@ -11,6 +11,8 @@ import { filesBelow, ROOT } from "../support/files.js";
 /** Parts of the package that are no component, or whose file is not called after one. */
 const PARTS: Readonly<Record<string, string>> = {
   congestion: "stack/tcp/congestion.ts",
+  "dns-filter": "stack/service/dns-filter.ts",
+  inspect: "stack/inspect.ts",
   "ip-link": "stack/link/ip.ts",
   "link-local": "stack/ipv4/linklocal.ts",
   pcapng: "stack/link/pcapng.ts",

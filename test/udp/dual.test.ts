@@ -1,0 +1,82 @@
+/** UDP over both families at once. */
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { EAFNOSUPPORT } from "../../stack/core/errors.js";
+import { ipv6 } from "../../stack/ipv6/ipv6.js";
+import { expectPacket } from "../support/expect.js";
+import { PROBE_IP, frame, ip4, ip6, udp } from "../support/packets.js";
+import { probed } from "../support/probe.js";
+import { info, textOf } from "./support.js";
+
+const HERE = "2001:db8::1";
+const THERE = "2001:db8::2";
+const HELLO = Uint8Array.from("hello", (c) => c.charCodeAt(0));
+
+/** A stack with IPv4 and IPv6 on a link of bare IP packets. */
+function dual(t: ExecutionContext) {
+  const six = ipv6();
+  const node = probed(t, { probe: { medium: "ip" }, components: () => [six] });
+  six.addAddress(node.nif, HERE + "/64");
+  const packet6 = (data: string, fields = {}) => frame(ip6({ src: THERE, dst: HERE }), udp(fields), data);
+  const packet4 = (data: string, fields = {}) => frame(ip4(), udp(fields), data);
+  return { ...node, packet4, packet6 };
+}
+
+test("a socket without a family hears and speaks both", (t) => {
+  const { udp: sockets, probe, packet4, packet6 } = dual(t);
+  const socket = sockets.open({ port: 7 });
+  t.is(socket.address(), "::");
+  const from = info();
+  probe.send(packet4("four"));
+  probe.send(packet6("six"));
+  probe.send(packet4("four again"));
+  t.is(textOf(socket, from), "four");
+  t.is(from.address, PROBE_IP);
+  t.is(textOf(socket, from), "six");
+  t.deepEqual([from.address, from.localAddress, from.port], [THERE, HERE, 40000]);
+  t.is(textOf(socket, from), "four again");
+  t.is(from.address, PROBE_IP);
+  t.is(socket.sendTo(THERE, 9, HELLO), 5);
+  t.is(socket.sendTo(PROBE_IP, 9, HELLO), 5);
+  t.is(socket.sendTo(THERE, 9, HELLO), 5);
+  for (const layer of [{ ip6: {} }, { ip4: {} }, { ip6: {} }]) {
+    expectPacket(t, probe.next()!, { ...layer, udp: { sport: 7, dport: 9 }, payload: "hello" });
+  }
+});
+
+test("sockets of one family each share a port", (t) => {
+  const { udp: sockets, probe, packet4, packet6 } = dual(t);
+  const four = sockets.open({ port: 7, family: 4 });
+  const six = sockets.open({ port: 7, family: 6 });
+  t.deepEqual([four.address(), six.address()], ["0.0.0.0", "::"]);
+  t.throws(() => sockets.open({ port: 7 }), { code: "EADDRINUSE" });
+  probe.send(packet4("four"));
+  probe.send(packet6("six"));
+  t.deepEqual([textOf(four), textOf(four)], ["four", undefined]);
+  t.deepEqual([textOf(six), textOf(six)], ["six", undefined]);
+  t.is(four.sendTo(THERE, 9, HELLO), EAFNOSUPPORT);
+  t.is(six.sendTo(PROBE_IP, 9, HELLO), EAFNOSUPPORT);
+  t.is(four.connect(THERE, 9), EAFNOSUPPORT);
+});
+
+test("UDP-05 a socket that is connected over one family does not hear the other", (t) => {
+  const { udp: sockets, probe, packet4, packet6 } = dual(t);
+  const socket = sockets.open({ port: 7 });
+  t.is(socket.connect(THERE, 40000), 0);
+  probe.send(packet4("four"));
+  t.is(sockets.counters.notPeer, 1);
+  probe.send(packet6("six"));
+  t.is(textOf(socket), "six");
+  t.is(socket.address(), HERE);
+});
+
+test("UDP-02 over IPv6 there is no datagram without a checksum", (t) => {
+  const { udp: sockets, probe, packet6 } = dual(t);
+  const socket = sockets.open({ port: 7 });
+  probe.send(packet6("none", { checksum: 0 }));
+  probe.send(packet6("wrong", { checksum: 0x1234 }));
+  t.is(socket.readable(), 0);
+  t.is(sockets.counters.badsum, 2);
+  probe.send(packet6("right"));
+  t.is(textOf(socket), "right");
+});
