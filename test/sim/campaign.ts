@@ -31,41 +31,38 @@ export interface Outcome {
   pings: Tally;
 }
 
-/** Runs a plan. `capture` takes a pcapng of all that was sent. */
+/** Runs a plan. `capture` takes a pcapng of all that was sent. What throws is a failure like others. */
 export function runPlan(plan: Plan, capture?: (bytes: Uint8Array) => void): Outcome {
   const world = createWorld({ seed: plan.seed, scribble: true, trace: true });
   if (capture) captureWorld(world, capture);
-  const links = cable(world, plan);
-  const machines = plan.machines.map((each, i) => new Machine(world, each, links[i], "10.0.0." + (i + 1)));
+  const failures: string[] = [];
   const echoes = new Tally();
   const replies = new Tally();
-  const flows = plan.flows.map((each, i) => new Flow(world, each, i, machines));
-  plan.echoes.forEach((each, i) => echo(world, each, i, machines, echoes));
-  plan.pings.forEach((each, i) => pings(world, each, i, machines, replies));
-  plan.faults.forEach((each) => schedule(world, each, machines));
-  const failures: string[] = [];
+  let bytes = 0;
   try {
-    // By then all plans have begun.
+    const links = cable(world, plan);
+    const machines = plan.machines.map((each, i) => new Machine(world, each, links[i], "10.0.0." + (i + 1)));
+    const flows = plan.flows.map((each, i) => new Flow(world, each, i, machines));
+    plan.echoes.forEach((each, i) => echo(world, each, i, machines, echoes));
+    plan.pings.forEach((each, i) => pings(world, each, i, machines, replies));
+    plan.faults.forEach((each) => schedule(world, each, machines));
     world.run(BEGUN);
     world.runUntil(() => flows.every((flow) => flow.done()), LIMIT);
-    for (const flow of flows) failures.push(...flow.judge(plan.gentle));
+    for (const flow of flows) {
+      failures.push(...flow.judge(plan.gentle));
+      bytes += flow.near.received + (flow.far?.received ?? 0);
+    }
     failures.push(...echoes.wrong, ...replies.wrong);
     world.run(REST);
     for (const machine of machines) failures.push(...judgeMachine(machine));
-    failures.push(
-      ...closeAll(
-        world,
-        machines.map(({ stack }) => stack),
-        { faults: true },
-      ),
-    );
+    const stacks = machines.map(({ stack }) => stack);
+    failures.push(...closeAll(world, stacks, { faults: true }));
+    if (world.buffers.used > 0) failures.push(world.buffers.used + " frames are still on their way");
   } catch (error) {
     failures.push("thrown at " + world.time + " ms: " + (error instanceof Error ? error.stack : error));
   }
-  let bytes = 0;
-  for (const flow of flows) bytes += flow.near.received + (flow.far?.received ?? 0);
-  const digest = world.trace!.digest();
   const { time, count, trace } = world;
+  const digest = trace!.digest();
   return { failures, digest, time, events: count, frames: trace!.frames, bytes, echoes, pings: replies };
 }
 

@@ -217,6 +217,6 @@ export class Flow {
   }
 
   private lose(end: StreamEnd | null): void {
-    if (end?.socket && end.closed === null) end.gone = "power";
+    if (end?.socket && !end.over()) end.gone = "power";
   }
 }
