@@ -15,4 +15,10 @@ export { connectStreamFrame, listenStreamFrame, StreamFrameLink } from "./stream
 export type { StreamFrameOptions } from "./stream-frame.js";
 export { capture, PcapngWriter } from "./pcapng.js";
 export type { CaptureLink, CaptureOptions } from "./pcapng.js";
+export { connect } from "./connect.js";
+export type { ConnectOptions } from "./connect.js";
+export { listen } from "./server.js";
+export type { ListenOptions, NodeServer } from "./server.js";
+export { NodeSocket } from "./socket.js";
+export type { NodeSocketOptions } from "./socket.js";
 export type { SystemError } from "./errors.js";
