@@ -225,13 +225,13 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
     if (c.retries === 0) updateRtt(c, (tcp.time - c.silentSince) | 0);
     establish(c, segment);
   }
+  c.lastReceived = tcp.time;
+  if (!acknowledge(c, segment)) return;
   // RFC 7323 section 4.3: the timestamp to echo is of the segment that covers what was acknowledged last.
-  if (c.timestamps && ((segment.seq - c.lastAckSent) | 0) <= 0 && ((segment.tsValue - c.tsRecent) | 0) >= 0) {
+  if (c.timestamps && ((segment.seq - c.lastAckSent) | 0) <= 0) {
     c.tsRecent = segment.tsValue;
     c.tsRecentAt = tcp.time;
   }
-  c.lastReceived = tcp.time;
-  if (!acknowledge(c, segment)) return;
 
   // Sixth: URG. The pointer is ignored: urgent data stay in the stream, where they are (RFC 6093).
 
