@@ -275,7 +275,8 @@ export function sendSyn(c: Connection): number {
   const flags = reply ? wire.SYN | wire.ACK : wire.SYN;
   emitHeader(c, data, at, c.iss, reply ? c.rcvNxt : 0, header, flags, window);
   at += wire.TCP_HEADER;
-  put32(data, at, 0x02040000 | (path.mtu - path.net.headerSize - wire.TCP_HEADER));
+  // What the link takes, whatever is known of the path: the other direction may be wider (RFC 9293 section 3.7.1).
+  put32(data, at, 0x02040000 | ((path.nif as Interface).mtu - path.net.headerSize - wire.TCP_HEADER));
   at += 4;
   if (c.timestamps) {
     put32(data, at, 0x0101080a);
