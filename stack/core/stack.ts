@@ -23,6 +23,8 @@ export interface Component {
   interfaceAdded?(nif: Interface): void;
   interfaceChanged?(nif: Interface): void;
   interfaceRemoved?(nif: Interface): void;
+  /** `stack.hash` has a new key: the host had no entropy until now. Tables are hashed anew. */
+  rekeyed?(): void;
   /** The stack closes: gives back what it holds. */
   close?(): void;
 }
@@ -141,6 +143,10 @@ export class Stack {
       const key = new Uint8Array(16);
       this.seeded = this.host.random(key);
       this.hash.key(key);
+      for (let i = 0; i < this.components.length; i++) {
+        const component = this.components[i];
+        if (component.rekeyed) component.rekeyed();
+      }
     }
     return this.seeded;
   }

@@ -8,7 +8,7 @@ import type { Interface } from "../core/interface.js";
 import { Packet, REASSEMBLED } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { HEADROOM } from "../core/stack.js";
-import { FREE, INCOMPLETE, NeighbourCache, REACHABLE, STALE } from "../link/neighbour.js";
+import { FREE, INCOMPLETE, NeighbourCache, PROBE, REACHABLE, STALE, STATIC } from "../link/neighbour.js";
 import type { Neighbour, NeighbourCounters, Resolver } from "../link/neighbour.js";
 import * as wire from "../wire/icmpv6.js";
 import { IPV6_DESTINATION, IPV6_SOURCE, isMulticast6, isUnspecified6 } from "../wire/ipv6.js";
@@ -53,6 +53,9 @@ export interface NdOptions {
   limit?: number;
 }
 
+/** `Neighbour.probes` of a router that has not answered: its entry stays, free, so that others are taken first. */
+const SILENT = 255;
+
 /** Offset of the target address in NS and NA. */
 const TARGET = 8;
 const MESSAGE = 24;
@@ -80,6 +83,10 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
   detector: DuplicateDetector | null = null;
   /** Answers for addresses of others (proxy ND): null, or says whether to. The router's side hangs here. */
   proxy: ((nif: Interface, data: Uint8Array, at: number) => boolean) | null = null;
+  /** Called when a neighbour says that it is no router any more (RFC 4861 section 7.2.5): its address is at `data[at..]`. */
+  readonly onNotRouter: ((nif: Interface, data: Uint8Array, at: number) => void)[] = [];
+  /** Called when a neighbour has not answered: whoever chose it looks for another. */
+  readonly onFailure: ((neighbour: Neighbour) => void)[] = [];
   private ip: Ipv6 = null as never;
   private stack: Stack = null as never;
   private icmp: Icmpv6 = null as never;
@@ -106,8 +113,12 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     icmp.handlers.push(this);
   }
 
+  rekeyed(): void {
+    if (this.cache) this.cache.rehash();
+  }
+
   interfaceChanged(nif: Interface): void {
-    if (!nif.up()) this.cache.clear(nif);
+    if (!nif.up()) this.cache.clear(nif, false);
   }
 
   interfaceRemoved(nif: Interface): void {
@@ -151,22 +162,56 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     this.ip.undeliverable(packet);
   }
 
-  /** True when `address` on `nif` is being asked for without an answer so far, or has just not answered. */
+  failed(neighbour: Neighbour): void {
+    for (let i = 0; i < this.onFailure.length; i++) this.onFailure[i](neighbour);
+    const cache = this.cache;
+    const nif = neighbour.nif;
+    cache.remove(neighbour);
+    if (!neighbour.router) return;
+    const kept = cache.obtain(nif, neighbour.a0, neighbour.a1, neighbour.a2, neighbour.a3);
+    if (!kept) return;
+    kept.router = true;
+    kept.probes = SILENT;
+    // When none answers, they take turns (RFC 4861 section 6.3.6).
+    const list = cache.entries;
+    for (let i = 0; i < list.length; i++) {
+      if (list[i].router && list[i].nif === nif && !isSilent(list[i])) return;
+    }
+    for (let i = 0; i < list.length; i++) {
+      if (list[i] !== kept && list[i].nif === nif && isSilent(list[i])) list[i].probes = 0;
+    }
+  }
+
+  /** True when the router `address` on `nif` has not answered, or is being asked in vain so far. */
   isUnreachable(nif: Interface, address: Uint8Array): boolean {
-    const entry = this.cache.find(
-      nif,
-      get32(address, 0),
-      get32(address, 4),
-      get32(address, 8),
-      get32(address, 12),
-    );
-    return entry !== null && (entry.state === FREE || (entry.state === INCOMPLETE && entry.probes > 1));
+    const entry = this.find(nif, address, 0);
+    return entry !== null && (isSilent(entry) || (entry.state === INCOMPLETE && entry.probes > 1));
   }
 
   /** A router at `data[at..]` has shown itself; `link`: offset of the option with its hardware address, or below 0. */
   learnRouter(nif: Interface, data: Uint8Array, at: number, link: number): void {
+    const entry = this.find(nif, data, at);
+    if (entry && isSilent(entry)) entry.probes = 0;
     if (link < 0 || data[link + 1] !== 1 || data[link + 2] & 1) return;
     this.learn(nif, data, at, link, false, true, true);
+  }
+
+  /** Nothing is routed by `address` any more: its entry is one like others. */
+  forgetRouter(nif: Interface, address: Uint8Array): void {
+    const entry = this.find(nif, address, 0);
+    if (!entry) return;
+    entry.router = false;
+    if (isSilent(entry)) entry.probes = 0;
+  }
+
+  private find(nif: Interface, data: Uint8Array, at: number): Neighbour | null {
+    return this.cache.find(
+      nif,
+      get32(data, at),
+      get32(data, at + 4),
+      get32(data, at + 8),
+      get32(data, at + 12),
+    );
   }
 
   /**
@@ -296,40 +341,37 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
       if (this.detector) this.detector.advertised(own, packet);
       return;
     }
-    const entry = this.cache.find(
-      nif,
-      get32(data, at + TARGET),
-      get32(data, at + TARGET + 4),
-      get32(data, at + TARGET + 8),
-      get32(data, at + TARGET + 12),
-    );
+    const entry = this.find(nif, data, at + TARGET);
     // Nobody here has asked for it (section 7.2.5).
-    if (!entry || (entry.state === INCOMPLETE && link < 0)) {
+    if (!entry || entry.state === FREE || (entry.state === INCOMPLETE && link < 0)) {
       counters.unsolicited++;
       return;
     }
-    if (link < 0) {
-      if (solicited) this.cache.confirm(entry);
-      return;
-    }
-    this.learn(nif, data, at + TARGET, link, solicited, (flags & wire.NA_OVERRIDE) !== 0, false);
-    if (entry.state !== FREE && entry.router && (flags & wire.NA_ROUTER) === 0) {
-      // It is no router any more (section 7.2.5): whoever routes by it looks for another.
+    // Only who has been asked can answer: the flag of another is a word like any.
+    const asked = solicited && (entry.state === INCOMPLETE || entry.state === PROBE);
+    if (link >= 0) {
+      if (!this.learn(nif, data, at + TARGET, link, asked, (flags & wire.NA_OVERRIDE) !== 0, false)) return;
+    } else if (asked) this.cache.confirm(entry);
+    if (entry.router && (flags & wire.NA_ROUTER) === 0) {
       entry.router = false;
+      for (let i = 0; i < this.onNotRouter.length; i++) this.onNotRouter[i](nif, data, at + TARGET);
       this.stack.changed();
     }
   }
 
-  /** Takes a neighbour's word for its hardware address, by the rules of section 7.2.5. `create`: makes an entry. */
+  /**
+   * Takes a neighbour's word for its hardware address, by the rules of section 7.2.5. `asked`: it answers our question;
+   * `create`: makes an entry. False: it was not believed.
+   */
   private learn(
     nif: Interface,
     data: Uint8Array,
     at: number,
     link: number,
-    solicited: boolean,
+    asked: boolean,
     override: boolean,
     create: boolean,
-  ): void {
+  ): boolean {
     const high = get16(data, link + 2);
     const low = get32(data, link + 4);
     const cache = this.cache;
@@ -338,14 +380,17 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     const a2 = get32(data, at + 8);
     const a3 = get32(data, at + 12);
     const entry = cache.find(nif, a0, a1, a2, a3) || (create ? cache.obtain(nif, a0, a1, a2, a3) : null);
-    if (!entry) return;
+    if (!entry) return false;
     const differs = entry.state >= REACHABLE && (entry.high !== high || entry.low !== low);
-    if (differs && entry.state !== STALE && !solicited) {
+    if (differs && (entry.state === STATIC || (entry.state !== STALE && !asked))) {
       // Whoever is reachable keeps its entry until it no longer answers.
       this.counters.conflict++;
       cache.probe(entry);
-    } else if (differs && !override) cache.doubt(entry);
-    else cache.learn(entry, high, low, solicited && entry.state !== FREE && entry.state !== STALE);
+      return false;
+    }
+    if (differs && !override) return false;
+    cache.learn(entry, high, low, asked);
+    return true;
   }
 
   /** Builds and sends one message in the packet of our own. */
@@ -404,6 +449,10 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     }
     return this.icmp.send(packet, path);
   }
+}
+
+function isSilent(entry: Neighbour): boolean {
+  return entry.state === FREE && entry.probes === SILENT;
 }
 
 /** The neighbour discovery component. Needs `ipv6` and `icmpv6`. Counters: `nd`. */

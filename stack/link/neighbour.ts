@@ -79,6 +79,8 @@ export interface Resolver {
   solicit(neighbour: Neighbour, unicast: boolean): void;
   /** Nobody answered: the network packet in `packet` cannot be delivered (`EHOSTUNREACH`). */
   undeliverable(packet: Packet): void;
+  /** Removes the entry, which has not answered; absent: the cache does. */
+  failed?(neighbour: Neighbour): void;
 }
 
 export class NeighbourCache {
@@ -199,6 +201,16 @@ export class NeighbourCache {
     }
   }
 
+  /** Hashes all entries anew: see `Component.rekeyed`. */
+  rehash(): void {
+    for (let i = 0; i < this.entries.length; i++) {
+      const entry = this.entries[i];
+      this.table.remove(entry);
+      entry.hash = this.hash(entry.a0, entry.a1, entry.a2, entry.a3);
+      this.table.insert(entry);
+    }
+  }
+
   /** Forgets all entries of an interface (all interfaces: null). @param statics static ones as well */
   clear(nif: Interface | null, statics = true): void {
     for (let i = this.entries.length - 1; i >= 0; i--) {
@@ -245,7 +257,8 @@ export class NeighbourCache {
         if (entry.probes >= MAX_SOLICIT) {
           this.counters.failed++;
           this.undeliverable(entry);
-          this.remove(entry);
+          if (this.resolver.failed) this.resolver.failed(entry);
+          else this.remove(entry);
           this.stack.changed();
           continue;
         }
