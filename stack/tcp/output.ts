@@ -82,7 +82,13 @@ export function output(c: Connection): void {
     state === LAST_ACK
   ) {
     const net = c.path.net;
+    const before = c.mss;
     if (net.route(c.path) === 0) updateMss(c);
+    if (c.mss < before && outstanding(c) > c.mss) {
+      // What is in flight no longer fits the path: it is lost, but not for want of room (RFC 1191 section 6.5).
+      c.lostEdge = c.sndNxt;
+      c.rexmitNext = c.sndUna;
+    }
     restartAfterIdle(c);
     while (burst-- > 0 && (sendLost(c) || sendNew(c)));
     if (burst < 0) setDeadline(c, RETRY, c.tcp.time);

@@ -397,8 +397,7 @@ export class Tcp implements Component {
     this.refreshTime();
     if (code === EMSGSIZE) {
       if (mtu > 0 && mtu >= c.path.mtu) return false;
-      c.lostEdge = c.sndNxt;
-      c.rexmitNext = c.sndUna;
+      // The network takes note of it once this returns; `output` sees whether segments have become smaller.
       setDeadline(c, RETRY, this.time);
     } else if (c.state === SYN_SENT) this.end(c, code);
     else c.softError = code;
