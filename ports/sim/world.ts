@@ -86,10 +86,11 @@ export class World {
   /** Lets the next event happen. False: there is none, or none up to time `until`. */
   step(until = Infinity): boolean {
     const event = this.events.first();
-    if (!event || event.time > until) return false;
+    const time = this.events.firstTime();
+    if (!event || time > until) return false;
     this.events.clear(event);
-    if (event.time > this.time) {
-      this.time = event.time;
+    if (time > this.time) {
+      this.time = time;
       this.instant = 0;
     } else if (++this.instant > STANDSTILL) {
       throw new Error("world stands still at " + this.time + " ms: " + STANDSTILL + " events in one instant");
