@@ -74,8 +74,14 @@ export class UdpSocket implements Deferred, TableEntry {
   port = 0;
   closed = false;
   readonly queue: Datagrams;
-  /** Groups joined, for `close`. */
-  readonly groups: { net: Network; group: string; nif: Interface | null; sources: GroupFilter | null }[] = [];
+  /** Groups joined: as they were asked for, and `text` as packets have it. */
+  readonly groups: {
+    net: Network;
+    group: string;
+    text: string;
+    nif: Interface | null;
+    sources: GroupFilter | null;
+  }[] = [];
   /** An error that waits to be told. */
   error = 0;
   errorAddress = "";

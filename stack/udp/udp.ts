@@ -266,13 +266,16 @@ export class Udp implements Component {
 
   join(socket: UdpSocket, group: string, nif: Interface | null, filter: GroupFilter | null): number {
     if (socket.closed) return EPIPE;
-    const sources = filter && { exclude: filter.exclude === true, sources: filter.sources.slice() };
     const wanted = nif || socket.options.interface || null;
     let code = EAFNOSUPPORT;
     for (let i = 0; i < socket.paths.length && code === EAFNOSUPPORT; i++) {
       const net = socket.paths[i].net;
+      const sources = filter && {
+        exclude: filter.exclude === true,
+        sources: filter.sources.map((source) => plainText(net, source) || source),
+      };
       code = net.join(group, wanted, sources);
-      if (code === 0) socket.groups.push({ net, group, nif: wanted, sources });
+      if (code === 0) socket.groups.push({ net, group, text: plainText(net, group), nif: wanted, sources });
     }
     return code;
   }
@@ -281,7 +284,7 @@ export class Udp implements Component {
     const wanted = nif || socket.options.interface || null;
     for (let i = 0; i < socket.groups.length; i++) {
       const entry = socket.groups[i];
-      if (entry.group === group && entry.nif === wanted) {
+      if (entry.text === plainText(entry.net, group) && entry.nif === wanted) {
         socket.groups.splice(i, 1);
         return entry.net.leave(group, entry.nif, entry.sources);
       }
@@ -384,14 +387,25 @@ function fit(socket: UdpSocket, packet: Packet, net: Network, from: number): num
 /** Does this very socket want the group that `packet` was sent to, on its interface and of its source (RFC 3376 section 3.1)? */
 function joined(socket: UdpSocket, packet: Packet, net: Network): boolean {
   if (socket.groups.length === 0) return false;
-  const group = net.destinationText(packet);
+  const group = withoutZone(net.destinationText(packet));
   for (let i = 0; i < socket.groups.length; i++) {
     const entry = socket.groups[i];
-    if (entry.group !== group || (entry.nif && entry.nif !== packet.nif)) continue;
+    if (entry.text !== group || (entry.nif && entry.nif !== packet.nif)) continue;
     const filter = entry.sources;
     if (!filter || filter.sources.indexOf(net.sourceText(packet)) < 0 === filter.exclude) return true;
   }
   return false;
+}
+
+/** An address in the form that packets have it in (IPv6 has many texts for it), or `""` when it is none. */
+function plainText(net: Network, text: string): string {
+  const path = net.createPath();
+  return net.setRemote(path, text) === 0 ? withoutZone(net.remoteText(path)) : "";
+}
+
+function withoutZone(text: string): string {
+  const zone = text.indexOf("%");
+  return zone < 0 ? text : text.substring(0, zone);
 }
 
 /** The UDP component. Counters: `udp`. */

@@ -19,7 +19,7 @@ function dual(t: ExecutionContext) {
   six.addAddress(node.nif, HERE + "/64");
   const packet6 = (data: string, fields = {}) => frame(ip6({ src: THERE, dst: HERE }), udp(fields), data);
   const packet4 = (data: string, fields = {}) => frame(ip4(), udp(fields), data);
-  return { ...node, packet4, packet6 };
+  return { ...node, six, packet4, packet6 };
 }
 
 test("a socket without a family hears and speaks both", (t) => {
@@ -79,4 +79,26 @@ test("UDP-02 over IPv6 there is no datagram without a checksum", (t) => {
   t.is(sockets.counters.badsum, 2);
   probe.send(packet6("right"));
   t.is(textOf(socket), "right");
+});
+
+test("a group of IPv6 is joined by any of its texts", (t) => {
+  const { udp: sockets, probe, six } = dual(t);
+  const socket = sockets.open({ port: 7 });
+  t.is(socket.join("FF02:0::00FB"), 0);
+  const packet = (dst: string) => frame(ip6({ src: "fe80::2", dst }), udp(), "to all");
+  probe.send(packet("ff02::fc"));
+  probe.send(packet("ff02::fb"));
+  t.deepEqual([textOf(socket), textOf(socket)], ["to all", undefined]);
+  const groups = six.groups.length;
+  const picky = sockets.open({ port: 8 });
+  t.is(picky.join("ff02::fb", undefined, { exclude: false, sources: ["2001:DB8:0::3"] }), 0);
+  for (const src of ["2001:db8::2", "2001:db8::3"]) {
+    probe.send(frame(ip6({ src, dst: "ff02::fb" }), udp({ dport: 8 }), src));
+  }
+  t.deepEqual([textOf(picky), textOf(picky)], ["2001:db8::3", undefined]);
+  picky.close();
+  t.is(socket.leave("ff02::fb"), 0);
+  t.is(six.groups.length, groups - 1);
+  probe.send(packet("ff02::fb"));
+  t.is(textOf(socket), undefined);
 });
