@@ -73,6 +73,8 @@ export class Datagram {
   reach = 0;
   /** What has come: starts and ends in turn, in order, with gaps between. */
   ranges: number[] = [];
+  /** The network's own notes of the fragments; it starts anew while there are no ranges. */
+  pieces: number[] | null = null;
   /** Fragments contradicted each other: none of it is delivered, whatever comes. */
   rejected = false;
   flags = 0;

@@ -3,7 +3,7 @@
  * transport's.
  */
 import { get16 } from "../core/bytes.js";
-import { NET_MULTICAST, ROUTER_ALERT } from "../core/packet.js";
+import { NET_MULTICAST, REASSEMBLED, ROUTER_ALERT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import * as icmp from "../wire/icmpv6.js";
 import * as wire from "../wire/ipv6.js";
@@ -34,18 +34,14 @@ export class ExtensionCounters {
  * @returns the transport's protocol number with `packet.start` at its header, or -1: the packet has been dealt with
  */
 export function walk(ip: Ipv6, packet: Packet, next: number, nextAt: number): number {
-  const data = packet.data;
   const counters = ip.extensions;
+  let data = packet.data;
   let headers = 0;
   let first = true;
+  let fragment = false;
   for (;;) {
     const at = packet.start;
-    if (
-      next !== wire.HOP_BY_HOP &&
-      next !== wire.DESTINATION_OPTIONS &&
-      next !== wire.ROUTING &&
-      next !== wire.FRAGMENT
-    ) {
+    if (!wire.isExtension(next)) {
       if (next !== wire.NO_NEXT_HEADER) {
         packet.protocol = next;
         return next;
@@ -69,26 +65,24 @@ export function walk(ip: Ipv6, packet: Packet, next: number, nextAt: number): nu
       return -1;
     }
     if (next === wire.FRAGMENT) {
-      const fragment = get16(data, at + wire.FRAGMENT_OFFSET);
+      if (fragment || (get16(data, at + wire.FRAGMENT_OFFSET) & 0xfff9 && !ip.fragments)) {
+        counters.fragments++;
+        return -1;
+      }
+      fragment = true;
       packet.start = at + length;
-      if ((fragment & 0xfff9) === 0) {
-        // An atomic fragment: a datagram by itself (RFC 6946).
+      if ((get16(data, at + wire.FRAGMENT_OFFSET) & 0xfff9) === 0) {
+        // An atomic fragment: a datagram by itself (RFC 6946), but a fragment to neighbour discovery (RFC 6980).
+        packet.flags |= REASSEMBLED;
         nextAt = at;
         next = data[at];
         continue;
       }
-      if (!ip.fragments) {
-        counters.fragments++;
-        return -1;
-      }
-      // What is whole again starts behind the fragment header that it came with.
-      next = ip.fragments.input(packet, at, nextAt);
+      next = ip.fragments!.input(packet, at, nextAt);
       if (next < 0) return -1;
+      // What is whole again lies elsewhere, right behind its IPv6 header.
+      data = packet.data;
       nextAt = packet.network + wire.IPV6_NEXT_HEADER;
-      if (next === wire.FRAGMENT) {
-        counters.fragments++;
-        return -1;
-      }
       continue;
     }
     if (next === wire.ROUTING) {
@@ -131,13 +125,8 @@ function options(ip: Ipv6, packet: Packet, at: number, end: number): boolean {
         return false;
       }
       if (kind === wire.OPTION_ROUTER_ALERT && length === 4) packet.flags |= ROUTER_ALERT;
-      else if (kind === wire.OPTION_JUMBO) {
-        // Jumbograms are not supported (RFC 2675); as an option that asks for its packet to be dropped.
-        counters.unknown++;
-        ip.parameterProblem(packet, icmp.BAD_OPTION, at - packet.network);
-        return false;
-      } else if (kind >> 6 !== 0) {
-        // The two high bits say what to do with an option that is not known (section 4.2).
+      else if (kind >> 6 !== 0) {
+        // The two high bits say what to do with an option that is not known (section 4.2), such as jumbograms (RFC 2675).
         const action = kind >> 6;
         counters.unknown++;
         if (action === 2 || (action === 3 && (packet.flags & NET_MULTICAST) === 0)) {

@@ -10,15 +10,13 @@ import type { Component, Stack } from "../core/stack.js";
 import { checksumValid } from "../core/transport.js";
 import * as wire from "../wire/icmpv6.js";
 import {
-  DESTINATION_OPTIONS,
   FRAGMENT,
-  HOP_BY_HOP,
   IPV6_DESTINATION,
   IPV6_HEADER,
   IPV6_NEXT_HEADER,
   IPV6_SOURCE,
   PROTOCOL_ICMPV6,
-  ROUTING,
+  isExtension,
   isMulticast6,
   isUnspecified6,
 } from "../wire/ipv6.js";
@@ -274,9 +272,7 @@ export class Icmpv6 implements Component, EchoTransport, Icmpv6Hooks {
     for (let i = 0; i < 16 && at + 8 <= packet.end; i++) {
       if (next === PROTOCOL_ICMPV6) return data[at] < 128 || data[at] === wire.REDIRECT6;
       if (next === FRAGMENT && get16(data, at + 2) & 0xfff8) return false;
-      if (next !== HOP_BY_HOP && next !== ROUTING && next !== DESTINATION_OPTIONS && next !== FRAGMENT) {
-        return false;
-      }
+      if (!isExtension(next)) return false;
       const length = next === FRAGMENT ? 8 : (data[at + 1] + 1) << 3;
       next = data[at];
       at += length;
@@ -291,7 +287,7 @@ function skipHeaders(packet: Packet): number {
   let next = data[packet.network + IPV6_NEXT_HEADER];
   let at = packet.network + IPV6_HEADER;
   for (let i = 0; i < 8; i++) {
-    if (next !== HOP_BY_HOP && next !== ROUTING && next !== DESTINATION_OPTIONS && next !== FRAGMENT) {
+    if (!isExtension(next)) {
       packet.start = at;
       return at <= packet.end ? next : -1;
     }

@@ -32,6 +32,8 @@ export const PORT_UNREACHABLE6 = 4;
 export const BAD_HEADER = 0;
 export const BAD_NEXT_HEADER = 1;
 export const BAD_OPTION = 2;
+export const INCOMPLETE_CHAIN = 3;
+export const REASSEMBLY_TIMEOUT6 = 1;
 
 /** Options of neighbour discovery (RFC 4861 section 4.6): type, length in units of 8 bytes. */
 export const ND_SOURCE_LINK = 1;

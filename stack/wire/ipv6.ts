@@ -27,6 +27,11 @@ export const FRAGMENT_HEADER = 8;
 export const FRAGMENT_OFFSET = 2;
 export const FRAGMENT_ID = 4;
 
+/** Is `next` one of the extension headers that are walked here? */
+export function isExtension(next: number): boolean {
+  return next === HOP_BY_HOP || next === DESTINATION_OPTIONS || next === ROUTING || next === FRAGMENT;
+}
+
 /** ff00::/8 */
 export function isMulticast6(data: Uint8Array, at: number): boolean {
   return data[at] === 0xff;
