@@ -134,7 +134,8 @@ export class DuplicateAddressDetection implements Component, AddressTrial6, Dupl
     const now = this.stack.now();
     for (let i = this.trials.length - 1; i >= 0; i--) {
       const trial = this.trials[i];
-      if (((trial.at - now) | 0) > 0) continue;
+      // Who hears a verdict may take other addresses away.
+      if (!trial || ((trial.at - now) | 0) > 0) continue;
       if (trial.sent >= trial.probes) {
         this.verdict(trial.entry, false);
         continue;

@@ -179,6 +179,11 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   advertisedHopLimit: ((nif: Interface) => number) | null = null;
   /** MTU that a router advertised for an interface, or 0. */
   advertisedMtu: ((nif: Interface) => number) | null = null;
+  /** Does a source address go with this router (RFC 8028)? Null: with any. */
+  advertisedBy: ((entry: Address6, router: Uint8Array) => boolean) | null = null;
+  /** While a way is looked for: its source address, and its first hop; or null. */
+  source: Address6 | null = null;
+  gateway: Uint8Array | null = null;
   /** Makes the identifier (8 bytes) of an interface's address under a prefix; slaac.ts brings opaque ones (RFC 7217). */
   identifier: ((nif: Interface, prefix: Uint8Array, tries: number) => Uint8Array | null) | null = null;
   /** Chooses a source address (RFC 6724); select.ts brings the whole of its rules. */
@@ -187,7 +192,13 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   /** Called when an address has been added, has changed state, or has gone. */
   readonly onAddressChange: ((address: Address6, present: boolean) => void)[] = [];
   /** Routes whose gateway has been found not to answer are second choice (RFC 4861 section 6.3.6). */
-  readonly avoidRoute = (entry: Route6): boolean => this.isUnreachable(entry);
+  readonly avoidRoute = (entry: Route6): boolean =>
+    entry.gateway !== null &&
+    ((this.nd !== null && this.nd.isUnreachable(entry.nif, entry.gateway)) ||
+      (this.source !== null &&
+        entry.length === 0 &&
+        this.advertisedBy !== null &&
+        !this.advertisedBy(this.source, entry.gateway)));
 
   constructor(private readonly options: Ipv6Options) {
     this.hopLimit = requireInteger(options.hopLimit || 64, 1, 255, "hopLimit");
@@ -416,7 +427,10 @@ export class Ipv6 implements Component, LinkProtocol, Network {
     return entry !== null && entry.gateway === null;
   }
 
-  /** A source address for packets out of `nif` to a destination; null: none. Scope, then state, then longest match. */
+  /**
+   * A source address for packets out of `nif` to a destination; null: none. Scope, then state, then the first hop's, then
+   * temporary ones, then longest match.
+   */
   selectSource(nif: Interface, data: Uint8Array, at: number): Address6 | null {
     if (this.chooseSource) return this.chooseSource(nif, data, at);
     const wanted = scopeOf(data, at);
@@ -430,6 +444,8 @@ export class Ipv6 implements Component, LinkProtocol, Network {
       const value =
         (scope === wanted ? 4096 : scope > wanted ? 2048 : 0) +
         (entry.state === DEPRECATED ? 0 : 1024) +
+        (this.suits(entry) ? 512 : 0) +
+        (entry.temporary ? 256 : 0) +
         commonPrefix(entry.bytes, 0, data, at);
       if (value > rank) {
         best = entry;
@@ -437,6 +453,11 @@ export class Ipv6 implements Component, LinkProtocol, Network {
       }
     }
     return best;
+  }
+
+  /** Goes the address with the first hop that has been chosen (RFC 6724 rule 5.5)? */
+  suits(entry: Address6): boolean {
+    return !this.gateway || !this.advertisedBy || this.advertisedBy(entry, this.gateway);
   }
 
   hopLimitOf(nif: Interface): number {
@@ -705,10 +726,6 @@ export class Ipv6 implements Component, LinkProtocol, Network {
     if (!zoned) return EAFNOSUPPORT;
     const on = nif || zoned.zone || this.defaultInterface();
     return on ? this.leaveBytes(on, zoned.bytes, sources) : EADDRNOTAVAIL;
-  }
-
-  private isUnreachable(entry: Route6): boolean {
-    return entry.gateway !== null && this.nd !== null && this.nd.isUnreachable(entry.nif, entry.gateway);
   }
 }
 

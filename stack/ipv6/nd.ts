@@ -8,7 +8,7 @@ import type { Interface } from "../core/interface.js";
 import { Packet, REASSEMBLED } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { HEADROOM } from "../core/stack.js";
-import { FREE, INCOMPLETE, NeighbourCache, PROBE, REACHABLE, STALE, STATIC } from "../link/neighbour.js";
+import { FREE, INCOMPLETE, NeighbourCache, PROBE, REACHABLE, STALE } from "../link/neighbour.js";
 import type { Neighbour, NeighbourCounters, Resolver } from "../link/neighbour.js";
 import * as wire from "../wire/icmpv6.js";
 import { IPV6_DESTINATION, IPV6_SOURCE, isMulticast6, isUnspecified6 } from "../wire/ipv6.js";
@@ -382,8 +382,9 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     const entry = cache.find(nif, a0, a1, a2, a3) || (create ? cache.obtain(nif, a0, a1, a2, a3) : null);
     if (!entry) return false;
     const differs = entry.state >= REACHABLE && (entry.high !== high || entry.low !== low);
-    if (differs && (entry.state === STATIC || (entry.state !== STALE && !asked))) {
-      // Whoever is reachable keeps its entry until it no longer answers.
+    if (differs && entry.state !== STALE) {
+      // Whoever is reachable keeps its entry until it no longer answers; a probe goes to its own hardware address, so that
+      // nobody with another one can have been asked.
       this.counters.conflict++;
       cache.probe(entry);
       return false;

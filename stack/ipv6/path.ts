@@ -58,6 +58,7 @@ export function route(ip: Ipv6, path: Path6): number {
   } else if (path.kind || isLinkLocal6(ends, REMOTE)) {
     if (!nif) nif = ip.defaultInterface();
   } else {
+    ip.source = path.fixed && ip.advertisedBy ? ip.findAddress(ends, LOCAL, null) : null;
     const entry = ip.fib.lookup(ends, REMOTE, bound, ip.avoidRoute);
     if (!entry) return ENETUNREACH;
     nif = entry.nif;
@@ -74,7 +75,9 @@ export function route(ip: Ipv6, path: Path6): number {
     if (!isLoopback6(ends, LOCAL) && !ip.findAddress(ends, LOCAL, null)) return EADDRNOTAVAIL;
   } else if (own || isLoopback6(ends, REMOTE)) ends.set(ends.subarray(REMOTE, REMOTE + 16), SOURCE);
   else if (!path.anonymous) {
+    ip.gateway = path.onLink ? null : hop;
     const source = ip.selectSource(nif, ends, REMOTE);
+    ip.gateway = null;
     if (!source) return EADDRNOTAVAIL;
     ends.set(source.bytes, SOURCE);
   } else for (let i = 0; i < 16; i++) ends[SOURCE + i] = 0;
