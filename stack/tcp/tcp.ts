@@ -735,12 +735,12 @@ export class Tcp implements Component {
     localPort: number,
     remotePort: number,
   ): void {
-    this.lastTimeWaitSeq = 0;
-    if (this.timeWaits.input(segment, packet, hash, localPort, remotePort)) return;
     let listener = this.listeners.first(localPort);
     while (listener && (listener.port !== localPort || !listener.pathFor(packet, net))) {
       listener = listener.nextInBucket;
     }
+    this.lastTimeWaitSeq = 0;
+    if (this.timeWaits.input(segment, packet, hash, localPort, remotePort, listener !== null)) return;
     if (!listener) {
       this.counters.noPort++;
       this.respondReset(packet, segment);

@@ -80,9 +80,17 @@ export class TimeWait {
   /**
    * Takes a segment for a flow in TIME-WAIT.
    *
+   * @param listened somebody listens at its local port
    * @returns false when there is none (any more): the segment may open a new connection
    */
-  input(segment: Segment, packet: Packet, hash: number, localPort: number, remotePort: number): boolean {
+  input(
+    segment: Segment,
+    packet: Packet,
+    hash: number,
+    localPort: number,
+    remotePort: number,
+    listened: boolean,
+  ): boolean {
     let record = this.table.first(hash);
     for (; record; record = record.nextInBucket) {
       if (
@@ -104,7 +112,7 @@ export class TimeWait {
       return true;
     }
     const ahead = (segment.seq - record.rcvNxt) | 0;
-    if (flags & wire.SYN && (flags & wire.ACK) === 0) {
+    if (listened && (flags & (wire.SYN | wire.ACK | wire.FIN)) === wire.SYN) {
       // A new incarnation, by sequence number or timestamp (RFC 6191).
       const newer =
         record.timestamps && segment.timestamps
@@ -118,7 +126,7 @@ export class TimeWait {
       }
     }
     if (ahead === 0 && segment.length === 0 && (flags & (wire.SYN | wire.FIN)) === 0) return true;
-    if (flags & wire.FIN) {
+    if (flags & wire.FIN && ahead + segment.length === -1) {
       // The peer has not seen our last ACK: the time starts again.
       this.drop(record);
       this.append(record);
@@ -131,7 +139,7 @@ export class TimeWait {
       record.rcvNxt,
       wire.ACK,
       record.timestamps ? record.tsOffset : 0,
-      record.timestamps ? segment.tsValue : 0,
+      segment.timestamps ? segment.tsValue : record.tsRecent,
     );
     return true;
   }
