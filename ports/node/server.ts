@@ -135,8 +135,10 @@ export function listen(
     return server;
   }
   // What such a server wants of its connections, it has written down where node:net reads it.
-  const { allowHalfOpen, noDelay, keepAlive, keepAliveInitialDelay } =
-    onConnection as unknown as ListenOptions;
+  const wanted = onConnection as unknown as ListenOptions;
+  const { noDelay, keepAlive, keepAliveInitialDelay } = wanted;
+  // Beneath TLS the stream goes on when the peer's half of it has ended: TLS has more to say.
+  const allowHalfOpen = wanted.allowHalfOpen || "setSecureContext" in onConnection;
   const wishes = { allowHalfOpen, noDelay, keepAlive, keepAliveInitialDelay };
   const server = new NodeServer(tcp, { ...wishes, ...options }, onConnection);
   process.nextTick(() => {

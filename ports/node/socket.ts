@@ -10,7 +10,7 @@ import { EAGAIN } from "../../stack/core/errors.js";
 import type { TcpHandlers, TcpSocket } from "../../stack/tcp/socket.js";
 
 export interface NodeSocketOptions {
-  /** Keeps our side open when the peer has ended. Default false: then `end` is called for you. */
+  /** Keeps our side open when the peer has ended. Default false: then `end` is called for you. TLS over it wants true. */
   allowHalfOpen?: boolean;
   /** Bytes that the stream itself holds in each direction, beyond the stack's buffers. Default 64 KiB. */
   highWaterMark?: number;
