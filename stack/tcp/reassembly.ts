@@ -24,6 +24,8 @@ export function receiveData(
     c.ackNow = true;
     counters.outOfOrder++;
     if (coveredBy(c, seq, end)) {
+      // The block that it lies in follows its report (RFC 2883 section 4.2): it becomes the latest.
+      addRange(c, seq, end);
       reportDuplicate(c, seq, end);
       return false;
     }
@@ -34,6 +36,7 @@ export function receiveData(
     const keep = c.tcp.stack.pool.limit >> 2;
     if (!buffer.write(buffer.length + ahead, data, at, length, keep)) {
       counters.noMemory++;
+      if (c.ranges.length === 0) buffer.trim();
       return false;
     }
     addRange(c, seq, end);
