@@ -188,6 +188,9 @@ export class TcpSocket {
       if (room > 0) {
         c.wantsWritable = false;
         this.call(this.handlers.onWritable, room);
+      } else if (c.sndBuf.length === 0 && (c.state === ESTABLISHED || c.state === CLOSE_WAIT)) {
+        // Others were faster to take the memory that had become free.
+        c.tcp.starve(c);
       }
     }
     if (events & EVENT_END && c.finReceived && !this.endTold && c.rcvBuf.length === 0) {

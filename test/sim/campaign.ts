@@ -3,6 +3,7 @@ import { createSwitch, createWorld, wire } from "../../ports/sim/index.js";
 import type { LinkOptions, SimLink, World } from "../../ports/sim/index.js";
 import { captureWorld } from "../../ports/sim/index.js";
 import { closeAll, findLeaks } from "../support/leaks.js";
+import { Churn } from "./churn.js";
 import { Tally, echo, pings } from "./echo.js";
 import { schedule } from "./faults.js";
 import { Machine } from "./machine.js";
@@ -43,15 +44,17 @@ export function runPlan(plan: Plan, capture?: (bytes: Uint8Array) => void): Outc
     const links = cable(world, plan);
     const machines = plan.machines.map((each, i) => new Machine(world, each, links[i], "10.0.0." + (i + 1)));
     const flows = plan.flows.map((each, i) => new Flow(world, each, i, machines));
+    const churns = plan.churns.map((each, i) => new Churn(world, each, i, machines));
     plan.echoes.forEach((each, i) => echo(world, each, i, machines, echoes));
     plan.pings.forEach((each, i) => pings(world, each, i, machines, replies));
     plan.faults.forEach((each) => schedule(world, each, machines));
     world.run(BEGUN);
-    world.runUntil(() => flows.every((flow) => flow.done()), LIMIT);
+    world.runUntil(() => [...flows, ...churns].every((work) => work.done()), LIMIT);
     for (const flow of flows) {
       failures.push(...flow.judge(plan.gentle));
       bytes += flow.near.received + (flow.far?.received ?? 0);
     }
+    for (const churn of churns) failures.push(...churn.judge(plan.gentle));
     failures.push(...echoes.wrong, ...replies.wrong);
     world.run(REST);
     for (const machine of machines) failures.push(...judgeMachine(machine));

@@ -34,6 +34,18 @@ export interface EchoPlan {
   interval: number;
 }
 
+/** Short connections to one listener. */
+export interface ChurnPlan {
+  at: number;
+  client: number;
+  server: number;
+  count: number;
+  interval: number;
+  /** Bytes of the question. */
+  size: number;
+  backlog: number;
+}
+
 export type FaultKind =
   | "cut"
   | "silent cut"
@@ -79,6 +91,7 @@ export interface Plan {
   echoes: EchoPlan[];
   pings: EchoPlan[];
   faults: FaultPlan[];
+  churns: ChurnPlan[];
   /** Nothing happens that could end a connection: all must come to a good end. */
   gentle: boolean;
 }
@@ -122,6 +135,7 @@ export function makePlan(seed: number): Plan {
     echoes: some(2).map(() => echo(random, count, 4000)),
     pings: some(2).map(() => echo(random, count, 3000)),
     faults: gentle ? [] : some(5).map(() => fault(random, count)),
+    churns: some(1).map(() => churn(random, count, gentle)),
     gentle,
   };
 }
@@ -198,6 +212,20 @@ function echo(random: Random, machines: number, largest: number): EchoPlan {
     count: random.between(1, 30),
     size: random.below(random.pick([10, 1400, largest])),
     interval: random.pick([1, 100, 1000]),
+  };
+}
+
+function churn(random: Random, machines: number, gentle: boolean): ChurnPlan {
+  const client = random.below(machines);
+  return {
+    at: random.float() * 10000,
+    client,
+    server: (client + random.between(1, machines - 1)) % machines,
+    count: random.between(1, 40),
+    interval: random.pick([0, 1, 30, 500]),
+    size: random.pick([0, 1, 500, 3000, 20000]),
+    // A full backlog drops SYNs, and some clients may give up.
+    backlog: gentle ? 64 : random.pick([1, 4, 16]),
   };
 }
 
