@@ -8,6 +8,17 @@
 import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { EADDRNOTAVAIL, EINVAL, ENOBUFS, fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
+import {
+  Filter,
+  Group,
+  accepts,
+  ask,
+  countDown,
+  findFilter,
+  forgetChanges,
+  isPending,
+  merge,
+} from "../core/group.js";
 import type { GroupFilter } from "../core/network.js";
 import { REASSEMBLED, ROUTER_ALERT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
@@ -19,7 +30,6 @@ import * as wire from "../wire/igmp.js";
 import { PROTOCOL_IGMP, isMulticast4 } from "../wire/ipv4.js";
 import type { Address4 } from "./address.js";
 import { TENTATIVE } from "./address.js";
-import { Filter, Group, accepts, countDown, findFilter, merge } from "./group.js";
 import type { IgmpHooks, Ipv4 } from "./ipv4.js";
 import type { Path4 } from "./path.js";
 
@@ -85,7 +95,7 @@ export class Igmp implements Component, IgmpHooks {
   private stack: Stack = null as never;
   private ip: Ipv4 = null as never;
   private path: Path4 = null as never;
-  private readonly groups: Group[] = [];
+  private readonly groups: Group<number>[] = [];
   private readonly queriers: Querier[] = [];
   private readonly timer = new Timer(tick, this);
   /** Group records that wait for their report, as words. */
@@ -292,25 +302,15 @@ export class Igmp implements Component, IgmpHooks {
   ): void {
     const group = this.find(querier.nif, address);
     if (!group || group.filters.length === 0) return;
-    const all = count === 0 || (group.responding && group.asked.length === 0);
-    if (!group.responding || all) group.asked = [];
-    for (let i = 0; i < count && !all; i++) {
-      const source = get32(data, at + 4 * i);
-      if (group.asked.indexOf(source) < 0) group.asked.push(source);
-      // More than is remembered: the answer tells of all.
-      if (group.asked.length > this.sourceLimit) {
-        group.asked = [];
-        break;
-      }
-    }
-    if (!group.responding || ((group.responseAt - due) | 0) > 0) group.responseAt = due;
-    group.responding = true;
+    const sources: number[] = [];
+    for (let i = 0; i < count; i++) sources.push(get32(data, at + 4 * i));
+    ask(group, sources, due, this.sourceLimit);
   }
 
   /* Reports */
 
   /** Merges a group's filters again, and reports what has changed. */
-  private update(group: Group): void {
+  private update(group: Group<number>): void {
     const querier = this.querier(group.nif);
     if (!merge(group, querier ? querier.robustness : ROBUSTNESS)) return;
     this.change(group);
@@ -324,14 +324,14 @@ export class Igmp implements Component, IgmpHooks {
       const group = this.groups[i];
       if (group.nif !== nif || group.filters.length === 0 || !querier) continue;
       group.modeLeft = querier.robustness;
-      group.changed = [];
+      forgetChanges(group);
       group.reportAt = this.later(UNSOLICITED);
     }
     this.schedule();
   }
 
   /** Reports a group's change once (section 5.1). The group goes when nothing is left of it. */
-  private change(group: Group): void {
+  private change(group: Group<number>): void {
     const querier = this.querier(group.nif);
     const of = querier ? version(querier) : 3;
     const member = group.filters.length > 0;
@@ -342,7 +342,7 @@ export class Igmp implements Component, IgmpHooks {
       } else {
         const allow: number[] = [];
         const block: number[] = [];
-        for (let i = 0; i < changed.length; i += 2) {
+        for (let i = 0; i < changed.length; i++) {
           if (accepts(group, changed[i])) allow.push(changed[i]);
           else block.push(changed[i]);
         }
@@ -356,14 +356,14 @@ export class Igmp implements Component, IgmpHooks {
     // The older versions say goodbye once.
     if (of < 3 && !member) {
       group.modeLeft = 0;
-      group.changed = [];
+      forgetChanges(group);
     }
     group.reportAt = this.later(of === 3 ? UNSOLICITED : UNSOLICITED_OLD);
     this.tidy(group);
   }
 
   /** Answers a query for a group. */
-  private respond(group: Group): void {
+  private respond(group: Group<number>): void {
     const querier = this.querier(group.nif) as Querier;
     const of = version(querier);
     const asked = group.asked;
@@ -378,18 +378,18 @@ export class Igmp implements Component, IgmpHooks {
     group.asked = [];
   }
 
-  private state(group: Group): void {
+  private state(group: Group<number>): void {
     this.record(group, group.exclude ? wire.IS_EXCLUDE : wire.IS_INCLUDE, group.sources);
   }
 
   /** A report of version 1 or 2, to the group itself. */
-  private old(group: Group, of: number): void {
+  private old(group: Group<number>, of: number): void {
     const type = of === 2 ? wire.IGMP_REPORT_V2 : wire.IGMP_REPORT_V1;
     this.send(group.nif, group.address, type, group.address, 0);
   }
 
   /** Adds a group record to the report; full reports go at once. */
-  private record(group: Group, type: number, sources: number[]): void {
+  private record(group: Group<number>, type: number, sources: number[]): void {
     const records = this.records;
     const words = records.length + 2 + sources.length;
     if (records.length > 0 && 24 + wire.IGMP_LENGTH + 4 * words > group.nif.mtu) this.flush(group.nif);
@@ -452,7 +452,7 @@ export class Igmp implements Component, IgmpHooks {
       this.flush(querier.nif);
       for (let i = this.groups.length - 1; i >= 0; i--) {
         const group = this.groups[i];
-        if (group.nif === querier.nif && pending(group) && ((group.reportAt - now) | 0) <= 0)
+        if (group.nif === querier.nif && isPending(group) && ((group.reportAt - now) | 0) <= 0)
           this.change(group);
       }
     }
@@ -476,7 +476,7 @@ export class Igmp implements Component, IgmpHooks {
     for (let i = 0; i < this.groups.length; i++) {
       const group = this.groups[i];
       due(group.responding, group.responseAt);
-      due(pending(group), group.reportAt);
+      due(isPending(group), group.reportAt);
     }
     this.stack.timers.clear(this.timer);
     if (next >= 0) this.stack.timers.set(this.timer, (now + next) | 0);
@@ -495,19 +495,19 @@ export class Igmp implements Component, IgmpHooks {
       if (group.nif !== querier.nif) continue;
       group.responding = false;
       group.modeLeft = 0;
-      group.changed = [];
+      forgetChanges(group);
       this.tidy(group);
     }
   }
 
   /** Forgets a group that nobody has joined and of which nothing is left to be reported. */
-  private tidy(group: Group): void {
+  private tidy(group: Group<number>): void {
     if (group.filters.length > 0) return;
     group.responding = false;
-    if (!pending(group)) this.groups.splice(this.groups.indexOf(group), 1);
+    if (!isPending(group)) this.groups.splice(this.groups.indexOf(group), 1);
   }
 
-  private find(nif: Interface, address: number): Group | null {
+  private find(nif: Interface, address: number): Group<number> | null {
     for (let i = 0; i < this.groups.length; i++) {
       if (this.groups[i].address === address && this.groups[i].nif === nif) return this.groups[i];
     }
@@ -540,10 +540,6 @@ export class Igmp implements Component, IgmpHooks {
 /** The version of IGMP to speak (section 7.2.1). */
 function version(querier: Querier): number {
   return querier.v1 ? 1 : querier.v2 ? 2 : 3;
-}
-
-function pending(group: Group): boolean {
-  return group.modeLeft > 0 || group.changed.length > 0;
 }
 
 /** Tells the link of a group (RFC 1112 section 6.4). */
