@@ -38,6 +38,8 @@ export class Question {
   /** Times that a server was asked, and how many of them said that it could not answer. */
   tries = 0;
   failures = 0;
+  /** Times that all servers have been asked. */
+  round = 0;
   /** What was last in the way. */
   code = 0;
   wrong = 0;
@@ -79,13 +81,13 @@ export function ask(q: Question): void {
       for (let i = 0; i < q.waiters.length; i++) dns.finish(q.waiters[i], code);
       return;
     }
-    const round = (q.tries / count) | 0;
+    q.round = (q.tries / count) | 0;
     q.index = (q.first + q.tries++) % count;
     q.server = servers[q.index];
-    if (round > 0) q.plain = true;
+    if (q.round > 0) q.plain = true;
     const code = begin(q);
     if (code === 0) {
-      wait(q, dns.timeout << round);
+      wait(q, dns.timeout << q.round);
       return;
     }
     q.code = code;
@@ -244,7 +246,8 @@ function openTcp(q: Question): void {
       onEnd: () => failed(q, ECONNRESET),
       onClose: (code) => failed(q, code || ECONNRESET),
     });
-    wait(q, dns.timeout);
+    // Three round trips and more: twice the time.
+    wait(q, (2 * dns.timeout) << q.round);
   } catch {
     failed(q, ENOBUFS);
   }

@@ -47,7 +47,7 @@ export interface DnsOptions {
   hosts?: { name: string; address: string }[];
   /** Port of the servers. Default 53. */
   port?: number;
-  /** Milliseconds that a server has to answer, doubled each time that all have been asked. Default 2000. */
+  /** Milliseconds that a server has to answer, doubled each time that all have been asked, and for TCP. Default 2000. */
   timeout?: number;
   /** How often each server is asked. Default 3. */
   attempts?: number;
@@ -233,7 +233,7 @@ export class Dns implements Component {
    * as it is or in the search domains.
    *
    * @param options.family 4 or 6; default: what the stack has
-   * @param callback takes 0 and the addresses, or a code (see `resolve`) and an empty list
+   * @param callback takes 0 and the addresses, those of IPv4 first, or a code (see `resolve`) and an empty list
    */
   lookup(
     name: string,

@@ -1,5 +1,6 @@
 /** The resolver against servers and strangers that lie: what is believed, what is kept, and what it costs. */
 import test from "ava";
+import fc from "fast-check";
 import { ELOOP, ENODATA, ENOTFOUND, ETIMEDOUT } from "../../stack/core/errors.js";
 import { publicOnly } from "../../stack/service/dns-filter.js";
 import type { DnsRecord } from "../../stack/service/dns.js";
@@ -433,4 +434,40 @@ test("RES-10 no answer of a stranger makes us send more than he did", (t) => {
   const out = probe.take().reduce((sum, each) => sum + each.length, 0);
   t.true(out <= bytes / 100, out + " of " + bytes);
   world.run(5000);
+});
+
+test("DNS-04 a server may send anything: no exception, one answer, nothing left behind", (t) => {
+  const section = fc.array(
+    fc.oneof(
+      fc.constantFrom(A("a.b"), CNAME("a.b", "c.b"), CNAME("c.b", "a.b"), A("c.b", -1), soa("b", 5, 5)),
+      fc.uint8Array({ maxLength: 40 }),
+    ),
+    { maxLength: 4 },
+  );
+  const fields = fc.record({
+    rcode: fc.constantFrom(0, 0, 0, 1, 2, 3, 4, 15),
+    truncated: fc.constantFrom(false, false, true),
+    answers: section,
+    authorities: section,
+    counts: fc.option(fc.tuple(fc.constant(1), fc.nat(6), fc.nat(6), fc.nat(6)), { nil: undefined }),
+    rest: fc.uint8Array({ maxLength: 20 }),
+  });
+  const { resolve, queries, answer, results, dns, world, stack } = resolving(t, { attempts: 1 });
+  const check = fc.property(fc.array(fields, { minLength: 1, maxLength: 6 }), (replies) => {
+    results.splice(0);
+    resolve("a.b");
+    resolve("a.b", "TXT");
+    for (const each of replies) for (const query of queries()) answer(query, each);
+    world.run(20000);
+    queries();
+    return (
+      results.every((result) => result.code !== null) &&
+      dns.waiting === 0 &&
+      dns.questions.length === 0 &&
+      dns.held === 0 &&
+      stack.pool.used === 0 &&
+      !stack.busy
+    );
+  });
+  t.notThrows(() => fc.assert(check, { numRuns: 300 }));
 });

@@ -220,3 +220,19 @@ test("what is cancelled on its way over TCP leaves nothing", (t) => {
   run(10000);
   t.deepEqual([results.length, dns.held, a.tcp.connections.size], [0, 0, 0]);
 });
+
+test("names over a bad line: each is answered once, and in the end", (t) => {
+  const { resolve, run, results, dns } = truncating(
+    t,
+    (socket, query) => {
+      socket.write(whole(query));
+    },
+    { limit: 60, attempts: 8, timeout: 500 },
+    { loss: 0.2, delay: 20 } as NetworkOptions,
+  );
+  for (let i = 0; i < 60; i++) resolve("n" + i);
+  run(600000);
+  t.is(results.length, 60);
+  t.is(results.filter((result) => result.code === 0 && result.list.length === COUNT).length, 60);
+  t.deepEqual([dns.waiting, dns.held, dns.questions.length], [0, 0, 0]);
+});
