@@ -270,9 +270,9 @@ export class Ipv4 implements Component, LinkProtocol, Network {
       if (source === null || !this.isLocal(source)) return fail("EINVAL", "source");
     }
     let nif = options.interface || null;
-    if (!nif && gateway) {
-      const via = this.fib.lookup(gateway, null);
-      if (via && !via.gateway) nif = via.nif;
+    // By its network, not by a route: the interface may be down as yet.
+    for (let i = 0; !nif && gateway && i < this.addresses.length; i++) {
+      if (this.isOnLink(this.addresses[i].nif, gateway)) nif = this.addresses[i].nif;
     }
     if (!nif) return fail("ENETUNREACH", "gateway " + options.gateway);
     const entry = new Route4(

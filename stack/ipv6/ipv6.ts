@@ -364,9 +364,12 @@ export class Ipv6 implements Component, LinkProtocol, Network {
       }
       gateway = zoned.bytes;
       if (!nif) nif = zoned.zone;
-      if (!nif && !isLinkLocal6(gateway, 0)) {
-        const via = this.fib.lookup(gateway, 0, null, null);
-        if (via && !via.gateway) nif = via.nif;
+      // By its network, not by a route: the interface may be down as yet.
+      for (let i = 0; !nif && i < this.addresses.length; i++) {
+        const entry = this.addresses[i];
+        if (!isLinkLocal6(entry.bytes, 0) && commonPrefix(entry.bytes, 0, gateway, 0) >= entry.length) {
+          nif = entry.nif;
+        }
       }
     }
     if (!nif) return fail("ENETUNREACH", "gateway " + options.gateway);
