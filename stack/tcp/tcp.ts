@@ -59,8 +59,8 @@ import { onTimer, setDeadline } from "./timers.js";
 const PROTOCOL_TCP = 6;
 /** How often a connection that got no memory is told to try again, ms. */
 const STARVE_INTERVAL = 50;
-/** A connection that holds memory behind a closed window this long may be ended under pressure, ms. */
-const PRESSURE_AGE = 60000;
+/** A connection that holds memory behind a closed window and has come to pause so long between its probes, ms, may be ended. */
+const PRESSURE_AGE = 30000;
 
 export class TcpCounters {
   received = 0;
@@ -552,7 +552,7 @@ export class Tcp implements Component {
 
   /** Should `c`, which holds data behind a closed window, make room for others? */
   underPressure(c: Connection): boolean {
-    return this.freeMemory() === 0 && c.retries > 0 && ((this.time - c.lastSent) | 0) >= PRESSURE_AGE >> 1;
+    return this.freeMemory() === 0 && (this.time - c.lastSent) >>> 0 >= PRESSURE_AGE;
   }
 
   event(c: Connection, event: number): void {
@@ -571,6 +571,8 @@ export class Tcp implements Component {
   mayRepeat(c: Connection): boolean {
     if (((this.time - c.lastSent) | 0) < 500 || c.retries >= this.synAckRetries) return false;
     c.retries++;
+    // The client gets its time to answer this one, too.
+    setDeadline(c, REXMIT, (this.time + c.rto) | 0);
     return true;
   }
 
