@@ -74,6 +74,8 @@ export class Stack {
   /** Keyed hash for tables and secrets; `seeded` says whether its key is random. */
   readonly hash = new SipHash();
   readonly components: Component[];
+  /** See `StackOptions.maximumPacket`. */
+  readonly maximumPacket: number;
   readonly media: Medium[] = [];
   readonly linkProtocols: LinkProtocol[] = [];
   readonly networks: Network[] = [];
@@ -102,7 +104,6 @@ export class Stack {
   private wakePending = false;
   private wakeAt = 0;
   private interfaceCount = 0;
-  private readonly maximumPacket: number;
   private readonly timersPerPoll: number;
 
   constructor(hypercalls: Hypercalls, components: Component[], options: StackOptions) {

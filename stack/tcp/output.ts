@@ -33,9 +33,10 @@ const LINK_RETRY = 10;
 /** Segments sent at one go; the rest goes with the next event, so that a fast sender does not starve the others. */
 const BURST = 64;
 
-/** Recomputes `c.mss` from the path and the peer's option (RFC 9293 section 3.7.1). */
+/** Recomputes `c.mss` from the path, what this stack builds, and the peer's option (RFC 9293 section 3.7.1). */
 export function updateMss(c: Connection): void {
-  const ceiling = c.path.mtu - c.path.net.headerSize - wire.TCP_HEADER;
+  const largest = c.tcp.stack.maximumPacket;
+  const ceiling = (c.path.mtu < largest ? c.path.mtu : largest) - c.path.net.headerSize - wire.TCP_HEADER;
   let mss = c.peerMss < ceiling ? c.peerMss : ceiling;
   if (c.mssLimit > 0 && mss > c.mssLimit) mss = c.mssLimit;
   if (c.timestamps) mss -= TIMESTAMPS_LENGTH;
@@ -136,8 +137,9 @@ function sendNew(c: Connection): boolean {
   let size = c.mss;
   const offloads = (c.path.nif as Interface).link.offloads;
   if (offloads && offloads.segmentation) {
-    const most = ((offloads.segmentation - 128) / c.mss) | 0;
-    if (most > 1) size = most * c.mss;
+    const largest = c.tcp.stack.maximumPacket;
+    const room = (offloads.segmentation < largest ? offloads.segmentation : largest) - 128;
+    if (room >= 2 * c.mss) size = room - (room % c.mss);
   }
   let length = queued < size ? queued : size;
   if (length > open) length = open;
