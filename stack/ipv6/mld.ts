@@ -19,6 +19,7 @@ import * as wire from "../wire/icmpv6.js";
 import {
   HOP_BY_HOP,
   IPV6_DESTINATION,
+  IPV6_NEXT_HEADER,
   IPV6_SOURCE,
   PROTOCOL_ICMPV6,
   isLinkLocal6,
@@ -178,8 +179,18 @@ export class Mld implements Component, MldHooks, MessageHandler {
 
   accepts(entry: Membership, packet: Packet): boolean {
     if (entry.users > entry.filters.length) return true;
+    const data = packet.data;
+    const source = packet.network + IPV6_SOURCE;
+    // A router's queries about the group go to the group itself, whatever the sockets want of it.
+    if (
+      packet.ttl === 1 &&
+      data[packet.network + IPV6_NEXT_HEADER] === HOP_BY_HOP &&
+      isLinkLocal6(data, source)
+    ) {
+      return true;
+    }
     const group = this.find(entry.nif, format6(entry.group, 0));
-    return !group || accepts(group, format6(packet.data, packet.network + IPV6_SOURCE));
+    return !group || accepts(group, format6(data, source));
   }
 
   changed(entry: Membership): void {

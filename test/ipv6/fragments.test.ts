@@ -21,7 +21,6 @@ function setUp(t: ExecutionContext, limits: FragmentOptions = {}, options: BareO
   const target = new Uint8Array(65536);
   node.udp.open({
     port: PORT,
-    local: "::",
     receiveBuffer: 1 << 20,
     onReadable() {
       for (let n = this.receive(target); n >= 0; n = this.receive(target)) received.push(target.slice(0, n));
@@ -114,7 +113,9 @@ test("FRG-02 FRG-14 no datagram beyond 65535 bytes, and every one up to it", (t)
   t.deepEqual(error.payload, packet);
   // With extension headers before it, the pointer moves along.
   const header = fragmentHeader(17, 65528, false, 2);
-  probe.send(frame(ip6({ next: 60 }), concat(extension(44, Uint8Array.of(1, 4, 0, 0, 0, 0)), header, pattern(100))));
+  probe.send(
+    frame(ip6({ next: 60 }), concat(extension(44, Uint8Array.of(1, 4, 0, 0, 0, 0)), header, pattern(100))),
+  );
   t.like(take()[0].icmp, { type: 4, code: 0, rest: 50 });
   for (const each of cut(datagram(65527), 1232)) probe.send(each);
   t.deepEqual(received, [pattern(65527)]);
@@ -233,7 +234,7 @@ test("time exceeded is told where the first fragment came, and only there", (t) 
 
 test("FRG-12 identifications do not tell of each other, and never come twice", (t) => {
   const { udp: sockets, probe } = setUp(t);
-  const socket = sockets.open({ port: 9, local: "::" });
+  const socket = sockets.open({ port: 9 });
   const seen = new Set<number>();
   const steps = new Set<number>();
   let last = 0;
@@ -257,7 +258,7 @@ test("FRG-12 identifications do not tell of each other, and never come twice", (
 for (const mtu of [1280, 1500, 9000]) {
   test(`fragments for an MTU of ${mtu}: sizes, offsets, one identification`, (t) => {
     const { probe, udp: sockets, frag } = setUp(t, {}, { probe: { mtu } });
-    const socket = sockets.open({ port: 9, local: "::" });
+    const socket = sockets.open({ port: 9 });
     const size = mtu * 5 + 3;
     t.is(socket.sendTo(PROBE_IP6, 99, pattern(size)), size);
     const sent = probe.take();
