@@ -44,7 +44,7 @@ export function parse6(text: string): Uint8Array | null {
         if (at === text.length) break;
         continue;
       }
-      if (groups === 0 || at + 1 === text.length) return null;
+      if (groups === 0 || gap === groups || at + 1 === text.length) return null;
       at++;
     } else if (groups > 0 && gap !== groups) return null;
     let stop = at;
