@@ -10,6 +10,7 @@ import { DEPRECATED, PREFERRED, TENTATIVE } from "./address.js";
 import { milliseconds } from "./advertised.js";
 import type { Prefix, Site, SlaacCounters } from "./advertised.js";
 import { stableIdentifier } from "./identifier.js";
+import { maskPrefix } from "./ipv6.js";
 import type { Ipv6 } from "./ipv6.js";
 
 /** Another identifier is tried this often where an address was somebody else's (RFC 7217 section 7, IDGEN_RETRIES). */
@@ -128,7 +129,7 @@ export class Autoconfiguration {
     if (prefix.tries > IDENTIFIER_TRIES) return;
     const identifier = this.identify(site.nif, prefix.bytes, prefix.tries);
     if (!identifier) return;
-    const bytes = new Uint8Array(prefix.bytes);
+    const bytes = maskPrefix(prefix.bytes, 64);
     bytes.set(identifier, 8);
     const present = this.ip.entryOf(bytes, 0, site.nif);
     if (present) return;

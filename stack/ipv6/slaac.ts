@@ -123,7 +123,9 @@ export class Slaac implements Component, MessageHandler {
     this.icmp = icmp;
     this.path = ip.createPath();
     this.path.ttl = 255;
-    const secret = this.options.secret ? new Uint8Array(this.options.secret) : null;
+    const given = this.options.secret;
+    const secret = given ? new Uint8Array(16) : null;
+    if (given && secret) secret.set(given);
     const network = this.options.network || "";
     const auto = (this.auto = new Autoconfiguration(stack, ip, this.counters, this.sites, secret, network));
     icmp.handlers.push(this);

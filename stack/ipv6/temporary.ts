@@ -150,7 +150,7 @@ export class TemporaryAddresses implements Component {
     }
     if (preferred <= ADVANCE || count >= PER_PREFIX || plan.tries > TRIES) return;
     if (!host.random(identifier) || isReserved(identifier)) return;
-    const bytes = new Uint8Array(plan.prefix);
+    const bytes = maskPrefix(plan.prefix, 64);
     bytes.set(identifier, 8);
     if (this.ip.entryOf(bytes, 0, plan.nif)) return;
     this.counters.made++;

@@ -22,6 +22,10 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "IPv4 host against Linux, dnsmasq, curl, wrk, nginx, traceroute, tshark (TAP devices in namespaces)",
     programs: ["ip", "ping", "curl", "tshark", "dnsmasq", "traceroute", "wrk", "nginx", "python3"],
   },
+  ipv6: {
+    about: "IPv6 host against Linux, radvd, ndisc6 and, as hostile neighbours, thc-ipv6",
+    programs: ["ip", "ping", "tshark", "radvd", "ndisc6", "atk6-flood_router26"],
+  },
 };
 
 export interface SuiteOutcome {
