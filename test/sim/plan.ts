@@ -166,7 +166,7 @@ function channel(random: Random, gentle: boolean, corrupts: boolean): ChannelOpt
   if (random.chance(0.3)) options.jitter = random.pick([0.1, 2, 30]);
   if (random.chance(0.4)) {
     options.bandwidth = random.pick(gentle ? [1e6, 1e7, 1e9] : [64e3, 1e6, 1e7, 1e9]);
-    options.queueFrames = random.pick([8, 50, 500]);
+    options.queueFrames = random.pick(gentle ? [50, 500] : [8, 50, 500]);
     // A queue of many seconds lets ARP give up.
     if (gentle) options.queueBytes = options.bandwidth / 40;
     options.full = random.pick(["drop", "refuse"]);
@@ -221,9 +221,10 @@ function churn(random: Random, machines: number, gentle: boolean): ChurnPlan {
     at: random.float() * 10000,
     client,
     server: (client + random.between(1, machines - 1)) % machines,
-    count: random.between(1, 40),
+    // A burst that a short queue cannot hold may cost a client all tries that its SYN-ACK has.
+    count: random.between(1, gentle ? 10 : 40),
     interval: random.pick([0, 1, 30, 500]),
-    size: random.pick([0, 1, 500, 3000, 20000]),
+    size: random.pick(gentle ? [0, 1, 500] : [0, 1, 500, 3000, 20000]),
     // A full backlog drops SYNs, and some clients may give up.
     backlog: gentle ? 64 : random.pick([1, 4, 16]),
   };
