@@ -12,10 +12,12 @@ import { filesBelow, ROOT } from "../support/files.js";
 const PARTS: Readonly<Record<string, string>> = {
   congestion: "stack/tcp/congestion.ts",
   "dns-filter": "stack/service/dns-filter.ts",
+  fragments6: "stack/ipv6/fragments.ts",
   inspect: "stack/inspect.ts",
   "ip-link": "stack/link/ip.ts",
   "link-local": "stack/ipv4/linklocal.ts",
   pcapng: "stack/link/pcapng.ts",
+  pmtu6: "stack/ipv6/pmtu.ts",
   recovery: "stack/tcp/recovery.ts",
 };
 
