@@ -57,6 +57,8 @@ import { TimeWait } from "./timewait.js";
 import { onTimer, setDeadline } from "./timers.js";
 
 const PROTOCOL_TCP = 6;
+/** Longest keepalive and user timeout, ms: 12 days. What is counted from them must not wrap. */
+const LONGEST = 0x3fffffff;
 /** How often a connection that got no memory is told to try again, ms. */
 const STARVE_INTERVAL = 50;
 /** A connection that holds memory behind a closed window and has come to pause so long between its probes, ms, may be ended. */
@@ -275,9 +277,9 @@ export class Tcp implements Component {
     const c = this.create(path);
     c.socket = new TcpSocket(c, options);
     c.noDelay = options.noDelay === true;
-    c.keepAlive = setting(options.keepAlive, 0, 0, 0x7fffffff, "keepAlive");
+    c.keepAlive = setting(options.keepAlive, 0, 0, LONGEST, "keepAlive");
     if (options.userTimeout !== undefined) {
-      c.userTimeout = requireInteger(options.userTimeout, 0, 0x7fffffff, "userTimeout");
+      c.userTimeout = requireInteger(options.userTimeout, 0, LONGEST, "userTimeout");
     }
     c.remotePort = port;
     let code = net.route(path);
@@ -615,13 +617,13 @@ export class Tcp implements Component {
   }
 
   setKeepAlive(c: Connection, idle: number): void {
-    c.keepAlive = requireInteger(idle, 0, 0x7fffffff, "keepAlive");
+    c.keepAlive = requireInteger(idle, 0, LONGEST, "keepAlive");
     if (idle > 0 && c.state >= ESTABLISHED && c.state !== TIME_WAIT)
       setDeadline(c, KEEPALIVE, (this.refreshTime() + idle) | 0);
   }
 
   setUserTimeout(c: Connection, timeout: number): void {
-    c.userTimeout = requireInteger(timeout, 0, 0x7fffffff, "userTimeout");
+    c.userTimeout = requireInteger(timeout, 0, LONGEST, "userTimeout");
   }
 
   /** `c` has nothing queued and got no memory: nothing of its own will tell it when there is some. */

@@ -1,13 +1,9 @@
 /** TCP's timers: one timer of the stack for each connection, and what each of its deadlines does. */
 import { ETIMEDOUT } from "../core/errors.js";
 import {
-  CLOSE_WAIT,
-  CLOSING,
   DELACK,
   ESTABLISHED,
-  FIN_WAIT_1,
   KEEPALIVE,
-  LAST_ACK,
   ORPHAN,
   PERSIST,
   RETRY,
@@ -161,6 +157,11 @@ function keepaliveTimeout(c: Connection): void {
     setDeadline(c, KEEPALIVE, (c.lastReceived + c.keepAlive) | 0);
     return;
   }
+  if (c.armed & ((1 << REXMIT) | (1 << PERSIST))) {
+    // What is in flight or held back finds out as well whether the peer lives.
+    setDeadline(c, KEEPALIVE, (tcp.time + c.keepAlive) | 0);
+    return;
+  }
   if (idle >= c.keepAlive + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES) {
     tcp.end(c, c.softError || ETIMEDOUT);
     return;
@@ -192,16 +193,4 @@ export function restoreRto(c: Connection): void {
   const minimum = c.tcp.minimumRto;
   const rto = (c.srtt >> 3) + (c.rttvar > minimum ? c.rttvar : minimum);
   c.rto = rto < RTO_MAX ? rto : RTO_MAX;
-}
-
-/** True in the states in which data may still have to be sent. */
-export function maySend(c: Connection): boolean {
-  const state = c.state;
-  return (
-    state === ESTABLISHED ||
-    state === CLOSE_WAIT ||
-    state === FIN_WAIT_1 ||
-    state === CLOSING ||
-    state === LAST_ACK
-  );
 }
