@@ -164,7 +164,8 @@ export class Igmp implements Component, IgmpHooks {
   accepts(nif: Interface, group: number, source: number): boolean {
     if (group === wire.ALL_HOSTS) return true;
     const found = this.find(nif, group);
-    return found !== null && accepts(found, source);
+    // A router's queries about the group go to the group itself, whatever the sockets want of it: see input.ts.
+    return found !== null && (source === -1 || accepts(found, source));
   }
 
   join(nif: Interface, address: number, filter: GroupFilter | null): number {

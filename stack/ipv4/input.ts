@@ -15,6 +15,7 @@ import {
   IPV4_TOS,
   IPV4_TOTAL_LENGTH,
   IPV4_TTL,
+  PROTOCOL_IGMP,
   isLoopback4,
   isMartian4,
   isMulticast4,
@@ -143,7 +144,9 @@ function acceptDestination(ip: Ipv4, packet: Packet): boolean {
   }
   if (isMulticast4(destination)) {
     packet.flags |= NET_MULTICAST;
-    if (ip.igmp ? ip.igmp.accepts(nif, destination, packet.source) : false) return true;
+    // IGMP itself is not filtered by source.
+    const source = packet.protocol === PROTOCOL_IGMP ? -1 : packet.source;
+    if (ip.igmp ? ip.igmp.accepts(nif, destination, source) : false) return true;
     counters.notOurs++;
     return false;
   }

@@ -76,7 +76,7 @@ export interface FragmentHooks {
 
 /** What igmp.ts adds. */
 export interface IgmpHooks {
-  /** Is `group` joined on `nif`, for packets from `source`? */
+  /** Is `group` joined on `nif`, for packets from `source` (-1: for IGMP, from anyone)? */
   accepts(nif: Interface, group: number, source: number): boolean;
   join(nif: Interface, group: number, sources: GroupFilter | null): number;
   /** `nif` null: on whichever interface it was joined. */

@@ -185,6 +185,9 @@ test("a query for a group, and for sources of it, is answered for these alone", 
   t.deepEqual(settle(), [`is-ex ${GROUP}`]);
   query({ group: OTHER, maxResponse: 10 }, ["10.0.0.12", "10.0.0.13"]);
   t.deepEqual(settle(), [`is-in ${OTHER} 10.0.0.12`]);
+  // Such queries go to the group, from a router that is none of the sources.
+  query({ group: OTHER, maxResponse: 10 }, ["10.0.0.12"], { dst: OTHER });
+  t.deepEqual(settle(), [`is-in ${OTHER} 10.0.0.12`]);
   query({ group: GROUP, maxResponse: 10 }, ["10.0.0.13"]);
   t.deepEqual(settle(), [`is-in ${GROUP} 10.0.0.13`], "excluding nobody, it wants him");
   query({ group: OTHER, maxResponse: 10 }, ["10.0.0.99"]);
