@@ -177,6 +177,8 @@ function channel(random: Random, gentle: boolean, corrupts: boolean): ChannelOpt
     options.reorder = random.pick([0.01, 0.1, 0.5]);
     options.reorderDelay = random.pick([1, 20, 100]);
   }
+  // A black hole: TCP has to find out by itself that its segments are too large.
+  if (!gentle && random.chance(0.1)) options.maximum = random.pick([600, 1300, 2000]);
   if (corrupts && random.chance(0.2)) options.corrupt = random.pick(gentle ? [0.005] : [0.005, 0.05]);
   return options;
 }
