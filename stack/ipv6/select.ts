@@ -135,6 +135,9 @@ export class AddressSelection implements Component {
     if (scopeB < scopeA) return scopeB < scope;
     // Rule 3: not deprecated.
     if ((a.state === DEPRECATED) !== (b.state === DEPRECATED)) return b.state === DEPRECATED;
+    // Rule 5.5: a prefix that the chosen router advertised.
+    const suitsA = this.ip.suits(a);
+    if (suitsA !== this.ip.suits(b)) return suitsA;
     // Rule 6: matching label.
     const labelA = this.ruleOf(a.bytes, 0).label === label;
     const labelB = this.ruleOf(b.bytes, 0).label === label;
