@@ -137,7 +137,7 @@ export class Icmpv6 implements Component, EchoTransport, Icmpv6Hooks {
     }
   }
 
-  /** An error about echo requests of ours, as raw/ping.ts expects it, goes the way of all errors: see `deliverError`. */
+  /** Sends an error about `packet`, where section 2.4 (e) and the rate limit (section 2.4 (f)) allow it. */
   sendError(packet: Packet, type: number, code: number, word: number): void {
     const data = packet.data;
     const at = packet.network;
