@@ -42,7 +42,7 @@ export function runPlan(plan: Plan, capture?: (bytes: Uint8Array) => void): Outc
   let bytes = 0;
   try {
     const links = cable(world, plan);
-    const machines = plan.machines.map((each, i) => new Machine(world, each, links[i], "10.0.0." + (i + 1)));
+    const machines = plan.machines.map((each, i) => new Machine(world, each, links[i], i + 1, plan.six));
     const flows = plan.flows.map((each, i) => new Flow(world, each, i, machines));
     const churns = plan.churns.map((each, i) => new Churn(world, each, i, machines));
     plan.echoes.forEach((each, i) => echo(world, each, i, machines, echoes));
@@ -60,6 +60,8 @@ export function runPlan(plan: Plan, capture?: (bytes: Uint8Array) => void): Outc
     for (const machine of machines) failures.push(...judgeMachine(machine));
     const stacks = machines.map(({ stack }) => stack);
     failures.push(...closeAll(world, stacks, { faults: true }));
+    // What was said at the last moment (groups are left) arrives nowhere any more.
+    world.run(BEGUN);
     if (world.buffers.used > 0) failures.push(world.buffers.used + " frames are still on their way");
   } catch (error) {
     failures.push("thrown at " + world.time + " ms: " + (error instanceof Error ? error.stack : error));

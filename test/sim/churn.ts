@@ -37,7 +37,8 @@ export class Churn {
       const { life } = client;
       for (let i = 0; i < plan.count; i++) {
         world.at(i * plan.interval, () => {
-          if (client.on && client.life === life) this.ask(client, server.address);
+          if (client.on && client.life === life)
+            this.ask(client, plan.six ? server.address6 : server.address);
         });
       }
     });

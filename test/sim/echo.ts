@@ -58,7 +58,7 @@ export function echo(world: World, plan: EchoPlan, index: number, machines: Mach
       },
     });
     return () => {
-      if (socket.sendTo(server.address, port, bytes) >= 0) tally.asked++;
+      if (socket.sendTo(plan.six ? server.address6 : server.address, port, bytes) >= 0) tally.asked++;
     };
   });
 }
@@ -66,10 +66,11 @@ export function echo(world: World, plan: EchoPlan, index: number, machines: Mach
 /** Pings. */
 export function pings(world: World, plan: EchoPlan, index: number, machines: Machine[], tally: Tally): void {
   const client = machines[plan.client];
+  const server = machines[plan.server];
   const bytes = datagram(plan.size, index);
   repeat(world, plan, client, () => {
     const socket = client.ping.open({
-      address: machines[plan.server].address,
+      address: plan.six ? server.address6 : server.address,
       onReply(reply) {
         if (!same(reply.data, bytes)) tally.wrong.push(`ping ${index}`);
         tally.answered++;

@@ -78,10 +78,8 @@ function begin(world: World, plan: FaultPlan, machine: Machine): void {
       until(() => stack.setInterface(nif, { enabled: true }));
       break;
     case "address gone":
-      machine.ip.removeAddress(nif, machine.address);
-      until(() => {
-        if (machine.ip.addresses.length === 0) machine.ip.addAddress(nif, machine.address + "/24");
-      });
+      machine.removeAddresses();
+      until(() => machine.addAddresses());
       break;
     case "reboot":
       machine.powerOff();

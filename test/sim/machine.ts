@@ -2,7 +2,7 @@
 import type { SimHost, SimLink, World } from "../../ports/sim/index.js";
 import type { Interface } from "../../stack/core/interface.js";
 import { createStack } from "../../stack/core/stack.js";
-import type { Stack } from "../../stack/core/stack.js";
+import type { Component, Stack } from "../../stack/core/stack.js";
 import { arp } from "../../stack/ipv4/arp.js";
 import type { Arp } from "../../stack/ipv4/arp.js";
 import { fragments } from "../../stack/ipv4/fragments.js";
@@ -10,6 +10,14 @@ import { icmp } from "../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import type { Ipv4 } from "../../stack/ipv4/ipv4.js";
 import { pmtu } from "../../stack/ipv4/pmtu.js";
+import { dad } from "../../stack/ipv6/dad.js";
+import { fragments6 } from "../../stack/ipv6/fragments.js";
+import { icmpv6 } from "../../stack/ipv6/icmpv6.js";
+import { ipv6 } from "../../stack/ipv6/ipv6.js";
+import type { Ipv6 } from "../../stack/ipv6/ipv6.js";
+import { mld } from "../../stack/ipv6/mld.js";
+import { nd } from "../../stack/ipv6/nd.js";
+import { pmtu6 } from "../../stack/ipv6/pmtu.js";
 import { ethernet } from "../../stack/link/ethernet.js";
 import { ipLink } from "../../stack/link/ip.js";
 import { ping } from "../../stack/raw/ping.js";
@@ -27,6 +35,8 @@ export class Machine {
   stack: Stack = null as never;
   nif: Interface = null as never;
   ip: Ipv4 = null as never;
+  /** IPv6, where the plan has it. */
+  ip6: Ipv6 | null = null;
   arp: Arp = null as never;
   udp: Udp = null as never;
   tcp: Tcp = null as never;
@@ -41,9 +51,19 @@ export class Machine {
     readonly world: World,
     readonly plan: MachinePlan,
     readonly link: SimLink,
-    readonly address: string,
+    /** Its number: 10.0.0.1 and fd00::1, ... */
+    readonly number: number,
+    private readonly six: boolean,
   ) {
     this.start();
+  }
+
+  get address(): string {
+    return "10.0.0." + this.number;
+  }
+
+  get address6(): string {
+    return "fd00::" + this.number;
   }
 
   start(): void {
@@ -56,15 +76,30 @@ export class Machine {
     this.tcp = tcp();
     this.ping = ping();
     const { budget, chunkSize } = this.plan;
-    this.stack = createStack(
-      this.host,
-      [ethernet(), ipLink(), this.arp, this.ip, fragments(), icmp(), pmtu(), this.udp, this.tcp, this.ping],
-      { budget, chunkSize },
-    );
+    const components: Component[] = [ethernet(), ipLink(), this.arp, this.ip, fragments(), icmp(), pmtu()];
+    if (this.six) {
+      this.ip6 = ipv6();
+      components.push(this.ip6, icmpv6(), fragments6(), pmtu6(), mld(), nd(), dad());
+    }
+    components.push(this.udp, this.tcp, this.ping);
+    this.stack = createStack(this.host, components, { budget, chunkSize });
     this.host.drive(this.stack);
     this.nif = this.stack.addInterface(this.link);
-    this.ip.addAddress(this.nif, this.address + "/24");
+    this.addAddresses();
     for (const start of this.onStart) start();
+  }
+
+  /** Gives it the addresses that it does not have. */
+  addAddresses(): void {
+    const { ip, ip6, nif } = this;
+    if (!ip.addresses.some((entry) => entry.nif === nif)) ip.addAddress(nif, this.address + "/24");
+    if (ip6 && !ip6.addresses.some((entry) => entry.origin === "manual"))
+      ip6.addAddress(nif, this.address6 + "/64");
+  }
+
+  removeAddresses(): void {
+    this.ip.removeAddress(this.nif, this.address);
+    this.ip6?.removeAddress(this.nif, this.address6);
   }
 
   /** Power fails: nothing is said to anybody, what was in memory is gone. */

@@ -18,6 +18,8 @@ export interface EndPlan {
 
 export interface FlowPlan {
   at: number;
+  /** Over IPv6. */
+  six: boolean;
   client: number;
   server: number;
   near: EndPlan;
@@ -27,6 +29,7 @@ export interface FlowPlan {
 /** UDP datagrams that are echoed, or pings. */
 export interface EchoPlan {
   at: number;
+  six: boolean;
   client: number;
   server: number;
   count: number;
@@ -37,6 +40,7 @@ export interface EchoPlan {
 /** Short connections to one listener. */
 export interface ChurnPlan {
   at: number;
+  six: boolean;
   client: number;
   server: number;
   count: number;
@@ -86,6 +90,8 @@ export interface Plan {
   topology: "wire" | "switch" | "hub" | "tree";
   medium: "ethernet" | "ip";
   mtu: number;
+  /** The machines speak IPv6, too. */
+  six: boolean;
   machines: MachinePlan[];
   flows: FlowPlan[];
   echoes: EchoPlan[];
@@ -115,6 +121,9 @@ const KINDS: FaultKind[] = [
   "reboot",
 ];
 
+/** Addresses of IPv6 are tried before they are used; then work begins, ms. */
+const START = 4000;
+
 /** The plan of a seed. */
 export function makePlan(seed: number): Plan {
   const random = new Random(seed, 0x706c616e);
@@ -124,18 +133,22 @@ export function makePlan(seed: number): Plan {
     count === 2 && random.chance(0.6) ? "wire" : random.pick(["switch", "switch", "hub", "tree"] as const);
   const medium = topology === "wire" && random.chance(0.3) ? "ip" : "ethernet";
   const machines = Array.from({ length: count }, () => machine(random, gentle));
+  const mtu = random.pick([296, 576, 1006, 1500, 1500, 1500, 4000, 9000]);
+  // Smaller links cannot carry IPv6 (RFC 8200 section 5).
+  const six = mtu >= 1280 && random.chance(0.6);
   const some = (most: number) => Array.from({ length: random.below(most + 1) });
   return {
     seed,
     topology,
     medium,
-    mtu: random.pick([296, 576, 1006, 1500, 1500, 1500, 4000, 9000]),
+    mtu,
+    six,
     machines,
-    flows: [...some(5), 0].map(() => flow(random, count, gentle)),
-    echoes: some(2).map(() => echo(random, count, 4000)),
-    pings: some(2).map(() => echo(random, count, 3000)),
+    flows: [...some(5), 0].map(() => flow(random, count, gentle, six)),
+    echoes: some(2).map(() => echo(random, count, 4000, six)),
+    pings: some(2).map(() => echo(random, count, 3000, six)),
     faults: gentle ? [] : some(5).map(() => fault(random, count)),
-    churns: some(1).map(() => churn(random, count, gentle)),
+    churns: some(1).map(() => churn(random, count, gentle, six)),
     gentle,
   };
 }
@@ -183,10 +196,17 @@ function channel(random: Random, gentle: boolean, corrupts: boolean): ChannelOpt
   return options;
 }
 
-function flow(random: Random, machines: number, gentle: boolean): FlowPlan {
+function flow(random: Random, machines: number, gentle: boolean, six: boolean): FlowPlan {
   const client = random.below(machines);
   const server = (client + random.between(1, machines - 1)) % machines;
-  return { at: random.float() * 10000, client, server, near: end(random, gentle), far: end(random, gentle) };
+  return {
+    at: START + random.float() * 10000,
+    six: six && random.chance(0.6),
+    client,
+    server,
+    near: end(random, gentle),
+    far: end(random, gentle),
+  };
 }
 
 function end(random: Random, gentle: boolean): EndPlan {
@@ -205,10 +225,11 @@ function end(random: Random, gentle: boolean): EndPlan {
   };
 }
 
-function echo(random: Random, machines: number, largest: number): EchoPlan {
+function echo(random: Random, machines: number, largest: number, six: boolean): EchoPlan {
   const client = random.below(machines);
   return {
-    at: random.float() * 10000,
+    at: START + random.float() * 10000,
+    six: six && random.chance(0.6),
     client,
     server: (client + random.between(1, machines - 1)) % machines,
     count: random.between(1, 30),
@@ -217,10 +238,11 @@ function echo(random: Random, machines: number, largest: number): EchoPlan {
   };
 }
 
-function churn(random: Random, machines: number, gentle: boolean): ChurnPlan {
+function churn(random: Random, machines: number, gentle: boolean, six: boolean): ChurnPlan {
   const client = random.below(machines);
   return {
-    at: random.float() * 10000,
+    at: START + random.float() * 10000,
+    six: six && random.chance(0.6),
     client,
     server: (client + random.between(1, machines - 1)) % machines,
     // A burst that a short queue cannot hold may cost a client all tries that its SYN-ACK has.

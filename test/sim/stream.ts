@@ -183,7 +183,7 @@ export class Flow {
     server.onStart.push(listen);
     server.onPowerOff.push(() => this.lose(this.far));
     client.onPowerOff.push(() => this.lose(this.near));
-    world.at(plan.at, () => this.connect(client, server.address, port));
+    world.at(plan.at, () => this.connect(client, plan.six ? server.address6 : server.address, port));
   }
 
   /** Ends at the server of connections that the client had given up before they were known there. */
