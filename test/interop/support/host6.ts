@@ -4,7 +4,8 @@
  */
 import type { ExecutionContext } from "ava";
 import type { Component } from "../../../stack/index.js";
-import { DuplicateAddressDetection, dad } from "../../../stack/ipv6/dad.js";
+import type { DuplicateAddressDetection} from "../../../stack/ipv6/dad.js";
+import { dad } from "../../../stack/ipv6/dad.js";
 import { fragments6 } from "../../../stack/ipv6/fragments.js";
 import { icmpv6 } from "../../../stack/ipv6/icmpv6.js";
 import { ipv6 } from "../../../stack/ipv6/ipv6.js";
