@@ -11,6 +11,7 @@ test("an interface without a name does not take the name of another", (t) => {
   const world = createWorld();
   const stack = createStack(world.host(), [ethernet()]);
   stack.addInterface(new Probe(world), "eth1");
+  t.is(stack.addInterface(new Probe(world)).name, "eth0");
   t.is(stack.addInterface(new Probe(world)).name, "eth2");
   t.throws(() => stack.addInterface(new Probe(world), "eth1"), { code: "EEXIST" });
 });
