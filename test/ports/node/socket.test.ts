@@ -40,7 +40,8 @@ test("a reader that does not read stops the writer, and memory stays within the 
   near.end("end");
   for (let i = 0; i < 2000; i++) await turn();
   t.false(finished);
-  t.is(far.bytesRead, 0);
+  // Like net.Socket, the stream reads ahead, up to its high-water mark and the piece that passes it.
+  t.true(far.bytesRead <= 2 * 65536);
   t.is(server.tcp.connections.size, 1);
   t.true(server.stack.pool.used << server.stack.pool.chunkShift <= 65536 + 4096);
   t.true(client.stack.pool.used << client.stack.pool.chunkShift <= 1 << 20);
