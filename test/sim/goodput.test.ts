@@ -17,6 +17,17 @@ test("streams arrive byte for byte, whatever is lost, late or out of order", (t)
   }
 });
 
+test("over IPv6 too", (t) => {
+  for (const loss of [0, 0.02, 0.1, 0.3]) {
+    for (const delay of [1, 50]) {
+      for (const reorder of [0, 0.1]) {
+        const cell = measure({ size: 100000, loss, delay, reorder }, 1, 6);
+        t.true(cell.exact, JSON.stringify(cell));
+      }
+    }
+  }
+});
+
 test("half of everything lost, and still every byte", (t) => {
   t.true(measure({ size: 10000, loss: 0.5, delay: 10, reorder: 0.1 }, 3).exact);
 });

@@ -1,14 +1,20 @@
-/** The goodput grid: one TCP stream over a wire for each stream size, loss, delay and share of reordered frames. */
+/** The goodput grid: one TCP stream over a wire for each stream size, loss, delay and share of reordered frames; over IPv4 or IPv6. */
 import { createWorld, wire } from "../../ports/sim/index.js";
 import { createStack } from "../../stack/core/stack.js";
 import { arp } from "../../stack/ipv4/arp.js";
 import { ipv4 } from "../../stack/ipv4/ipv4.js";
+import { icmpv6 } from "../../stack/ipv6/icmpv6.js";
+import { ipv6 } from "../../stack/ipv6/ipv6.js";
+import { nd } from "../../stack/ipv6/nd.js";
 import { ethernet } from "../../stack/link/ethernet.js";
 import type { SimLink, World } from "../../ports/sim/index.js";
 import { tcp } from "../../stack/tcp/tcp.js";
 import type { Tcp } from "../../stack/tcp/tcp.js";
 import type { TcpSocket } from "../../stack/tcp/socket.js";
 import { patternByte } from "../support/bytes.js";
+
+/** The network that the stream crosses. */
+export type Family = 4 | 6;
 
 export interface Cell {
   /** Bytes of the stream. */
@@ -49,11 +55,11 @@ export function cells(): Cell[] {
 }
 
 /** Measures a cell with as many seeds; an odd number has a median. */
-export function measure(cell: Cell, seeds = 3): Measured {
+export function measure(cell: Cell, seeds = 3, family: Family = 4): Measured {
   const times: number[] = [];
   let exact = true;
   for (let seed = 1; seed <= seeds; seed++) {
-    const { time, received } = stream(cell, seed);
+    const { time, received } = stream(cell, seed, family);
     times.push(time);
     exact &&= received === cell.size;
   }
@@ -62,7 +68,7 @@ export function measure(cell: Cell, seeds = 3): Measured {
 }
 
 /** Sends one stream; how many of its bytes arrived as they were sent, in order, and when the last did, ms. */
-function stream(cell: Cell, seed: number): { time: number; received: number } {
+function stream(cell: Cell, seed: number, family: Family): { time: number; received: number } {
   const world = createWorld({ seed, scribble: true });
   const [a, b] = wire(world, {
     ...cell,
@@ -70,8 +76,10 @@ function stream(cell: Cell, seed: number): { time: number; received: number } {
     queueFrames: QUEUE,
     reorderDelay: REORDER_DELAY,
   });
-  const client = host(world, a, "10.0.0.1");
-  const server = host(world, b, "10.0.0.2");
+  const network = family === 4 ? "10.0.0." : "fd00::";
+  const create = family === 4 ? host : host6;
+  const client = create(world, a, network + "1");
+  const server = create(world, b, network + "2");
   const bytes = Uint8Array.from({ length: cell.size }, (_, i) => patternByte(i));
   const target = new Uint8Array(65536);
   let received = 0;
@@ -93,7 +101,7 @@ function stream(cell: Cell, seed: number): { time: number; received: number } {
   // Time is no reason to give up here: half of all frames lost is a silence of minutes now and then.
   const open = () => {
     const socket = client.connect({
-      address: "10.0.0.2",
+      address: network + "2",
       port: 80,
       userTimeout: 0,
       onConnect: () => pump(),
@@ -123,5 +131,14 @@ function host(world: World, link: SimLink, address: string): Tcp {
   const sockets = tcp();
   const stack = calls.drive(createStack(calls, [ethernet(), arp(), ip, sockets]));
   ip.addAddress(stack.addInterface(link), address + "/24");
+  return sockets;
+}
+
+function host6(world: World, link: SimLink, address: string): Tcp {
+  const calls = world.host();
+  const ip = ipv6();
+  const sockets = tcp();
+  const stack = calls.drive(createStack(calls, [ethernet(), ip, icmpv6(), nd(), sockets]));
+  ip.addAddress(stack.addInterface(link), address + "/64");
   return sockets;
 }
