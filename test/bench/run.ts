@@ -1,12 +1,14 @@
 /**
- * `node --expose-gc --import=tsx test/bench/memory.ts [--write]`: what a stack and a connection weigh, and how long a
- * configured stack takes to boot. `--write` puts the table into docs/memory.md.
+ * `npm run bench`: what a stack and a connection weigh, and how long a configured stack takes to boot. `-- --json` prints rows for
+ * machines, `-- --write` puts the table into docs/memory.md.
  *
  * Bytes are the growth of V8's heap and of array buffers after a full collection, divided by the number of objects made.
  */
 import { randomFillSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
 import { createStack } from "../../stack/core/stack.js";
@@ -20,11 +22,8 @@ import { tcp } from "../../stack/tcp/tcp.js";
 import { udp } from "../../stack/udp/udp.js";
 import { memoryLinks } from "./memory-link.js";
 
-const collect = (globalThis as { gc?: () => void }).gc;
-if (!collect) {
-  console.error("run it with node --expose-gc");
-  process.exit(2);
-}
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
 
 function host(): Hypercalls {
   return {
@@ -49,7 +48,7 @@ function boot(link: ReturnType<typeof memoryLinks>["a"], address: string) {
 }
 
 function weigh(): number {
-  for (let i = 0; i < 4; i++) collect!();
+  for (let i = 0; i < 4; i++) collect();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }
@@ -104,22 +103,50 @@ function connectionBytes(): number {
   return (after - before) / 20_000;
 }
 
-const rows: [string, string, string][] = [
-  ["boot of a configured stack, median of 1000", `${bootTime().toFixed(3)} ms`, "a rump kernel: 2 to 6 ms"],
-  ["an idle stack with one interface", `${Math.round(stackBytes())} B`, "a rump kernel: 1.6 MB"],
-  ["an idle connection, each end", `${Math.round(connectionBytes())} B`, "lwIP on x86-64: 240 B"],
+interface Row {
+  readonly work: string;
+  readonly about: string;
+  readonly ours: number;
+  readonly unit: string;
+  readonly anchor: string;
+}
+
+const rows: Row[] = [
+  {
+    work: "boot",
+    about: "boot of a configured stack, median of 1000",
+    ours: +bootTime().toFixed(3),
+    unit: "ms",
+    anchor: "a rump kernel: 2 to 6 ms",
+  },
+  {
+    work: "memory-stack",
+    about: "an idle stack with one interface",
+    ours: Math.round(stackBytes()),
+    unit: "B",
+    anchor: "a rump kernel: 1.6 MB",
+  },
+  {
+    work: "memory-connection",
+    about: "an idle connection, each end",
+    ours: Math.round(connectionBytes()),
+    unit: "B",
+    anchor: "lwIP on x86-64: 240 B",
+  },
 ];
-const table = ["| | here | anchor |", "|---|---|---|", ...rows.map((row) => `| ${row.join(" | ")} |`)].join(
-  "\n",
-);
-console.log(table);
+const table = [
+  "| | here | anchor |",
+  "|---|---|---|",
+  ...rows.map(({ about, ours, unit, anchor }) => `| ${about} | ${ours} ${unit} | ${anchor} |`),
+].join("\n");
+console.log(process.argv.includes("--json") ? JSON.stringify({ rows }) : table);
 if (process.argv.includes("--write")) {
   writeFileSync(
     new URL("../../docs/memory.md", import.meta.url),
     `# What a stack weighs
 
 Ethernet, ARP, IPv4 with fragments, ICMP, UDP and TCP on Node ${process.versions.node}; heap and array buffers after a full
-collection. Made by \`node --expose-gc --import=tsx test/bench/memory.ts --write\`.
+collection. Made by \`npm run bench -- --write\`.
 
 ${table}
 
