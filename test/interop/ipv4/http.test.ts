@@ -1,12 +1,9 @@
 /** HTTP both ways: curl and wrk against our server, our client against nginx and python's http.server. */
-import { mkdtempSync, openSync, closeSync, rmSync, writeFileSync, writeSync, mkdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import test from "ava";
-import type { ExecutionContext } from "ava";
 import { createHost, KERNEL, OURS } from "../support/host.js";
 import type { HostOptions } from "../support/host.js";
-import { bodyHash, eachPiece, httpGet, serveHttp } from "../support/http.js";
+import { bodyHash, httpGet, serveHttp } from "../support/http.js";
+import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
 const GIBIBYTE = 1 << 30;
 const ROOM = { stack: { budget: 16 << 20 } };
@@ -15,22 +12,6 @@ const VARIANTS: [string, HostOptions][] = [
   ["TAP", {}],
   ["TAP with offloads", { offloads: true }],
 ];
-
-/** A folder for the test's files. */
-function scratch(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "anystack-http-"));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
-
-/** A file of `length` bytes with the body that `bodyHash` is of. */
-function bodyFile(folder: string, length: number): string {
-  const path = join(folder, `${length}`);
-  const fd = openSync(path, "w");
-  eachPiece(length, (piece) => writeSync(fd, piece));
-  closeSync(fd);
-  return path;
-}
 
 for (const [name, options] of VARIANTS) {
   test(`curl fetches and sends 1 GiB over ${name}`, async (t) => {
@@ -81,24 +62,7 @@ test("our client fetches from nginx", async (t) => {
   const folder = scratch(t);
   bodyFile(folder, 64 << 20);
   bodyFile(folder, 5000);
-  for (const name of ["body", "proxy", "fastcgi", "uwsgi", "scgi"]) mkdirSync(join(folder, name));
-  const config = `
-    worker_processes 1;
-    user root;
-    pid ${folder}/pid;
-    error_log stderr;
-    events {}
-    http {
-      access_log off;
-      client_body_temp_path ${folder}/body;
-      proxy_temp_path ${folder}/proxy;
-      fastcgi_temp_path ${folder}/fastcgi;
-      uwsgi_temp_path ${folder}/uwsgi;
-      scgi_temp_path ${folder}/scgi;
-      server { listen ${KERNEL}:8080; root ${folder}; }
-    }`;
-  writeFileSync(join(folder, "nginx.conf"), config);
-  await ns.serve("tcp", 8080, "nginx", ["-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
+  await serveNginx(ns, KERNEL, folder);
   for (const length of [5000, 64 << 20]) {
     const answer = await httpGet(tcp, KERNEL, 8080, `/${length}`);
     t.deepEqual(answer, { status: 200, length, hash: bodyHash(length) });

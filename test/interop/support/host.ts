@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
-import { capture, nodeHost, openTap } from "../../../ports/node/index.js";
+import { nodeHost, openTap } from "../../../ports/node/index.js";
 import { createStack } from "../../../stack/index.js";
 import type { Component, Interface, Stack, StackOptions } from "../../../stack/index.js";
 import { arp } from "../../../stack/ipv4/arp.js";
@@ -22,7 +22,8 @@ import { tcp } from "../../../stack/tcp/tcp.js";
 import type { Tcp, TcpConfiguration } from "../../../stack/tcp/tcp.js";
 import { udp } from "../../../stack/udp/udp.js";
 import type { Udp } from "../../../stack/udp/udp.js";
-import { captureCompleted, limitedCapture } from "./capture.js";
+import { findLeaks } from "../../support/leaks.js";
+import { LimitedCapture } from "./capture.js";
 import { describe, examine } from "./judge.js";
 import type { Finding } from "./judge.js";
 import { Namespace } from "./namespace.js";
@@ -56,9 +57,9 @@ export interface HostOptions {
   device?: string;
 }
 
-export interface TestHost {
+/** A host whatever its networks are. */
+export interface CabledHost {
   readonly stack: Stack;
-  readonly ip: Ipv4;
   readonly udp: Udp;
   readonly tcp: Tcp;
   readonly nif: Interface;
@@ -72,29 +73,43 @@ export interface TestHost {
   readonly panics: unknown[];
 }
 
+export interface TestHost extends CabledHost {
+  readonly ip: Ipv4;
+}
+
 /** Puts up a host for the test `t`. It is taken down, and checked, when the test ends. */
 export async function createHost(t: ExecutionContext, options: HostOptions = {}): Promise<TestHost> {
-  const { mode = "tap", offloads = false, mtu = 1500, device = "tap0", address = `${OURS}/24` } = options;
+  const { mode = "tap", address = `${OURS}/24` } = options;
+  const ip = ipv4();
+  const network = [...(mode === "tap" ? [arp()] : []), ip, fragments(), icmp(), pmtu()];
+  const host = await createCabled(t, options, network, [`${KERNEL}/24`]);
+  if (address !== null) ip.addAddress(host.nif, address);
+  return { ...host, ip };
+}
+
+/** As `createHost`, with the components of any network, and the addresses that the kernel's side of the cable has. */
+export async function createCabled(
+  t: ExecutionContext,
+  options: HostOptions,
+  network: readonly Component[],
+  kernel: readonly string[],
+): Promise<CabledHost> {
+  const { mode = "tap", offloads = false, mtu = 1500, device = "tap0" } = options;
   const ns = options.namespace ?? new Namespace();
   if (!options.namespace) t.teardown(() => ns.close());
   const folder = mkdtempSync(join(tmpdir(), "anystack-"));
   const file = join(folder, "capture.pcapng");
-  const writer = limitedCapture(file, options.captureLimit ?? 32 << 20);
+  const capture = new LimitedCapture(file, options.captureLimit ?? 32 << 20);
   const panics: unknown[] = [];
 
   const link = openTap({ name: device, netns: ns.name, mode, offloads, mtu });
-  ns.ip("address", "add", `${KERNEL}/24`, "dev", device);
+  for (const address of kernel) ns.ip("address", "add", address, "dev", device);
   ns.ip("link", "set", device, "up");
   const host = nodeHost({ panic: (_message, error) => panics.push(error) });
-  const ip = ipv4();
   const sockets = { udp: udp(), tcp: tcp(options.tcp) };
-  const medium = mode === "tap" ? [ethernet(), arp()] : [ipLink()];
   const components = [
-    ...medium,
-    ip,
-    fragments(),
-    icmp(),
-    pmtu(),
+    mode === "tap" ? ethernet() : ipLink(),
+    ...network,
     sockets.udp,
     sockets.tcp,
     ...(options.components ?? []),
@@ -102,36 +117,30 @@ export async function createHost(t: ExecutionContext, options: HostOptions = {})
   const stack = host.drive(createStack(host, components, options.stack));
   t.teardown(async () => {
     const left = await leftovers(stack);
-    writer.close();
+    capture.close();
     if (!t.passed) t.log(`capture: ${file}`);
     if (panics.length > 0) throw panics[0];
-    if (left !== "") throw new Error(left);
+    if (left.length > 0) throw new Error(left.join("; "));
     const { frames, findings } = await examine(file, options.payloads);
     const unexpected = findings.filter((finding) => !options.expected?.(finding));
     if (unexpected.length > 0) throw new Error(`${file}: ${describe(unexpected)}`);
     if (frames === 0) throw new Error("nothing was captured");
     if (t.passed) rmSync(folder, { recursive: true });
   });
-  const nif = stack.addInterface((offloads ? captureCompleted : capture)(link, writer));
-  if (address !== null) ip.addAddress(nif, address);
-  return { stack, ip, ...sockets, nif, ns, device, capture: file, panics };
+  const nif = stack.addInterface(capture.around(link, device));
+  return { stack, ...sockets, nif, ns, device, capture: file, panics };
 }
 
 /** How long what is still on its way may take to come to rest, ms. */
 const PATIENCE = 5000;
 
 /** Closes the stack; says what it had not given back before, and after. The test has closed its sockets. */
-async function leftovers(stack: Stack): Promise<string> {
-  let left = "";
+async function leftovers(stack: Stack): Promise<string[]> {
   const start = performance.now();
-  while (stack.pool.used > 0 && performance.now() - start < PATIENCE) {
+  while ((stack.pool.used > 0 || stack.deferred) && performance.now() - start < PATIENCE) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  if (stack.pool.used > 0) left += `${stack.pool.used} chunks in use; `;
+  const before = findLeaks(stack, { timers: Infinity });
   stack.close();
-  if (stack.pool.used > 0) left += `${stack.pool.used} chunks in use after close; `;
-  if (stack.timers.count() > 0) left += `${stack.timers.count()} timers armed after close; `;
-  const faults = stack.counters.host!;
-  for (const name in faults) if (faults[name]! > 0) left += `host fault: ${name}; `;
-  return left;
+  return before.concat(findLeaks(stack).map((leak) => `after close: ${leak}`));
 }

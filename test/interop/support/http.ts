@@ -159,7 +159,8 @@ export function httpGet(tcp: Tcp, address: string, port: number, path: string): 
       address,
       port,
       onConnect() {
-        this.write(Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${address}\r\nConnection: close\r\n\r\n`));
+        const host = address.includes(":") ? `[${address}]` : address;
+        this.write(Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`));
       },
       onReadable() {
         let count: number;

@@ -41,8 +41,9 @@ const HARMLESS = [
   /^This frame is a \(suspected\) out-of-order segment/,
 ];
 
-/** ICMP errors. */
+/** ICMP errors, and ICMPv6's. */
 const QUOTING = [3, 4, 5, 11, 12];
+const QUOTING6 = [1, 2, 3, 4];
 
 /** Ports whose payload is dissected unless a test says otherwise: DNS and DHCP. Elsewhere it is anybody's bytes. */
 const PAYLOADS = [53, 67, 68];
@@ -60,6 +61,8 @@ export async function examine(file: string, payloads: readonly number[] = PAYLOA
     "icmp.type",
     "ip.checksum.status",
     "icmp.checksum.status",
+    "icmpv6.type",
+    "icmpv6.checksum.status",
     "_ws.malformed",
     "_ws.expert.severity",
     "_ws.expert.message",
@@ -81,13 +84,16 @@ export async function examine(file: string, payloads: readonly number[] = PAYLOA
   const findings: Finding[] = [];
   for (const line of listing.stdout.split("\n")) {
     if (line === "") continue;
-    const [frame, direction, icmp, ipSum, icmpSum, malformed, severities, messages] = line.split("\t");
+    const [frame, direction, icmp, ipSum, icmpSum, icmp6, icmp6Sum, malformed, severities, messages] =
+      line.split("\t");
     const ours = Number(direction) === OURS;
     const found = (severity: Finding["severity"], message: string) =>
       findings.push({ frame: Number(frame), ours, severity, message });
     if (malformed) found("malformed", malformed);
     // tshark takes the quotation in an ICMP error for a whole packet, whose checksum then cannot be right.
-    const quotes = icmp !== "" && QUOTING.includes(Number(icmp)) && !/0/.test(ipSum + icmpSum);
+    const quotes =
+      (icmp !== "" && QUOTING.includes(Number(icmp)) && !/0/.test(ipSum! + icmpSum)) ||
+      (icmp6 !== "" && QUOTING6.includes(Number(icmp6)) && !/0/.test(icmp6Sum!));
     const texts = messages!.split("\u0001");
     severities!.split("\u0001").forEach((text, i) => {
       const severity = Number(text);

@@ -97,7 +97,8 @@ def main():
 
 
 def serve():
-    listener = socket.create_server((address, port), backlog=1024)
+    family, _, _, _, target = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.create_server(target, family=family, backlog=1024)
 
     def answer(peer):
         try:

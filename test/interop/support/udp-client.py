@@ -10,9 +10,10 @@ import errno, json, os, socket, sys, time
 
 command, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 numbers = [int(text) for text in sys.argv[4:]]
-peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+family, _, _, _, target = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)[0]
+peer = socket.socket(family, socket.SOCK_DGRAM)
 peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 21)
-peer.connect((address, port))
+peer.connect(target)
 peer.settimeout(3)
 
 if command == "refused":
@@ -30,7 +31,7 @@ if command == "sweep":
 else:
     sizes = [numbers[0]] * numbers[1]
 
-noise = os.urandom(65507 + 256)
+noise = os.urandom(65527 + 256)
 waiting, lost, wrong, received = {}, [], [], 0
 start = time.monotonic()
 
@@ -43,6 +44,11 @@ def take():
     except socket.timeout:
         lost.extend(waiting)
         waiting.clear()
+        return
+    except OSError as error:
+        # A router on the way has said so: what was sent is lost, the next goes in fragments.
+        if error.errno != errno.EMSGSIZE:
+            raise
         return
     received += 1
     expected = waiting.pop(len(data), None) if command == "sweep" else waiting.pop(next(iter(waiting)), None)

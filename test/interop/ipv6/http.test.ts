@@ -1,0 +1,70 @@
+/** HTTP over IPv6 alone, both ways: curl and wrk against our server, our client against nginx and python's http.server. */
+import test from "ava";
+import { bodyHash, httpGet, serveHttp } from "../support/http.js";
+import { KERNEL6, OURS6, createHostOnly6 } from "../support/only6.js";
+import { bodyFile, scratch, serveNginx } from "../support/site.js";
+
+const GIBIBYTE = 1 << 30;
+const ROOM = { stack: { budget: 16 << 20 } };
+const SITE = `http://[${OURS6}]`;
+
+test("curl fetches and sends 1 GiB over TAP with offloads", async (t) => {
+  const { ns, tcp } = await createHostOnly6(t, { offloads: true, ...ROOM });
+  const server = serveHttp(tcp, 80);
+  const hash = bodyHash(GIBIBYTE);
+  const speed = (text: string) => `${Math.round(Number(text) / 1e6)} MB/s`;
+
+  const pipe = `set -o pipefail; curl -sS -w '%{stderr}%{speed_download}' ${SITE}/bytes/${GIBIBYTE} | sha256sum`;
+  const down = await ns.run("bash", ["-c", pipe], { timeout: 240_000 });
+  t.is(down.stdout, `${hash}  -\n`);
+  t.log(`down: ${speed(down.stderr)}`);
+
+  const file = bodyFile(scratch(t), GIBIBYTE);
+  const parameters = ["-sS", "-T", file, "-w", "%{stderr}%{speed_upload}", `${SITE}/`];
+  const up = await ns.run("curl", parameters, { timeout: 240_000 });
+  t.is(up.stdout, `${hash}\n`);
+  t.log(`up: ${speed(up.stderr)}`);
+  t.deepEqual(server.failures, []);
+  server.listener.close();
+});
+
+test("wrk without an error, then with a connection a request", async (t) => {
+  const { ns, tcp } = await createHostOnly6(t, { ...ROOM, captureLimit: 8 << 20, tcp: { limit: 8192 } });
+  const server = serveHttp(tcp, 80);
+  for (const header of ["X-Anything: 1", "Connection: close"]) {
+    const before = server.requests;
+    const { stdout } = await ns.run("wrk", ["-t", "2", "-c", "64", "-d", "4s", "-H", header, `${SITE}/`]);
+    t.log(/^Requests\/sec.*$/m.exec(stdout)![0]);
+    t.notRegex(stdout, /Socket errors|Non-2xx/, stdout);
+    t.true(server.requests - before > 1000);
+    t.deepEqual(
+      server.failures.filter((failure) => failure !== "ECONNRESET"),
+      [],
+    );
+  }
+  server.listener.close();
+});
+
+test("our client fetches from nginx", async (t) => {
+  const { ns, tcp } = await createHostOnly6(t, ROOM);
+  const folder = scratch(t);
+  for (const length of [5000, 16 << 20]) bodyFile(folder, length);
+  await serveNginx(ns, `[${KERNEL6}]`, folder);
+  for (const length of [5000, 16 << 20]) {
+    const answer = await httpGet(tcp, KERNEL6, 8080, `/${length}`);
+    t.deepEqual(answer, { status: 200, length, hash: bodyHash(length) });
+  }
+  const answers = await Promise.all(Array.from({ length: 100 }, () => httpGet(tcp, KERNEL6, 8080, "/5000")));
+  for (const answer of answers) t.deepEqual(answer, { status: 200, length: 5000, hash: bodyHash(5000) });
+  t.is((await httpGet(tcp, KERNEL6, 8080, "/nothing")).status, 404);
+});
+
+test("our client fetches from python's http.server", async (t) => {
+  const { ns, tcp } = await createHostOnly6(t);
+  const folder = scratch(t);
+  const length = 10_000_000;
+  bodyFile(folder, length);
+  await ns.serve("tcp", 8000, "python3", ["-m", "http.server", "-b", KERNEL6, "-d", folder, "8000"]);
+  const answer = await httpGet(tcp, KERNEL6, 8000, `/${length}`);
+  t.deepEqual(answer, { status: 200, length, hash: bodyHash(length) });
+});

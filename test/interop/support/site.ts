@@ -1,0 +1,45 @@
+/** Files that web servers serve, and nginx to serve them. */
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ExecutionContext } from "ava";
+import { eachPiece } from "./http.js";
+import type { Namespace } from "./namespace.js";
+
+/** A folder for the test's files. */
+export function scratch(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "anystack-http-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** A file of `length` bytes with the body that `bodyHash` is of, and that number for its name. */
+export function bodyFile(folder: string, length: number): string {
+  const path = join(folder, `${length}`);
+  const fd = openSync(path, "w");
+  eachPiece(length, (piece) => writeSync(fd, piece));
+  closeSync(fd);
+  return path;
+}
+
+/** Starts nginx on port 8080 of `address` (in brackets when of IPv6) with the files of `folder`. */
+export async function serveNginx(ns: Namespace, address: string, folder: string): Promise<void> {
+  for (const name of ["body", "proxy", "fastcgi", "uwsgi", "scgi"]) mkdirSync(join(folder, name));
+  const config = `
+    worker_processes 1;
+    user root;
+    pid ${folder}/pid;
+    error_log stderr;
+    events {}
+    http {
+      access_log off;
+      client_body_temp_path ${folder}/body;
+      proxy_temp_path ${folder}/proxy;
+      fastcgi_temp_path ${folder}/fastcgi;
+      uwsgi_temp_path ${folder}/uwsgi;
+      scgi_temp_path ${folder}/scgi;
+      server { listen ${address}:8080; root ${folder}; }
+    }`;
+  writeFileSync(join(folder, "nginx.conf"), config);
+  await ns.serve("tcp", 8080, "nginx", ["-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
+}
