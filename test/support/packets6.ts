@@ -4,16 +4,16 @@
  */
 import type { ExecutionContext } from "ava";
 import type { Component } from "../../stack/core/stack.js";
-import type { DuplicateAddressDetection} from "../../stack/ipv6/dad.js";
+import type { DuplicateAddressDetection } from "../../stack/ipv6/dad.js";
 import { dad } from "../../stack/ipv6/dad.js";
-import type { Icmpv6} from "../../stack/ipv6/icmpv6.js";
+import type { Icmpv6 } from "../../stack/ipv6/icmpv6.js";
 import { icmpv6 } from "../../stack/ipv6/icmpv6.js";
-import type { Ipv6} from "../../stack/ipv6/ipv6.js";
+import type { Ipv6 } from "../../stack/ipv6/ipv6.js";
 import { ipv6 } from "../../stack/ipv6/ipv6.js";
-import type { NeighbourDiscovery} from "../../stack/ipv6/nd.js";
+import type { NeighbourDiscovery } from "../../stack/ipv6/nd.js";
 import { nd } from "../../stack/ipv6/nd.js";
 import { slaac } from "../../stack/ipv6/slaac.js";
-import type { SlaacOptions , Slaac} from "../../stack/ipv6/slaac.js";
+import type { SlaacOptions, Slaac } from "../../stack/ipv6/slaac.js";
 import { ascii, concat, ip6Bytes, ip6Text, macBytes, macText } from "./bytes.js";
 import type { NetworkOptions } from "./network.js";
 import { PROBE_IP6, PROBE_MAC, be16, be32, eth, frame, icmp, ip6 } from "./packets.js";

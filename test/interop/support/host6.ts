@@ -4,7 +4,7 @@
  */
 import type { ExecutionContext } from "ava";
 import type { Component } from "../../../stack/index.js";
-import type { DuplicateAddressDetection} from "../../../stack/ipv6/dad.js";
+import type { DuplicateAddressDetection } from "../../../stack/ipv6/dad.js";
 import { dad } from "../../../stack/ipv6/dad.js";
 import { fragments6 } from "../../../stack/ipv6/fragments.js";
 import { icmpv6 } from "../../../stack/ipv6/icmpv6.js";
