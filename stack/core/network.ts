@@ -54,6 +54,8 @@ export interface Network {
   readonly family: number;
   /** Bytes of its header without options. */
   readonly headerSize: number;
+  /** The most that a transport's packet may have, its header included, bytes: IPv4 counts its own header in, IPv6 does not. */
+  readonly maximumPayload: number;
   /** Default MTU that any path has (576 or 1280). */
   readonly minimumMtu: number;
 

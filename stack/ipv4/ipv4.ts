@@ -130,6 +130,7 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   readonly name = "ip4";
   readonly family = 4;
   readonly headerSize = IPV4_HEADER;
+  readonly maximumPayload = 65535 - IPV4_HEADER;
   readonly addressSize = 4;
   readonly minimumMtu = 576;
   readonly ethertype = TYPE_IPV4;

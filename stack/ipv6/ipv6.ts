@@ -153,6 +153,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   readonly name = "ip6";
   readonly family = 6;
   readonly headerSize = IPV6_HEADER;
+  readonly maximumPayload = 65535;
   readonly addressSize = 16;
   readonly minimumMtu = 1280;
   readonly ethertype = TYPE_IPV6;

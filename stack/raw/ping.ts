@@ -265,7 +265,7 @@ function send(socket: PingSocket, data: Uint8Array, start: number, end: number):
   if (socket.closed) return EPIPE;
   let code = net.route(path);
   if (code === 0 && path.kind & NET_BROADCAST && !options.broadcast) return EACCES;
-  if (length > 65535 - net.headerSize) code = EMSGSIZE;
+  if (length > net.maximumPayload) code = EMSGSIZE;
   const packet = code === 0 ? stack.prepare(length) : null;
   if (!packet) {
     owner.counters.sendFailed++;

@@ -200,7 +200,7 @@ function send(socket: RawSocket, address: string, data: Uint8Array, start: numbe
   const net = path.net;
   let code = net.route(path);
   if (code === 0 && path.kind & NET_BROADCAST && !options.broadcast) return EACCES;
-  if (length > 65535 - net.headerSize) code = EMSGSIZE;
+  if (length > net.maximumPayload) code = EMSGSIZE;
   const packet = code === 0 ? stack.prepare(length) : null;
   if (packet) {
     stack.host.copy(packet.data, packet.start, data, start, length);

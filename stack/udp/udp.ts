@@ -308,7 +308,7 @@ export class Udp implements Component {
     const length = end - start;
     let code = net.route(path);
     if (code === 0 && path.kind & NET_BROADCAST && !options.broadcast) return EACCES;
-    if (length > 65535 - wire.UDP_HEADER - net.headerSize) code = EMSGSIZE;
+    if (length > net.maximumPayload - wire.UDP_HEADER) code = EMSGSIZE;
     const packet = code === 0 ? stack.prepare(length + wire.UDP_HEADER) : null;
     if (!packet) {
       this.counters.sendFailed++;

@@ -1,7 +1,8 @@
 /** UDP over both families at once. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { EAFNOSUPPORT } from "../../stack/core/errors.js";
+import { EAFNOSUPPORT, EMSGSIZE } from "../../stack/core/errors.js";
+import { fragments6 } from "../../stack/ipv6/fragments.js";
 import { ipv6 } from "../../stack/ipv6/ipv6.js";
 import { expectPacket } from "../support/expect.js";
 import { PROBE_IP, frame, ip4, ip6, udp } from "../support/packets.js";
@@ -101,4 +102,14 @@ test("a group of IPv6 is joined by any of its texts", (t) => {
   t.is(six.groups.length, groups - 1);
   probe.send(packet("ff02::fb"));
   t.is(textOf(socket), undefined);
+});
+
+test("the largest datagram is 65,507 bytes over IPv4, 65,527 over IPv6, which does not count its header in", (t) => {
+  const six = ipv6();
+  const node = probed(t, { probe: { medium: "ip" }, components: () => [six, fragments6()] });
+  six.addAddress(node.nif, HERE + "/64");
+  const socket = node.udp.open();
+  t.is(socket.sendTo(THERE, 9, new Uint8Array(65527)), 65527);
+  t.is(socket.sendTo(THERE, 9, new Uint8Array(65528)), EMSGSIZE);
+  t.is(socket.sendTo(PROBE_IP, 9, new Uint8Array(65508)), EMSGSIZE);
 });
