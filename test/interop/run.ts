@@ -23,8 +23,21 @@ export const SUITES: Readonly<Record<string, Suite>> = {
     programs: ["ip", "ping", "curl", "tshark", "dnsmasq", "traceroute", "wrk", "nginx", "python3"],
   },
   ipv6: {
-    about: "IPv6 host against Linux, radvd, ndisc6 and, as hostile neighbours, thc-ipv6",
-    programs: ["ip", "ping", "tshark", "radvd", "ndisc6", "atk6-flood_router26"],
+    about:
+      "IPv6 host against Linux, radvd, ndisc6, curl, wrk, nginx, traceroute and, as hostile neighbours, thc-ipv6",
+    programs: [
+      "ip",
+      "ping",
+      "tshark",
+      "radvd",
+      "ndisc6",
+      "atk6-flood_router26",
+      "curl",
+      "traceroute",
+      "wrk",
+      "nginx",
+      "python3",
+    ],
   },
 };
 
