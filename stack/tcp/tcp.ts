@@ -185,6 +185,9 @@ export class Tcp implements Component {
   readonly delayedAck: number;
   readonly synRetries: number;
   readonly synAckRetries: number;
+  private readonly limit: number;
+  private readonly initialRto: number;
+  private readonly userTimeout: number;
   readonly onTimer = onTimer;
   timeWaits: TimeWait = null as never;
   stack: Stack = null as never;
@@ -211,6 +214,9 @@ export class Tcp implements Component {
     this.delayedAck = setting(config.delayedAck, 40, 0, 500, "delayedAck");
     this.synRetries = setting(config.synRetries, 7, 0, 20, "synRetries");
     this.synAckRetries = setting(config.synAckRetries, 2, 0, 20, "synAckRetries");
+    this.limit = setting(config.limit, 1024, 1, 1000000, "limit");
+    this.initialRto = setting(config.initialRto, 1000, 1, 60000, "initialRto");
+    this.userTimeout = setting(config.userTimeout, 300000, 0, LONGEST, "userTimeout");
     const rate = setting(config.resetRate, 100, 1, 1000000, "resetRate");
     this.resets = new RateLimit(rate, rate);
   }
@@ -286,7 +292,7 @@ export class Tcp implements Component {
     if (code === 0 && path.kind) code = ENETUNREACH;
     if (code === 0) {
       net.pin(path);
-      if (this.connections.size >= this.limit()) code = ENOBUFS;
+      if (this.connections.size >= this.limit) code = ENOBUFS;
       else if (!this.stack.secure() || !this.stack.host.secure(4)) code = EIO;
       else if (!this.bindPort(c, localPort)) {
         if (localPort) fail("EADDRINUSE", "localPort");
@@ -694,10 +700,6 @@ export class Tcp implements Component {
     if (c.state === CLOSED || c.state === TIME_WAIT) this.unread.remove(c);
   }
 
-  private limit(): number {
-    return this.config.limit || 1024;
-  }
-
   /** A connection object with the settings of this component. */
   private create(path: Path): Connection {
     const config = this.config;
@@ -708,8 +710,8 @@ export class Tcp implements Component {
     c.scaling = config.windowScaling !== false;
     c.timestamps = config.timestamps !== false;
     c.sackPermitted = config.sack !== false;
-    c.rto = config.initialRto || 1000;
-    c.userTimeout = config.userTimeout === undefined ? 300000 : config.userTimeout;
+    c.rto = this.initialRto;
+    c.userTimeout = this.userTimeout;
     return c;
   }
 
@@ -772,7 +774,7 @@ export class Tcp implements Component {
     if (
       listener.halfOpen >= listener.backlog ||
       listener.waiting.length >= listener.backlog ||
-      this.connections.size >= this.limit() ||
+      this.connections.size >= this.limit ||
       this.freeMemory() === 0
     ) {
       this.counters.synDropped++;
@@ -803,6 +805,7 @@ export class Tcp implements Component {
   }
 
   private remotePath(address: string): Path {
+    if (typeof address !== "string") fail("EINVAL", "address");
     const networks = this.stack.networks;
     for (let i = 0; i < networks.length; i++) {
       const path = networks[i].createPath();
