@@ -1,4 +1,4 @@
-/** A cable in real time: two links with delay, bandwidth and loss, inside this process. */
+/** A cable in real time, inside this process: two links with delay, bandwidth and loss that may change while it carries. */
 import { performance } from "node:perf_hooks";
 import type { Link, LinkReceiver } from "../../hypercall/index.js";
 
@@ -11,23 +11,49 @@ export interface CableOptions {
   loss: number;
 }
 
-/** Bytes that wait at an end of the cable; more are refused, and the stack tries again. */
-const QUEUE = 256 * 1024;
+/** Bytes that wait at an end for their turn; more are refused, and the stack sends them later. */
+const QUEUE = 128 * 1024;
+
+export class Cable {
+  /** False: somebody has pulled it out. */
+  up = true;
+  readonly ends: readonly [CableEnd, CableEnd];
+
+  constructor(readonly options: CableOptions) {
+    const a = new CableEnd(this, Uint8Array.of(2, 0x0a, 0x51, 0, 0, 1));
+    const b = new CableEnd(this, Uint8Array.of(2, 0x0a, 0x51, 0, 0, 2));
+    a.peer = b;
+    b.peer = a;
+    this.ends = [a, b];
+  }
+
+  /** Pulls the cable out for `ms` milliseconds: what is on the way is lost, and both ends see the carrier go. */
+  unplug(ms: number): void {
+    if (!this.up) return;
+    this.up = false;
+    for (const end of this.ends) end.changed();
+    setTimeout(() => {
+      this.up = true;
+      for (const end of this.ends) end.changed();
+    }, ms).unref();
+  }
+}
 
 class CableEnd implements Link {
   readonly medium = "ethernet";
   readonly mtu = 1500;
   peer: CableEnd = this;
-  receiver: LinkReceiver | null = null;
-  private readonly queue: { due: number; frame: Uint8Array }[] = [];
-  private waiting = 0;
+  private receiver: LinkReceiver | null = null;
+  /** Frames on their way, in the order of their arrival. */
+  private queue: { due: number; frame: Uint8Array }[] = [];
+  /** When the last frame will have left this end. */
   private free = 0;
-  private full = false;
   private timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
+  private refused = false;
 
   constructor(
+    private readonly cable: Cable,
     readonly mac: Uint8Array,
-    private readonly options: CableOptions,
   ) {}
 
   open(receiver: LinkReceiver): void {
@@ -35,24 +61,33 @@ class CableEnd implements Link {
   }
 
   transmit(frame: Uint8Array, start: number, end: number): number {
+    const { up, options } = this.cable;
+    if (!up) return 0;
+    const now = performance.now();
+    const bytesPerMs = options.rate * 125;
     const length = end - start;
-    if (this.waiting + length > QUEUE) {
-      this.full = true;
+    const waiting = Math.max(0, this.free - now) * bytesPerMs;
+    if (waiting + length > QUEUE) {
+      if (!this.refused) setTimeout(() => this.drained(), waiting / 2 / bytesPerMs);
+      this.refused = true;
       return -1;
     }
-    const now = performance.now();
-    this.free = Math.max(this.free, now) + (length * 8) / (this.options.rate * 1000);
-    if (Math.random() * 100 < this.options.loss) return 0;
-    this.waiting += length;
-    this.queue.push({ due: this.free + this.options.delay, frame: frame.slice(start, end) });
+    this.free = Math.max(this.free, now) + length / bytesPerMs;
+    if (Math.random() * 100 < options.loss) return 0;
+    const last = this.queue.length > 0 ? this.queue[this.queue.length - 1].due : 0;
+    this.queue.push({ due: Math.max(last, this.free + options.delay), frame: frame.slice(start, end) });
     if (this.timer === null) this.arm(now);
     return 0;
   }
 
   close(): void {
     this.receiver = null;
-    this.queue.length = 0;
-    this.waiting = 0;
+    this.queue = [];
+  }
+
+  changed(): void {
+    this.queue = [];
+    this.receiver?.carrier(this.cable.up);
   }
 
   private arm(now: number): void {
@@ -63,26 +98,19 @@ class CableEnd implements Link {
   private deliver(): void {
     this.timer = null;
     const now = performance.now();
+    const { queue } = this;
     let count = 0;
-    while (count < this.queue.length && this.queue[count].due <= now) {
-      const { frame } = this.queue[count++];
-      this.waiting -= frame.length;
+    // The peer's application may pull the cable out meanwhile.
+    while (queue === this.queue && count < queue.length && queue[count].due <= now) {
+      const { frame } = queue[count++];
       this.peer.receiver?.receive(frame, 0, frame.length);
     }
-    this.queue.splice(0, count);
-    if (this.queue.length > 0) this.arm(now);
-    if (this.full && this.waiting < QUEUE / 2) {
-      this.full = false;
-      this.receiver?.writable();
-    }
+    queue.splice(0, count);
+    if (this.queue.length > 0 && this.timer === null) this.arm(now);
   }
-}
 
-/** The two ends of a cable. */
-export function cable(options: CableOptions): [Link, Link] {
-  const a = new CableEnd(Uint8Array.of(2, 0x0a, 0x51, 0, 0, 1), options);
-  const b = new CableEnd(Uint8Array.of(2, 0x0a, 0x51, 0, 0, 2), options);
-  a.peer = b;
-  b.peer = a;
-  return [a, b];
+  private drained(): void {
+    this.refused = false;
+    this.receiver?.writable();
+  }
 }

@@ -13,8 +13,29 @@ import {
   IPV4_TOTAL_LENGTH,
 } from "../../stack/wire/ipv4.js";
 import { IPV6_DESTINATION, IPV6_HEADER, IPV6_NEXT_HEADER, IPV6_SOURCE } from "../../stack/wire/ipv6.js";
+import { ICMP_HEADER, ICMP_ID, ICMP_SEQUENCE } from "../../stack/wire/icmp.js";
 import * as tcp from "../../stack/wire/tcp.js";
 
+/** Names of the commonest types. */
+const ICMP: Record<number, string> = {
+  0: "echo reply",
+  3: "unreachable",
+  5: "redirect",
+  8: "echo request",
+  11: "time exceeded",
+  12: "parameter problem",
+};
+const ICMPV6: Record<number, string> = {
+  1: "unreachable",
+  2: "packet too big",
+  3: "time exceeded",
+  128: "echo request",
+  129: "echo reply",
+  133: "router solicitation",
+  134: "router advertisement",
+  135: "neighbour solicitation",
+  136: "neighbour advertisement",
+};
 const FLAGS = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
 
 /** Describes the Ethernet frame in `data[start..end)`, whose headers are sound (the stack has sent or taken it). */
@@ -56,16 +77,25 @@ function transport(
     const flags = FLAGS.filter((_, bit) => data[at + tcp.TCP_FLAGS] & (1 << bit)).join(",");
     const length = Math.max(0, end - at - header);
     const ports = `${source}:${get16(data, at)} > ${destination}:${get16(data, at + 2)}`;
-    const numbers = `seq ${get32(data, at + tcp.TCP_SEQUENCE) >>> 0} win ${get16(data, at + tcp.TCP_WINDOW)}`;
+    const acknowledges = data[at + tcp.TCP_FLAGS] & tcp.ACK;
+    const ack = acknowledges ? ` ack ${get32(data, at + tcp.TCP_ACKNOWLEDGMENT) >>> 0}` : "";
+    const seq = `seq ${get32(data, at + tcp.TCP_SEQUENCE) >>> 0}`;
+    const numbers = `${seq}${ack} win ${get16(data, at + tcp.TCP_WINDOW)}`;
     return { kind: "tcp", text: `${ports} [${flags}] ${numbers}${length > 0 ? ` len ${length}` : ""}` };
   }
   if (protocol === 17 && end - at >= 8) {
     const ports = `${source}:${get16(data, at)} > ${destination}:${get16(data, at + 2)}`;
     return { kind: "udp", text: `${ports} len ${get16(data, at + 4) - 8}` };
   }
-  if (protocol === 1 || protocol === 58) {
-    const text = `type ${data[at]} code ${data[at + 1]} len ${end - at}`;
-    return { kind: "icmp", text: `${source} > ${destination} ${text}` };
+  if ((protocol === 1 || protocol === 58) && end - at >= ICMP_HEADER) {
+    const names = protocol === 1 ? ICMP : ICMPV6;
+    const type = data[at];
+    const name = names[type] ?? `type ${type}`;
+    const echo = name.startsWith("echo");
+    const more = echo
+      ? `id ${get16(data, at + ICMP_ID)} seq ${get16(data, at + ICMP_SEQUENCE)}`
+      : `code ${data[at + 1]}`;
+    return { kind: "icmp", text: `${source} > ${destination} ${name} ${more} len ${end - at}` };
   }
   return { kind: "ip", text: `${source} > ${destination} protocol ${protocol}` };
 }

@@ -11,10 +11,12 @@ import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { pmtu } from "../../stack/ipv4/pmtu.js";
 import { ethernet } from "../../stack/link/ethernet.js";
 import { loopback } from "../../stack/link/loopback.js";
+import { ping } from "../../stack/raw/ping.js";
 import { dhcp } from "../../stack/service/dhcp.js";
 import { tcp } from "../../stack/tcp/tcp.js";
 import { udp } from "../../stack/udp/udp.js";
 import { nodeHost } from "../../ports/node/host.js";
+import { History } from "./history.js";
 import { Watch } from "./watch.js";
 
 /** Packet memory of a machine, bytes: room for the buffers of a fast transfer. */
@@ -30,6 +32,7 @@ export function machine(name: string, link: Link, address: string) {
   const sockets = tcp();
   const datagrams = udp();
   const leases = dhcp();
+  const echoes = ping();
   const watch = new Watch(link);
   const stack = host.drive(
     createStack(
@@ -45,6 +48,7 @@ export function machine(name: string, link: Link, address: string) {
         igmp(),
         datagrams,
         sockets,
+        echoes,
         leases,
       ],
       { budget: BUDGET },
@@ -52,6 +56,7 @@ export function machine(name: string, link: Link, address: string) {
   );
   const nif = stack.addInterface(watch);
   if (address) ip.addAddress(nif, address);
+  const history = new History(nif, sockets, echoes);
   return {
     name,
     stack,
@@ -59,6 +64,13 @@ export function machine(name: string, link: Link, address: string) {
     ip,
     tcp: sockets,
     leases,
+    history,
+    /** Ends all of it. */
+    close() {
+      for (const client of leases.clients.slice()) client.release();
+      history.close();
+      stack.close();
+    },
     /** All that the page shows of this machine: plain data. */
     report: () => ({
       name,

@@ -18,10 +18,13 @@ With --tap: the device sits on a TAP interface of the kernel and serves its page
   --gateway A        its default router
   --dhcp             asks for an address instead
 
-  --capture FILE     where the frames go as pcapng (default: a file beside, its path is printed)
+  --capture FILE     where the device's frames go as pcapng (default: anystack.pcapng here; it ends at 256 MiB)
   --no-capture       no capture
   --help             this text
 `;
+
+/** What the simulated cable may be like: from, to. */
+export const LIMITS = { delay: [0, 10_000], rate: [0.01, 100_000], loss: [0, 100] } as const;
 
 export interface DeviceOptions {
   port: number;
@@ -76,9 +79,9 @@ export function readOptions(words: string[]): DeviceOptions | null {
   }
   return {
     port: number("--port", values.port, 0, 65535, true),
-    delay: number("--delay", values.delay, 0, 10_000, false),
-    rate: number("--rate", values.rate, 0.01, 100_000, false),
-    loss: number("--loss", values.loss, 0, 100, false),
+    delay: number("--delay", values.delay, ...LIMITS.delay, false),
+    rate: number("--rate", values.rate, ...LIMITS.rate, false),
+    loss: number("--loss", values.loss, ...LIMITS.loss, false),
     tap,
     address,
     gateway,

@@ -3,7 +3,7 @@ import type { Link, LinkReceiver, TransmitOffload } from "../../hypercall/index.
 import { describe } from "./decode.js";
 
 /** Frames that are remembered, and bytes of each: enough for all headers. */
-const FRAMES = 24;
+const FRAMES = 16;
 const HEAD = 128;
 
 export interface Frame {
