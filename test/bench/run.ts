@@ -1,154 +1,153 @@
 /**
- * `npm run bench`: what a stack and a connection weigh, and how long a configured stack takes to boot. `-- --json` prints rows for
- * machines, `-- --write` puts the table into docs/memory.md.
- *
- * Bytes are the growth of V8's heap and of array buffers after a full collection, divided by the number of objects made.
+ * `npm run bench`: speed, beside lwIP native in the same run, and weight. `-- --json` prints rows for machines, `-- --quick` ends
+ * within 50 seconds, `-- --write` puts the tables into docs/. `--rounds N`, `--milliseconds N`, `--without-lwip` make it smaller.
  */
-import { randomFillSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { performance } from "node:perf_hooks";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { HYPERCALL_VERSION } from "../../hypercall/index.js";
-import type { Hypercalls } from "../../hypercall/index.js";
-import { createStack } from "../../stack/core/stack.js";
-import type { Stack } from "../../stack/core/stack.js";
-import { arp } from "../../stack/ipv4/arp.js";
-import { fragments } from "../../stack/ipv4/fragments.js";
-import { icmp } from "../../stack/ipv4/icmp.js";
-import { ipv4 } from "../../stack/ipv4/ipv4.js";
-import { ethernet } from "../../stack/link/ethernet.js";
-import { tcp } from "../../stack/tcp/tcp.js";
-import { udp } from "../../stack/udp/udp.js";
-import { memoryLinks } from "./memory-link.js";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { APT_LINE, buildLwip } from "./lwip.js";
+import { Subject, measureAll } from "./rounds.js";
+import { bootTime, connectionBytes, stackBytes } from "./weigh.js";
 
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
-
-function host(): Hypercalls {
-  return {
-    version: HYPERCALL_VERSION,
-    now: () => performance.now(),
-    random: (target) => {
-      randomFillSync(target);
-      return true;
-    },
-    wake: () => {},
-  };
-}
-
-function boot(link: ReturnType<typeof memoryLinks>["a"], address: string) {
-  const ip = ipv4();
-  const sockets = tcp({ limit: 200_000 });
-  const stack = createStack(host(), [ethernet(), arp(), ip, icmp(), fragments(), udp(), sockets], {
-    budget: 16 << 20,
-  });
-  ip.addAddress(stack.addInterface(link), address);
-  return { stack, sockets };
-}
-
-function weigh(): number {
-  for (let i = 0; i < 4; i++) collect();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1];
-}
-
-/** Milliseconds from nothing to a configured stack. */
-function bootTime(): number {
-  const times: number[] = [];
-  const link = memoryLinks().a;
-  for (let i = 0; i < 2000; i++) {
-    const start = performance.now();
-    boot(link, "10.0.0.1/24");
-    times.push(performance.now() - start);
-  }
-  return median(times.slice(1000));
-}
-
-/** Bytes of an idle stack with its interface, without the link. */
-function stackBytes(): number {
-  const count = 500;
-  const links = [];
-  for (let i = 0; i < count; i++) links.push(memoryLinks(1500, undefined, 2).a);
-  const stacks: Stack[] = [];
-  boot(links[0], "10.0.0.1/24");
-  const before = weigh();
-  for (const link of links) stacks.push(boot(link, "10.0.0.1/24").stack);
-  const after = weigh();
-  return (after - before) / stacks.length;
-}
-
-/** Bytes of an idle established connection at one of its ends. */
-function connectionBytes(): number {
-  const links = memoryLinks();
-  const a = boot(links.a, "10.0.0.1/24");
-  const b = boot(links.b, "10.0.0.2/24");
-  const sockets: unknown[] = [];
-  b.sockets.listen({ port: 80, backlog: 1000, onConnection: (socket) => void sockets.push(socket) });
-  const connect = (count: number) => {
-    for (let i = 0; i < count; i++) {
-      sockets.push(a.sockets.connect({ address: "10.0.0.2", port: 80 }));
-      links.pump();
-    }
-  };
-  connect(1000);
-  const before = weigh();
-  connect(10_000);
-  const after = weigh();
-  if (sockets.length !== 22_000) throw new Error("connections are missing: " + sockets.length);
-  return (after - before) / 20_000;
-}
+const { values: options } = parseArgs({
+  options: {
+    json: { type: "boolean" },
+    quick: { type: "boolean" },
+    write: { type: "boolean" },
+    rounds: { type: "string" },
+    milliseconds: { type: "string" },
+    "without-lwip": { type: "boolean" },
+  },
+});
 
 interface Row {
   readonly work: string;
   readonly about: string;
-  readonly ours: number;
   readonly unit: string;
-  readonly anchor: string;
+  readonly ours: number;
+  /** The same workload in lwIP; null: it has none such, or could not be built (`note` says why). */
+  readonly lwip: number | null;
+  readonly ratio: number | null;
+  readonly note?: string;
 }
 
-const rows: Row[] = [
-  {
-    work: "boot",
-    about: "boot of a configured stack, median of 1000",
-    ours: +bootTime().toFixed(3),
-    unit: "ms",
-    anchor: "a rump kernel: 2 to 6 ms",
-  },
-  {
-    work: "memory-stack",
-    about: "an idle stack with one interface",
-    ours: Math.round(stackBytes()),
-    unit: "B",
-    anchor: "a rump kernel: 1.6 MB",
-  },
-  {
-    work: "memory-connection",
-    about: "an idle connection, each end",
-    ours: Math.round(connectionBytes()),
-    unit: "B",
-    anchor: "lwIP on x86-64: 240 B",
-  },
+/** The workloads that lwIP runs as well: name, unit, what it is. */
+const WORKS: readonly (readonly [string, string, string])[] = [
+  ["tcp-bulk", "Gbit/s", "TCP, one stream"],
+  ["tcp-rr", "/s", "TCP, one byte there and back"],
+  ["udp-echo-64", "/s", "UDP echo, 64 bytes"],
+  ["udp-echo-1400", "/s", "UDP echo, 1400 bytes"],
+  ["tcp-connect", "/s", "TCP connections opened and closed"],
 ];
-const table = [
-  "| | here | anchor |",
-  "|---|---|---|",
-  ...rows.map(({ about, ours, unit, anchor }) => `| ${about} | ${ours} ${unit} | ${anchor} |`),
-].join("\n");
-console.log(process.argv.includes("--json") ? JSON.stringify({ rows }) : table);
-if (process.argv.includes("--write")) {
-  writeFileSync(
-    new URL("../../docs/memory.md", import.meta.url),
+
+const log = (line: string) => console.error("bench: " + line);
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(3));
+}
+
+/** The rows that compare with lwIP. */
+async function speed(): Promise<Row[]> {
+  const rounds = Number(options.rounds ?? (options.quick ? 5 : 9));
+  const milliseconds = Number(options.milliseconds ?? (options.quick ? 150 : 500));
+  const subject = fileURLToPath(new URL("subject.ts", import.meta.url));
+  const ours = new Subject("anystack", process.execPath, ["--import=tsx", subject, "words"]);
+  let lwip: Subject | null = null;
+  let note: string | undefined;
+  try {
+    if (options["without-lwip"]) note = "not asked for";
+    else lwip = new Subject("lwIP", await buildLwip(log));
+  } catch (error) {
+    note = `lwIP could not be built (${(error as Error).message}). It wants: ${APT_LINE}`;
+    log(note);
+  }
+  const subjects = lwip ? [ours, lwip] : [ours];
+  const works = WORKS.map(([work]) => work);
+  const medians = await measureAll(subjects, works, rounds, milliseconds);
+  for (const each of subjects) each.close();
+  return WORKS.map(([work, unit, about]) => {
+    const mine = medians.get(ours)!.get(work)!;
+    const theirs = lwip ? medians.get(lwip)!.get(work)! : null;
+    return {
+      work,
+      about,
+      unit,
+      ours: rounded(mine),
+      lwip: theirs === null ? null : rounded(theirs),
+      ratio: theirs === null ? null : rounded(mine / theirs),
+      ...(note && { note }),
+    };
+  });
+}
+
+function weight(): Row[] {
+  const row = (work: string, about: string, unit: string, ours: number, note: string): Row => {
+    return { work, about, unit, ours, lwip: null, ratio: null, note };
+  };
+  return [
+    row(
+      "boot",
+      "boot of a configured stack, median of 1000",
+      "ms",
+      +bootTime().toFixed(3),
+      "a rump kernel: 2 to 6 ms",
+    ),
+    row(
+      "memory-stack",
+      "an idle stack with one interface",
+      "B",
+      Math.round(stackBytes()),
+      "a rump kernel: 1.6 MB",
+    ),
+    row(
+      "memory-connection",
+      "an idle connection, each end",
+      "B",
+      Math.round(connectionBytes()),
+      "lwIP on x86-64: 240 B",
+    ),
+  ];
+}
+
+function speedTable(rows: Row[]): string {
+  const cell = (value: number | null, unit: string) =>
+    value === null ? "none" : `${value.toLocaleString("en-US", { maximumSignificantDigits: 3 })} ${unit}`;
+  return [
+    "| | here | lwIP native | ratio |",
+    "|---|---:|---:|---:|",
+    ...rows.map(
+      ({ about, unit, ours, lwip, ratio }) =>
+        `| ${about} | ${cell(ours, unit)} | ${cell(lwip, unit)} | ${ratio ?? ""} |`,
+    ),
+  ].join("\n");
+}
+
+function weightTable(rows: Row[]): string {
+  return [
+    "| | here | anchor |",
+    "|---|---|---|",
+    ...rows.map(({ about, ours, unit, note }) => `| ${about} | ${ours} ${unit} | ${note} |`),
+  ].join("\n");
+}
+
+function writeDocument(name: string, text: string): void {
+  writeFileSync(new URL("../../docs/" + name, import.meta.url), text);
+}
+
+const fast = await speed();
+const light = weight();
+if (options.json) console.log(JSON.stringify({ rows: [...fast, ...light] }));
+else console.log(`${speedTable(fast)}\n\n${weightTable(light)}`);
+
+if (options.write) {
+  writeDocument(
+    "memory.md",
     `# What a stack weighs
 
 Ethernet, ARP, IPv4 with fragments, ICMP, UDP and TCP on Node ${process.versions.node}; heap and array buffers after a full
 collection. Made by \`npm run bench -- --write\`.
 
-${table}
+${weightTable(light)}
 
 A stack takes packet memory from its host in slabs, as it needs them, and an idle connection holds none: its buffers are
 made of chunks that exist while bytes are in them. What a connection costs beyond lwIP's 240 bytes is V8's: each of the

@@ -1,0 +1,210 @@
+/**
+ * Our stack as a subject of the benchmark: reads "WORK MILLISECONDS" lines and answers each with a rate: Gbit/s (tcp-bulk) or
+ * events per second of processor time (what others do on the machine does not count, our garbage collector does). Two ends in
+ * one process and one thread over `memoryLinks`. The argument names the accelerators.
+ */
+import { randomFillSync } from "node:crypto";
+import { performance } from "node:perf_hooks";
+import { createInterface } from "node:readline";
+import { HYPERCALL_VERSION } from "../../hypercall/index.js";
+import type { Hypercalls } from "../../hypercall/index.js";
+import { wordSum } from "../../stack/core/checksum-words.js";
+import { createStack } from "../../stack/core/stack.js";
+import { arp } from "../../stack/ipv4/arp.js";
+import { fragments } from "../../stack/ipv4/fragments.js";
+import { icmp } from "../../stack/ipv4/icmp.js";
+import { ipv4 } from "../../stack/ipv4/ipv4.js";
+import { ethernet } from "../../stack/link/ethernet.js";
+import { tcp } from "../../stack/tcp/tcp.js";
+import type { TcpSocket } from "../../stack/tcp/socket.js";
+import { udp } from "../../stack/udp/udp.js";
+import { memoryLinks } from "./memory-link.js";
+
+/** What a host may offer beyond the five functions it must have, by name. */
+const ACCELERATORS: Record<string, Partial<Hypercalls>> = {
+  none: {},
+  words: { checksum: wordSum },
+};
+
+const PORT = 5001;
+/** Bytes written at once in tcp-bulk. */
+const CHUNK = 16384;
+const WINDOW = 256 * 1024;
+
+class End {
+  readonly ip = ipv4();
+  readonly udp = udp();
+  readonly tcp = tcp({
+    sendBuffer: WINDOW,
+    maximumSendBuffer: WINDOW,
+    receiveBuffer: WINDOW,
+    maximumReceiveBuffer: WINDOW,
+    timeWaitLimit: 64,
+  });
+  readonly stack;
+  /** When the stack wants to be polled, or infinity. */
+  wakeAt = Infinity;
+
+  constructor(accelerator: Partial<Hypercalls>) {
+    this.stack = createStack(
+      {
+        version: HYPERCALL_VERSION,
+        now: () => performance.now(),
+        random: (target) => {
+          randomFillSync(target);
+          return true;
+        },
+        wake: (delay) => void (this.wakeAt = delay < 0 ? Infinity : performance.now() + delay),
+        ...accelerator,
+      },
+      [ethernet(), arp(), this.ip, icmp(), fragments(), this.udp, this.tcp],
+      { budget: 16 << 20 },
+    );
+  }
+
+  poll(): void {
+    if (performance.now() < this.wakeAt) return;
+    this.wakeAt = Infinity;
+    this.stack.poll();
+  }
+}
+
+const accelerator = ACCELERATORS[process.argv[2] ?? "words"];
+if (!accelerator) throw new Error("accelerators: " + Object.keys(ACCELERATORS).join(" "));
+const links = memoryLinks();
+const client = new End(accelerator);
+const server = new End(accelerator);
+client.ip.addAddress(client.stack.addInterface(links.a), "10.0.0.1/24");
+server.ip.addAddress(server.stack.addInterface(links.b), "10.0.0.2/24");
+
+const bytes = new Uint8Array(65536);
+let running = false;
+/** What has been done: bytes received, answers, or connections closed. */
+let count = 0;
+
+server.tcp.listen({
+  port: PORT,
+  onConnection: (socket) =>
+    socket.handle({
+      onReadable() {
+        count += this.read(bytes);
+      },
+      onEnd() {
+        count++;
+        this.close();
+      },
+    }),
+});
+server.tcp.listen({
+  port: PORT + 1,
+  onConnection(socket) {
+    socket.setNoDelay(true);
+    socket.handle({
+      onReadable() {
+        this.write(bytes, 0, this.read(bytes));
+      },
+      onEnd() {
+        this.close();
+      },
+    });
+  },
+});
+const echoInfo = { address: "", port: 0, length: 0, truncated: false, localAddress: "", interface: null };
+server.udp.open({
+  port: PORT,
+  onReadable() {
+    const length = this.receive(bytes, echoInfo);
+    this.sendTo(echoInfo.address, echoInfo.port, bytes, 0, length);
+  },
+});
+
+function fill(socket: TcpSocket): void {
+  while (running && socket.write(bytes, 0, CHUNK) > 0);
+}
+
+/** Begins a workload, which goes on by itself while `running`; `next` opens the next connection of tcp-connect. */
+function begin(work: string): { next?: () => void; stop?: () => void } {
+  const address = "10.0.0.2";
+  running = true;
+  if (work === "tcp-bulk") {
+    const socket = client.tcp.connect({
+      address,
+      port: PORT,
+      onConnect() {
+        fill(this);
+      },
+      onWritable() {
+        fill(this);
+      },
+    });
+    return { stop: () => socket.close() };
+  }
+  if (work === "tcp-rr") {
+    const socket = client.tcp.connect({
+      address,
+      port: PORT + 1,
+      noDelay: true,
+      onConnect() {
+        this.write(bytes, 0, 1);
+      },
+      onReadable() {
+        count++;
+        const length = this.read(bytes);
+        if (running) this.write(bytes, 0, length);
+      },
+    });
+    return { stop: () => socket.close() };
+  }
+  if (work === "tcp-connect") {
+    return {
+      next: () => {
+        client.tcp.connect({
+          address,
+          port: PORT,
+          onConnect() {
+            this.close();
+          },
+        });
+      },
+    };
+  }
+  if (work.startsWith("udp-echo-")) {
+    const size = Number(work.slice(9));
+    const socket = client.udp.open({
+      onReadable() {
+        this.receive(bytes);
+        count++;
+        if (running) this.send(bytes, 0, size);
+      },
+    });
+    socket.connect(address, PORT);
+    socket.send(bytes, 0, size);
+    return { stop: () => socket.close() };
+  }
+  throw new Error("no such workload: " + work);
+}
+
+function measure(work: string, milliseconds: number): number {
+  const { next, stop } = begin(work);
+  const before = count;
+  const start = performance.now();
+  const spent = process.cpuUsage();
+  do {
+    for (let i = 0; i < 64; i++) {
+      if (links.pass() === 0 && next) next();
+    }
+    client.poll();
+    server.poll();
+  } while (performance.now() - start < milliseconds);
+  const { user, system } = process.cpuUsage(spent);
+  const rate = ((count - before) * 1e6) / (user + system);
+  running = false;
+  stop?.();
+  links.pump();
+  return work === "tcp-bulk" ? rate * 8e-9 : rate;
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [work, milliseconds] = line.split(" ");
+  console.log(measure(work, Number(milliseconds)).toPrecision(6));
+}
