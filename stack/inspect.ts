@@ -110,7 +110,7 @@ export interface NeighbourView {
   address: string;
   /** `""` while it is not known. */
   mac: string;
-  /** `"incomplete"`, `"reachable"`, `"stale"`, `"delay"`, `"probe"`, `"static"`, or `"new"`: nothing was sent to it yet. */
+  /** `"incomplete"`, `"reachable"`, `"stale"`, `"delay"`, `"probe"`, `"static"`, `"unreachable"` (RFC 7048), or `"new"`: nothing was sent to it yet. */
   state: string;
   router: boolean;
   /** Packets that wait for its hardware address. */
@@ -248,7 +248,16 @@ export function inspectCounters(stack: Stack, all = false): { [component: string
 }
 
 const ADDRESS_STATES = ["tentative", "preferred", "deprecated", "duplicated"];
-const NEIGHBOUR_STATES = ["new", "incomplete", "reachable", "stale", "delay", "probe", "static"];
+const NEIGHBOUR_STATES = [
+  "new",
+  "incomplete",
+  "reachable",
+  "stale",
+  "delay",
+  "probe",
+  "static",
+  "unreachable",
+];
 const TCP_STATES = [
   "CLOSED",
   "LISTEN",

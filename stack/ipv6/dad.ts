@@ -141,7 +141,7 @@ export class DuplicateAddressDetection implements Component, AddressTrial6, Dupl
         continue;
       }
       const nif = trial.entry.nif;
-      trial.at = (now + this.nd.cache.retransTimer) | 0;
+      trial.at = (now + this.nd.times(nif).retransTimer) | 0;
       if (!nif.up() || !this.stack.host.random(trial.nonce)) continue;
       trial.sent++;
       this.counters.probesSent++;

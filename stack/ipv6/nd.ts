@@ -1,5 +1,6 @@
 /**
- * Neighbour discovery (RFC 4861 sections 7.1, 7.2): solicitations and advertisements, over the cache of link/neighbour.ts.
+ * Neighbour discovery (RFC 4861 sections 7.1, 7.2): solicitations and advertisements, over the cache of link/neighbour.ts; with
+ * the patience of RFC 7048 for neighbours that do not answer.
  * Routers are router-discovery's (slaac.ts), duplicate addresses dad.ts's business.
  */
 import { get16, get32, put16, put32 } from "../core/bytes.js";
@@ -8,8 +9,8 @@ import type { Interface } from "../core/interface.js";
 import { Packet, REASSEMBLED } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { HEADROOM } from "../core/stack.js";
-import { FREE, INCOMPLETE, NeighbourCache, PROBE, REACHABLE, STALE } from "../link/neighbour.js";
-import type { Neighbour, NeighbourCounters, Resolver } from "../link/neighbour.js";
+import { FREE, INCOMPLETE, NeighbourCache, PROBE, REACHABLE, STALE, UNREACHABLE } from "../link/neighbour.js";
+import type { Neighbour, NeighbourCounters, Resolver, Times } from "../link/neighbour.js";
 import * as wire from "../wire/icmpv6.js";
 import { IPV6_DESTINATION, IPV6_SOURCE, isMulticast6, isUnspecified6 } from "../wire/ipv6.js";
 import type { Address6 } from "./address.js";
@@ -53,6 +54,26 @@ export interface NdOptions {
   limit?: number;
 }
 
+/** The wait between questions to all grows by this factor up to that many ms, and ends with so many (RFC 7048 section 3). */
+const BACKOFF_MULTIPLE = 3;
+const MAX_RETRANS_TIMER = 60000;
+const MAX_MULTICAST_SOLICIT = 5;
+/** A reachable time is chosen anew this often, ms (RFC 4861 section 6.3.4: "every few hours"). */
+const REACHABLE_AGE = 7200000;
+
+/** What holds on one interface. */
+class LinkTimes implements Times {
+  reachableTime = 0;
+  chosenAt = 0;
+
+  constructor(
+    readonly nif: Interface,
+    /** BaseReachableTime. */
+    public base: number,
+    public retransTimer: number,
+  ) {}
+}
+
 /** `Neighbour.probes` of a router that has not answered: its entry stays, free, so that others are taken first. */
 const SILENT = 255;
 
@@ -87,6 +108,7 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
   readonly onNotRouter: ((nif: Interface, data: Uint8Array, at: number) => void)[] = [];
   /** Called when a neighbour has not answered: whoever chose it looks for another. */
   readonly onFailure: ((neighbour: Neighbour) => void)[] = [];
+  private readonly links: LinkTimes[] = [];
   private ip: Ipv6 = null as never;
   private stack: Stack = null as never;
   private icmp: Icmpv6 = null as never;
@@ -123,6 +145,35 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
 
   interfaceRemoved(nif: Interface): void {
     this.cache.clear(nif);
+    for (let i = 0; i < this.links.length; i++) if (this.links[i].nif === nif) this.links.splice(i, 1);
+  }
+
+  /** The times of an interface, ms: the reachable time is 0.5 to 1.5 times its base, by chance (RFC 4861 section 6.3.2). */
+  times(nif: Interface): Times {
+    const now = this.stack.now();
+    const link = this.linkOf(nif);
+    if (link.reachableTime === 0 || (now - link.chosenAt) >>> 0 > REACHABLE_AGE) {
+      link.reachableTime = (link.base >> 1) + this.stack.host.randomBelow(link.base);
+      link.chosenAt = now;
+    }
+    return link;
+  }
+
+  /** A router has told the times of an interface, ms; 0: it says nothing of one. */
+  setTimes(nif: Interface, base: number, retransTimer: number): void {
+    const link = this.linkOf(nif);
+    if (base > 0 && base !== link.base) {
+      link.base = base;
+      link.reachableTime = 0;
+    }
+    if (retransTimer > 0) link.retransTimer = retransTimer;
+  }
+
+  private linkOf(nif: Interface): LinkTimes {
+    for (let i = 0; i < this.links.length; i++) if (this.links[i].nif === nif) return this.links[i];
+    const link = new LinkTimes(nif, this.cache.reachableTime, this.cache.retransTimer);
+    if (!nif.removed) this.links.push(link);
+    return link;
   }
 
   message(packet: Packet, type: number): boolean {
@@ -166,20 +217,41 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     for (let i = 0; i < this.onFailure.length; i++) this.onFailure[i](neighbour);
     const cache = this.cache;
     const nif = neighbour.nif;
-    cache.remove(neighbour);
-    if (!neighbour.router) return;
-    const kept = cache.obtain(nif, neighbour.a0, neighbour.a1, neighbour.a2, neighbour.a3);
-    if (!kept) return;
+    let kept: Neighbour | null = neighbour;
+    if (neighbour.state === PROBE) {
+      // It may be the network, or have another hardware address now: what there is serves until something better comes.
+      neighbour.state = UNREACHABLE;
+      neighbour.probes = 0;
+      neighbour.at = this.stack.now();
+      this.again(neighbour);
+    } else {
+      cache.remove(neighbour);
+      if (!neighbour.router) return;
+      kept = cache.obtain(nif, neighbour.a0, neighbour.a1, neighbour.a2, neighbour.a3);
+      if (kept) kept.probes = SILENT;
+    }
+    if (!kept || !neighbour.router) return;
     kept.router = true;
-    kept.probes = SILENT;
     // When none answers, they take turns (RFC 4861 section 6.3.6).
     const list = cache.entries;
     for (let i = 0; i < list.length; i++) {
       if (list[i].router && list[i].nif === nif && !isSilent(list[i])) return;
     }
     for (let i = 0; i < list.length; i++) {
-      if (list[i] !== kept && list[i].nif === nif && isSilent(list[i])) list[i].probes = 0;
+      if (list[i] !== kept && list[i].nif === nif) unsilence(list[i]);
     }
+  }
+
+  again(neighbour: Neighbour): number {
+    const now = this.stack.now();
+    if (((neighbour.at - now) | 0) > 0) return UNREACHABLE;
+    // Patience has an end: whoever sends is told.
+    if (neighbour.probes >= MAX_MULTICAST_SOLICIT) return (neighbour.state = FREE);
+    let wait = this.times(neighbour.nif).retransTimer;
+    for (let i = neighbour.probes++; i > 0; i--) wait *= BACKOFF_MULTIPLE;
+    neighbour.at = (now + (wait < MAX_RETRANS_TIMER ? wait : MAX_RETRANS_TIMER)) | 0;
+    this.solicit(neighbour, false);
+    return UNREACHABLE;
   }
 
   /** True when the router `address` on `nif` has not answered, or is being asked in vain so far. */
@@ -191,7 +263,7 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
   /** A router at `data[at..]` has shown itself; `link`: offset of the option with its hardware address, or below 0. */
   learnRouter(nif: Interface, data: Uint8Array, at: number, link: number): void {
     const entry = this.find(nif, data, at);
-    if (entry && isSilent(entry)) entry.probes = 0;
+    if (entry) unsilence(entry);
     if (link < 0 || data[link + 1] !== 1 || data[link + 2] & 1) return;
     this.learn(nif, data, at, link, false, true, true);
   }
@@ -201,7 +273,7 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     const entry = this.find(nif, address, 0);
     if (!entry) return;
     entry.router = false;
-    if (isSilent(entry)) entry.probes = 0;
+    if (entry.state === FREE) entry.probes = 0;
   }
 
   private find(nif: Interface, data: Uint8Array, at: number): Neighbour | null {
@@ -348,10 +420,13 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
       return;
     }
     // Only who has been asked can answer: the flag of another is a word like any.
-    const asked = solicited && (entry.state === INCOMPLETE || entry.state === PROBE);
+    const lost = entry.state === UNREACHABLE;
+    const asked = solicited && (entry.state === INCOMPLETE || entry.state === PROBE || lost);
     if (link >= 0) {
       if (!this.learn(nif, data, at + TARGET, link, asked, (flags & wire.NA_OVERRIDE) !== 0, false)) return;
     } else if (asked) this.cache.confirm(entry);
+    // Ways that led around it may lead by it again.
+    if (lost && entry.state !== UNREACHABLE) this.stack.changed();
     if (entry.router && (flags & wire.NA_ROUTER) === 0) {
       entry.router = false;
       for (let i = 0; i < this.onNotRouter.length; i++) this.onNotRouter[i](nif, data, at + TARGET);
@@ -382,7 +457,7 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     const entry = cache.find(nif, a0, a1, a2, a3) || (create ? cache.obtain(nif, a0, a1, a2, a3) : null);
     if (!entry) return false;
     const differs = entry.state >= REACHABLE && (entry.high !== high || entry.low !== low);
-    if (differs && entry.state !== STALE) {
+    if (differs && entry.state !== STALE && entry.state !== UNREACHABLE) {
       // Whoever is reachable keeps its entry until it no longer answers; a probe goes to its own hardware address, so that
       // nobody with another one can have been asked.
       this.counters.conflict++;
@@ -452,8 +527,15 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
   }
 }
 
+/** Has it been asked in vain? */
 function isSilent(entry: Neighbour): boolean {
-  return entry.state === FREE && entry.probes === SILENT;
+  return entry.state === UNREACHABLE || (entry.state === FREE && entry.probes === SILENT);
+}
+
+/** It may be tried as if nothing had been. */
+function unsilence(entry: Neighbour): void {
+  if (entry.state === UNREACHABLE) entry.state = STALE;
+  else if (entry.state === FREE) entry.probes = 0;
 }
 
 /** The neighbour discovery component. Needs `ipv6` and `icmpv6`. Counters: `nd`. */

@@ -233,9 +233,12 @@ export class Slaac implements Component, MessageHandler {
     for (let i = 0; i < 16; i++) gateway[i] = data[source + i];
     if (data[at + HOP_LIMIT] >= LEAST_HOP_LIMIT) site.hopLimit = data[at + HOP_LIMIT];
     const reachable = get32(data, at + REACHABLE_TIME);
-    if (reachable > 0 && reachable <= 3600000) this.nd.cache.reachableTime = reachable;
     const retrans = get32(data, at + RETRANS_TIMER);
-    if (retrans >= 100 && retrans <= 60000) this.nd.cache.retransTimer = retrans;
+    this.nd.setTimes(
+      nif,
+      reachable > 0 && reachable <= 3600000 ? reachable : 0,
+      retrans >= 100 && retrans <= 60000 ? retrans : 0,
+    );
     const lifetime = get16(data, at + LIFETIME);
     if (lifetime > 0) site.soliciting = false;
     const preference = (data[at + FLAGS] >> 3) & 3;

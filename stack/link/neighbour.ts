@@ -22,6 +22,8 @@ export const STALE = 3;
 export const DELAY = 4;
 export const PROBE = 5;
 export const STATIC = 6;
+/** Did not answer while it was probed; packets go on to its last address (RFC 7048). Only a resolver with `again` sets it. */
+export const UNREACHABLE = 7;
 
 /** RFC 4861 section 10, milliseconds. */
 const RETRANS_TIMER = 1000;
@@ -73,20 +75,31 @@ export class Neighbour implements TableEntry {
   ) {}
 }
 
+/** What a protocol may know better for an interface, ms. */
+export interface Times {
+  /** How long a confirmation lasts. */
+  reachableTime: number;
+  /** Between two questions. */
+  retransTimer: number;
+}
+
 /** What a protocol adds to the cache. */
 export interface Resolver {
   /** Asks for the neighbour's hardware address, of all (`unicast` false) or of itself. */
   solicit(neighbour: Neighbour, unicast: boolean): void;
   /** Nobody answered: the network packet in `packet` cannot be delivered (`EHOSTUNREACH`). */
   undeliverable(packet: Packet): void;
-  /** Removes the entry, which has not answered; absent: the cache does. */
+  /** Removes the entry, which has not answered, or makes it UNREACHABLE; absent: the cache removes it. */
   failed?(neighbour: Neighbour): void;
+  /** A packet goes to an UNREACHABLE neighbour: asks for it where that is due. Returns its state: UNREACHABLE, or FREE to begin anew. */
+  again?(neighbour: Neighbour): number;
+  /** The times of an interface; absent: the cache's. */
+  times?(nif: Interface): Times;
 }
 
-export class NeighbourCache {
+export class NeighbourCache implements Times {
   readonly table = new Table<Neighbour>();
   readonly entries: Neighbour[] = [];
-  /** Base of the reachable time, ms (RFC 4861 section 6.3.2); routers may set it. */
   reachableTime = REACHABLE_TIME;
   retransTimer = RETRANS_TIMER;
   private readonly timer: Timer;
@@ -140,14 +153,15 @@ export class NeighbourCache {
 
   /** Sends a network packet to the neighbour, now or once its hardware address is known. */
   output(neighbour: Neighbour, packet: Packet, ethertype: number): number {
-    const state = neighbour.state;
+    let state = neighbour.state;
+    if (state === UNREACHABLE) state = (this.resolver as Required<Resolver>).again(neighbour);
     if (state >= REACHABLE) {
       if (state < DELAY) this.use(neighbour);
       return neighbour.nif.medium.output(neighbour.nif, packet, neighbour.high, neighbour.low, ethertype);
     }
     if (state === FREE) {
       this.incomplete++;
-      this.step(neighbour, INCOMPLETE, this.retransTimer);
+      this.step(neighbour, INCOMPLETE, this.times(neighbour.nif).retransTimer);
       neighbour.probes = 1;
     }
     const code = this.hold(neighbour, packet, ethertype);
@@ -224,13 +238,18 @@ export class NeighbourCache {
   probe(neighbour: Neighbour): void {
     if (neighbour.state === STATIC || neighbour.state < REACHABLE || neighbour.state === PROBE) return;
     neighbour.probes = 1;
-    this.step(neighbour, PROBE, this.retransTimer);
+    this.step(neighbour, PROBE, this.times(neighbour.nif).retransTimer);
     this.resolver.solicit(neighbour, true);
+  }
+
+  private times(nif: Interface): Times {
+    return this.resolver.times ? this.resolver.times(nif) : this;
   }
 
   private use(neighbour: Neighbour): void {
     if (neighbour.state === REACHABLE) {
-      if (((this.stack.now() - neighbour.at) | 0) < this.reachableTime) return;
+      const age = (this.stack.now() - neighbour.at) | 0;
+      if (age < this.times(neighbour.nif).reachableTime) return;
     }
     neighbour.probes = 0;
     this.step(neighbour, DELAY, DELAY_FIRST_PROBE_TIME);
@@ -263,7 +282,7 @@ export class NeighbourCache {
           continue;
         }
         entry.probes++;
-        entry.at = (now + this.retransTimer) | 0;
+        entry.at = (now + this.times(entry.nif).retransTimer) | 0;
         if (state === DELAY) entry.state = PROBE;
         this.resolver.solicit(entry, state !== INCOMPLETE);
       }
@@ -364,7 +383,8 @@ export class NeighbourCache {
       }
       if (entry.state === INCOMPLETE) {
         if (!victim || victim.state !== INCOMPLETE || ((entry.at - victim.at) | 0) < 0) victim = entry;
-      } else if (entry.state === STALE && !victim && !tooMany) victim = entry;
+      } else if ((entry.state === STALE || entry.state === UNREACHABLE) && !victim && !tooMany)
+        victim = entry;
     }
     if (!victim) return null;
     this.counters.evicted++;

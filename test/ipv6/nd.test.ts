@@ -1,7 +1,8 @@
 /** Neighbour discovery against a probe: resolution, unreachability, and what nobody asked for. */
 import test from "ava";
 import fc from "fast-check";
-import { DELAY, FREE, INCOMPLETE, REACHABLE, STALE } from "../../stack/link/neighbour.js";
+import { EHOSTUNREACH } from "../../stack/core/errors.js";
+import { DELAY, FREE, INCOMPLETE, REACHABLE, STALE, UNREACHABLE } from "../../stack/link/neighbour.js";
 import { concat, hex, ip6Bytes } from "../support/bytes.js";
 import { PROBE_IP6, PROBE_MAC, STACK_IP6, STACK_MAC, eth, frame, icmp, ip6 } from "../support/packets.js";
 import {
@@ -19,6 +20,8 @@ import {
   targetOf,
 } from "../support/packets6.js";
 import type { NdFields, NdMessage, Probed6 } from "../support/packets6.js";
+import { parseFrame } from "../support/parse.js";
+import { Probe } from "../support/probe.js";
 
 const OTHER_MAC = "02:00:00:00:00:99";
 const word = (bytes: Uint8Array, at: number) => new DataView(bytes.buffer, bytes.byteOffset).getInt32(at);
@@ -93,7 +96,7 @@ test("a neighbour that is silent is asked three times, and then forgotten", (t) 
 test("a neighbour that has not been heard for long is probed by unicast, in use", (t) => {
   const node = probed6(t);
   acquaint(node);
-  node.world.run(40000);
+  node.world.run(46000);
   node.probe.send(ping());
   t.is(node.probe.takeParsed()[0]!.icmp!.type, 129);
   node.world.run(5500);
@@ -105,6 +108,93 @@ test("a neighbour that has not been heard for long is probed by unicast, in use"
   t.is(entry(node, PROBE_IP6)!.state, REACHABLE);
   node.world.run(10000);
   t.is(node.probe.takeParsed().length, 0);
+});
+
+/** The neighbour is there, and then is not: where its questions go, after how many ms. */
+function lose(node: Probed6, ms: number): [number, string][] {
+  const asked: [number, string][] = [];
+  const from = node.world.time;
+  for (let time = 0; time < ms; time += 1000) {
+    node.probe.send(ping());
+    for (const { time: at, bytes } of node.probe.sent.splice(0)) {
+      const sent = parseFrame(bytes);
+      if (sent.icmp?.type === 135) asked.push([Math.round((at - from) / 1000), sent.eth!.dst]);
+    }
+    node.world.run(1000);
+  }
+  return asked;
+}
+
+test("a neighbour that no longer answers keeps its address, and is asked for ever more rarely (RFC 7048)", (t) => {
+  const node = probed6(t);
+  acquaint(node);
+  node.world.run(46000);
+  const all = "33:33:ff:00:00:02";
+  t.deepEqual(lose(node, 60000), [
+    [5, PROBE_MAC],
+    [6, PROBE_MAC],
+    [7, PROBE_MAC],
+    [8, all],
+    [9, all],
+    [12, all],
+    [21, all],
+    [48, all],
+  ]);
+  t.is(entry(node, PROBE_IP6)!.state, UNREACHABLE);
+  node.probe.send(ping());
+  t.is(node.probe.takeParsed()[0]!.eth!.dst, PROBE_MAC, "packets go on");
+  node.probe.send(nd6(NA(PROBE_IP6, "S"), { dst: STACK_IP6 }, targetLink()));
+  t.is(entry(node, PROBE_IP6)!.state, REACHABLE);
+  t.is(node.stack.pool.used, 0);
+});
+
+test("patience with a neighbour that does not answer ends: whoever sends is told", (t) => {
+  const node = probed6(t);
+  const errors: number[] = [];
+  acquaint(node);
+  const socket = node.udp.open({ onError: (code) => errors.push(code) });
+  node.world.run(46000);
+  lose(node, 108000);
+  t.deepEqual(errors, []);
+  t.is(entry(node, PROBE_IP6)!.state, UNREACHABLE);
+  node.world.run(1000);
+  socket.sendTo(PROBE_IP6, 9, new Uint8Array(1));
+  t.is(entry(node, PROBE_IP6)!.state, INCOMPLETE);
+  node.world.run(4000);
+  t.deepEqual(errors, [EHOSTUNREACH]);
+  t.is(entry(node, PROBE_IP6), null);
+});
+
+test("an unreachable neighbour that nobody writes to is not asked for", (t) => {
+  const node = probed6(t);
+  acquaint(node);
+  node.world.run(46000);
+  lose(node, 10000);
+  node.probe.take();
+  node.world.run(3600000);
+  t.deepEqual(node.probe.take(), []);
+  t.is(node.stack.timers.count(), 0);
+});
+
+test("reachable time and retransmission timer are an interface's own (RFC 4861 section 6.3.4)", (t) => {
+  const node = probed6(t, { slaac: true, addresses: [STACK_IP6 + "/64"] });
+  const other = node.stack.addInterface(new Probe(node.world, { mac: "02:00:00:00:00:31" }));
+  node.probe.send(nd6(RA({ reachable: 10000, retrans: 200 })));
+  t.is(node.nd.times(node.nif).retransTimer, 200);
+  t.is(node.nd.times(other).retransTimer, 1000);
+  const time = node.nd.times(node.nif).reachableTime;
+  t.true(time >= 5000 && time < 15000);
+  t.true(node.nd.times(other).reachableTime >= 15000);
+  node.probe.send(nd6(RA({ reachable: 10000 })));
+  t.is(node.nd.times(node.nif).reachableTime, time, "the same base, the same time");
+  t.is(node.nd.times(node.nif).retransTimer, 200);
+  const chosen = new Set<number>();
+  for (let hours = 0; hours < 20; hours += 2.1) {
+    node.world.run(2.1 * 3600000);
+    chosen.add(node.nd.times(node.nif).reachableTime);
+  }
+  t.true(chosen.size > 5, "chosen anew every few hours");
+  node.stack.removeInterface(other);
 });
 
 const INVALID: [string, NdMessage, NdFields, ...Uint8Array[]][] = [
@@ -210,7 +300,10 @@ test("ND-06 who is reachable keeps its entry against others' claims until it doe
   node.probe.send(ping());
   t.is(node.probe.takeParsed()[0]!.eth!.dst, PROBE_MAC);
   node.world.run(5000);
-  t.is(entry(node, PROBE_IP6), null);
+  t.is(entry(node, PROBE_IP6)!.state, UNREACHABLE);
+  node.probe.send(nd6(NA(PROBE_IP6, "SO"), { dst: STACK_IP6 }, targetLink(OTHER_MAC)));
+  t.is(entry(node, PROBE_IP6)!.state, REACHABLE);
+  t.is(entry(node, PROBE_IP6)!.low, 0x99);
 });
 
 test("ND-06 a stale entry takes another hardware address only with the override flag, and stays stale", (t) => {
