@@ -133,7 +133,8 @@ export function espruinoText(globals: EspruinoGlobals = espruinoGlobals()): ToTe
   const source = globals.E;
   return (data, start, end) => {
     const text = source.toString ? source.toString(data.subarray(start, end)) : undefined;
-    return typeof text === "string" ? text : toText(data, start, end);
+    // Elsewhere it is the method that any object has.
+    return typeof text === "string" && text.length === end - start ? text : toText(data, start, end);
   };
 }
 

@@ -152,7 +152,8 @@ function parseTarget(target: Target): { host?: string; port: number } {
   const rest = scheme < 0 ? target : target.substring(scheme + 3);
   const slash = rest.indexOf("/");
   const authority = slash < 0 ? rest : rest.substring(0, slash);
-  const colon = authority.lastIndexOf(":");
-  if (colon <= 0) fail("EINVAL", "target");
+  let colon = authority.length;
+  while (colon > 0 && authority.charAt(colon) !== ":") colon--;
+  if (colon === 0) fail("EINVAL", "target");
   return { host: authority.substring(0, colon), port: parseInt(authority.substring(colon + 1), 10) };
 }

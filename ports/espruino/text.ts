@@ -20,7 +20,7 @@ export function textOf(data: unknown): string {
   if (typeof data === "string") return data;
   if (data === undefined || data === null) return "";
   if (data instanceof ArrayBuffer) data = new Uint8Array(data, 0, data.byteLength);
-  const list = data as ArrayLike<number>;
+  const list = data as number[];
   if (typeof data !== "object" || typeof list.length !== "number") return "" + data;
   let text = "";
   for (let i = 0; i < list.length; i++) text += String.fromCharCode(list[i] & 255);

@@ -36,6 +36,8 @@ export const ARROWS: Record<string, string[]> = {
     "stack/raw",
   ],
   stack: ["hypercall", "stack/*"],
+  // Of the ports only those that keep to the language of stack/ are checked.
+  ports: ["hypercall", "stack/*"],
 };
 
 /** The room of a file: the first two folders below the project's, or `stack` for stack/index.ts itself. */

@@ -22,6 +22,7 @@ const DEBIAN: Record<string, string> = {
   capinfos: "wireshark-common",
   dig: "bind9-dnsutils",
   dnsmasq: "dnsmasq-base",
+  duk: "duktape",
   ip: "iproute2",
   linux: "user-mode-linux",
   mergecap: "wireshark-common",
