@@ -31,6 +31,9 @@ export const ORPHAN = 4;
 /** Something to do at the next poll: the path's MTU has shrunk, a link had no room. */
 export const RETRY = 5;
 
+/** What the recovery part waits for. */
+export const RECOVERY = 6;
+
 /** Events that wait for the application, as bits of `events`. */
 export const EVENT_CONNECT = 1;
 export const EVENT_READABLE = 2;
@@ -126,6 +129,8 @@ export class Connection implements TableEntry, Deferred {
   /* Round trip time (RFC 6298), ms; srtt in eighths, rttvar in quarters */
   srtt = 0;
   rttvar = 0;
+  /** The latest sample; 0: none yet. */
+  rtt = 0;
   rto = 1000;
   /** The segment being timed where there are no timestamps: its end, and when it was sent. */
   timedSeq = 0;
@@ -149,17 +154,23 @@ export class Connection implements TableEntry, Deferred {
   lostEdge = 0;
   /** The next sequence number to retransmit. */
   rexmitNext = 0;
+  /** Ranges whose retransmission was lost too, [start, end) pairs: they go before what `rexmitNext` points to. */
+  again: number[] | null = null;
+  /** Bytes of data sent, retransmissions included; wraps. */
+  sentBytes = 0;
   /** Ranges that the peer has SACKed, [start, end) pairs in order. */
   readonly sacked: number[] = [];
   sackedBytes = 0;
-  /** State of a congestion control or recovery part, as it likes. */
+  /** State of a congestion control, slow start or recovery part, as it likes. */
   congestionState: unknown = null;
+  slowStartState: unknown = null;
+  reductionState: unknown = null;
   recoveryState: unknown = null;
 
   /* Timers */
   readonly timer: Timer;
   armed = 0;
-  readonly deadlines: number[] = [0, 0, 0, 0, 0, 0];
+  readonly deadlines: number[] = [0, 0, 0, 0, 0, 0, 0];
   /** Retransmissions (or probes) in a row without an answer. */
   retries = 0;
   /** When the oldest unanswered transmission was sent, for the user timeout. */

@@ -100,10 +100,12 @@ export function output(c: Connection): void {
 
 /** Retransmits the next lost segment, if there is one and the network has room for it. */
 function sendLost(c: Connection): boolean {
-  if (((c.lostEdge - c.sndUna) | 0) <= 0) return false;
+  const again = c.again;
+  const repeats = again !== null && again.length > 0;
+  if (!repeats && ((c.lostEdge - c.sndUna) | 0) <= 0) return false;
   if (((c.rexmitNext - c.sndUna) | 0) < 0) c.rexmitNext = c.sndUna;
-  let seq = c.rexmitNext;
-  let stop = c.lostEdge;
+  let seq = repeats ? again[0] : c.rexmitNext;
+  let stop = repeats ? again[1] : c.lostEdge;
   const sacked = c.sacked;
   for (let i = 0; i < sacked.length; i += 2) {
     if (((sacked[i + 1] - seq) | 0) <= 0) continue;
@@ -114,13 +116,18 @@ function sendLost(c: Connection): boolean {
     seq = sacked[i + 1];
   }
   let length = (stop - seq) | 0;
-  if (length <= 0) return false;
+  if (length <= 0) {
+    if (!repeats) return false;
+    again.splice(0, 2);
+    return sendLost(c);
+  }
   const inFlight = pipe(c);
   // The first one goes at once (RFC 6675 section 5, step 4.3).
   if (inFlight > 0 && inFlight + c.mss > c.cwnd && seq !== c.sndUna) return false;
   if (length > c.mss) length = c.mss;
   if (!sendData(c, seq, length)) return false;
-  c.rexmitNext = (seq + length) | 0;
+  if (repeats) again[0] = (seq + length) | 0;
+  else c.rexmitNext = (seq + length) | 0;
   c.tcp.counters.retransmitted++;
   // Karn's algorithm: a segment sent twice measures nothing.
   c.timing = false;
@@ -177,7 +184,11 @@ export function sendData(c: Connection, seq: number, length: number): boolean {
       bytes--;
     }
   }
-  return sendSegment(c, seq, bytes, flags) === 0;
+  if (sendSegment(c, seq, bytes, flags) !== 0) return false;
+  const recovery = c.tcp.recovery;
+  c.sentBytes = (c.sentBytes + bytes) | 0;
+  if (recovery.sent) recovery.sent(c, seq, length);
+  return true;
 }
 
 /** Sends one segment of what is queued, as large as `open` bytes of window allow; false: the network does not take it. */

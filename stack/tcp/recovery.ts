@@ -19,8 +19,12 @@ export interface Recovery {
    * @param duplicate it is one by RFC 5681 section 2
    */
   acked(c: Connection, segment: Segment, acked: number, duplicate: boolean): void;
-  /** The retransmission timer fired: all is lost. */
+  /** The retransmission timer fired: all is lost. `cwnd` and `ssthresh` are still those of before. */
   timeout(c: Connection): void;
+  /** `length` of sequence space from `seq` on was sent; below `sndNxt` it was a retransmission. */
+  sent?(c: Connection, seq: number, length: number): void;
+  /** The deadline RECOVERY, which the part has set, has come. */
+  fire?(c: Connection): void;
 }
 
 /** Ranges that the scoreboard holds; further ones are not recorded. */
@@ -44,11 +48,12 @@ export function pipe(c: Connection): number {
   const from = ((c.rexmitNext - c.sndUna) | 0) > 0 ? c.rexmitNext : c.sndUna;
   const lost = (c.lostEdge - from) | 0;
   if (lost > 0) flight -= lost - sackedWithin(c, from, c.lostEdge);
+  if (c.again) for (let i = 0; i < c.again.length; i += 2) flight -= (c.again[i + 1] - c.again[i]) | 0;
   return flight > 0 ? flight : 0;
 }
 
 /** SACKed bytes in [from, to). */
-function sackedWithin(c: Connection, from: number, to: number): number {
+export function sackedWithin(c: Connection, from: number, to: number): number {
   const sacked = c.sacked;
   let bytes = 0;
   for (let i = 0; i < sacked.length; i += 2) {
@@ -97,7 +102,7 @@ function insertRange(c: Connection, start: number, end: number): boolean {
 }
 
 /** Drops what the cumulative ACK has covered. */
-function pruneScoreboard(c: Connection): void {
+export function pruneScoreboard(c: Connection): void {
   const list = c.sacked;
   let gone = 0;
   while (gone < list.length && ((list[gone + 1] - c.sndUna) | 0) <= 0) {
@@ -131,48 +136,59 @@ function findLostEdge(c: Connection): number {
   return c.sndUna;
 }
 
+/** What an ACK says about losses: see `Recovery.acked`. */
+function judge(c: Connection, segment: Segment, acked: number, duplicate: boolean): void {
+  const congestion: Congestion = c.tcp.congestion;
+  if (acked > 0 && c.sacked.length > 0) pruneScoreboard(c);
+  const news = c.sackPermitted && segment.sackCount > 0 && updateScoreboard(c, segment);
+  if (acked > 0) {
+    // A partial acknowledgement takes the duplicates of what it covers along (RFC 6582 section 3.2).
+    const rest = c.recovering && !c.sackPermitted ? c.dupAcks + 1 - ((acked / c.mss) | 0) : 0;
+    c.dupAcks = rest > 0 ? rest : 0;
+    if (c.recovering) {
+      if (((c.sndUna - c.recover) | 0) >= 0) {
+        c.recovering = false;
+        c.dupAcks = 0;
+        congestion.recovered(c);
+      } else if (!c.sackPermitted) {
+        // Partial acknowledgement (RFC 6582 section 3.2 step 5): the next segment is lost too.
+        c.lostEdge = firstSegment(c);
+        c.rexmitNext = c.sndUna;
+      }
+    } else congestion.acked(c, acked);
+  }
+  // With SACK a duplicate is what reports something new, whatever else it brings (RFC 6675 section 2).
+  if (c.sackPermitted ? news : duplicate && acked === 0) c.dupAcks++;
+  if (c.sackPermitted) {
+    if (c.sacked.length === 0) return;
+    let edge = findLostEdge(c);
+    if (edge === c.sndUna && c.dupAcks >= c.dupThresh && !c.recovering) {
+      // The segments above the hole were small, but there were enough of them (section 5, step 1).
+      edge = firstSegment(c);
+      if (((c.sacked[0] - edge) | 0) < 0) edge = c.sacked[0];
+    }
+    if (((edge - c.lostEdge) | 0) > 0 && ((edge - c.sndUna) | 0) > 0) mark(c, congestion, edge);
+  } else if (
+    !c.recovering &&
+    c.dupAcks === c.dupThresh &&
+    ((c.sndUna - c.recover) | 0) >= 0 &&
+    ((c.lostEdge - c.sndUna) | 0) <= 0
+  ) {
+    mark(c, congestion, firstSegment(c));
+  }
+}
+
 const SACK_RECOVERY: Recovery = {
   name: "sack",
 
   acked(c, segment, acked, duplicate) {
-    const congestion: Congestion = c.tcp.congestion;
-    if (acked > 0 && c.sacked.length > 0) pruneScoreboard(c);
-    const news = c.sackPermitted && segment.sackCount > 0 && updateScoreboard(c, segment);
-    if (acked > 0) {
-      // A partial acknowledgement takes the duplicates of what it covers along (RFC 6582 section 3.2).
-      const rest = c.recovering && !c.sackPermitted ? c.dupAcks + 1 - ((acked / c.mss) | 0) : 0;
-      c.dupAcks = rest > 0 ? rest : 0;
-      if (c.recovering) {
-        if (((c.sndUna - c.recover) | 0) >= 0) {
-          c.recovering = false;
-          c.dupAcks = 0;
-          congestion.recovered(c);
-        } else if (!c.sackPermitted) {
-          // Partial acknowledgement (RFC 6582 section 3.2 step 5): the next segment is lost too.
-          c.lostEdge = firstSegment(c);
-          c.rexmitNext = c.sndUna;
-        }
-      } else congestion.acked(c, acked);
-    }
-    // With SACK a duplicate is what reports something new, whatever else it brings (RFC 6675 section 2).
-    if (c.sackPermitted ? news : duplicate && acked === 0) c.dupAcks++;
-    if (c.sackPermitted) {
-      if (c.sacked.length === 0) return;
-      let edge = findLostEdge(c);
-      if (edge === c.sndUna && c.dupAcks >= c.dupThresh && !c.recovering) {
-        // The segments above the hole were small, but there were enough of them (section 5, step 1).
-        edge = firstSegment(c);
-        if (((c.sacked[0] - edge) | 0) < 0) edge = c.sacked[0];
-      }
-      if (((edge - c.lostEdge) | 0) > 0 && ((edge - c.sndUna) | 0) > 0) mark(c, congestion, edge);
-    } else if (
-      !c.recovering &&
-      c.dupAcks === c.dupThresh &&
-      ((c.sndUna - c.recover) | 0) >= 0 &&
-      ((c.lostEdge - c.sndUna) | 0) <= 0
-    ) {
-      mark(c, congestion, firstSegment(c));
-    }
+    const congestion = c.tcp.congestion;
+    const sacked = c.sackedBytes;
+    judge(c, segment, acked, duplicate);
+    if (!c.recovering || !congestion.recovering) return;
+    // Without SACK each duplicate says that a segment has been delivered.
+    const silent = c.sackPermitted ? c.sackedBytes - sacked : duplicate ? c.mss : 0;
+    congestion.recovering(c, acked + silent);
   },
 
   timeout(c) {
@@ -194,7 +210,7 @@ function firstSegment(c: Connection): number {
 }
 
 /** Takes what is below `edge` for lost; begins recovery where there is none. */
-function mark(c: Connection, congestion: Congestion, edge: number): void {
+export function mark(c: Connection, congestion: Congestion, edge: number): void {
   if (((c.lostEdge - c.sndUna) | 0) <= 0) c.rexmitNext = c.sndUna;
   c.lostEdge = edge;
   if (c.recovering || ((c.recover - c.sndUna) | 0) > 0) return;

@@ -106,6 +106,10 @@ export class TcpCounters {
   retransmitted = 0;
   fastRetransmits = 0;
   timeouts = 0;
+  /** Tail loss probes (RFC 8985). */
+  tailProbes = 0;
+  /** Timeouts that were found to have come too early (RFC 5682). */
+  spuriousTimeouts = 0;
   probes = 0;
   keepalives = 0;
   blackholes = 0;

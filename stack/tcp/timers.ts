@@ -6,7 +6,7 @@ import {
   KEEPALIVE,
   ORPHAN,
   PERSIST,
-  RETRY,
+  RECOVERY,
   REXMIT,
   SYN_RCVD,
   SYN_SENT,
@@ -46,13 +46,14 @@ export function clearDeadline(c: Connection, bit: number): void {
 /** The connection's timer has fired. */
 export function onTimer(c: Connection): void {
   const now = c.tcp.refreshTime();
-  for (let bit = 0; bit <= RETRY; bit++) {
+  for (let bit = 0; bit <= RECOVERY; bit++) {
     if ((c.armed & (1 << bit)) === 0 || ((c.deadlines[bit] - now) | 0) > 0) continue;
     clearDeadline(c, bit);
     if (bit === REXMIT) retransmissionTimeout(c);
     else if (bit === PERSIST) persistTimeout(c);
     else if (bit === KEEPALIVE) keepaliveTimeout(c);
     else if (bit === ORPHAN) c.tcp.end(c, ETIMEDOUT);
+    else if (bit === RECOVERY) c.tcp.recovery.fire!(c);
     else {
       if (bit === DELACK) c.ackNow = true;
       output(c);
@@ -60,7 +61,7 @@ export function onTimer(c: Connection): void {
   }
   let next = 0;
   let armed = false;
-  for (let bit = 0; bit <= RETRY; bit++) {
+  for (let bit = 0; bit <= RECOVERY; bit++) {
     if ((c.armed & (1 << bit)) === 0) continue;
     if (!armed || ((c.deadlines[bit] - next) | 0) < 0) next = c.deadlines[bit];
     armed = true;
@@ -88,8 +89,9 @@ function retransmissionTimeout(c: Connection): void {
     return;
   }
   detectBlackhole(c);
-  tcp.congestion.timeout(c);
+  // The recovery first: it may want to remember the window of before.
   tcp.recovery.timeout(c);
+  tcp.congestion.timeout(c);
   output(c);
 }
 
@@ -175,6 +177,7 @@ function keepaliveTimeout(c: Connection): void {
 export function updateRtt(c: Connection, sample: number): void {
   if (sample < 1) sample = 1;
   if (sample > RTO_MAX) sample = RTO_MAX;
+  c.rtt = sample;
   if (c.srtt === 0) {
     c.srtt = sample << 3;
     c.rttvar = sample << 1;

@@ -22,6 +22,11 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   icmpv6: ["ethernet", "ipv6"],
   nd: ["ethernet", "ipv6", "icmpv6"],
   "name-servers": null,
+  // Arguments of tcp().
+  cubic: null,
+  hystart: null,
+  prr: null,
+  rack: null,
 };
 
 /** The components that `name` (a file like stack/ipv4/icmp.ts) is measured on top of; null: it is not measured. */
