@@ -22,11 +22,25 @@ import { ethernet } from "../../stack/link/ethernet.js";
 import { ipLink } from "../../stack/link/ip.js";
 import { ping } from "../../stack/raw/ping.js";
 import type { Ping } from "../../stack/raw/ping.js";
+import { newReno } from "../../stack/tcp/congestion.js";
+import { cubic } from "../../stack/tcp/cubic.js";
+import { hystart } from "../../stack/tcp/hystart.js";
+import { prr } from "../../stack/tcp/prr.js";
+import { rack } from "../../stack/tcp/rack.js";
 import { tcp } from "../../stack/tcp/tcp.js";
-import type { Tcp } from "../../stack/tcp/tcp.js";
+import type { Tcp, TcpConfiguration } from "../../stack/tcp/tcp.js";
 import { udp } from "../../stack/udp/udp.js";
 import type { Udp } from "../../stack/udp/udp.js";
 import type { MachinePlan } from "./plan.js";
+
+/** The parts of TCP in combinations: by seed and number, so that all of them meet. */
+const TCP_PARTS: (() => TcpConfiguration)[] = [
+  () => ({}),
+  () => ({ congestion: prr(cubic({ slowStart: hystart() })), recovery: rack() }),
+  () => ({ congestion: cubic() }),
+  () => ({ congestion: prr(newReno({ slowStart: hystart() })) }),
+  () => ({ recovery: rack() }),
+];
 
 export class Machine {
   /** How often it has started. What belongs to an earlier life is gone. */
@@ -73,7 +87,7 @@ export class Machine {
     this.ip = ipv4();
     this.arp = arp();
     this.udp = udp();
-    this.tcp = tcp();
+    this.tcp = tcp(TCP_PARTS[(this.world.seed + this.number) % TCP_PARTS.length]!());
     this.ping = ping();
     const { budget, chunkSize } = this.plan;
     const components: Component[] = [ethernet(), ipLink(), this.arp, this.ip, fragments(), icmp(), pmtu()];
