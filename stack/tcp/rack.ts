@@ -282,14 +282,7 @@ function probeAnswered(
 /** Arms the tail loss probe for `flight` bytes (section 7.2). */
 function armProbe(c: Connection, rack: Rack, flight: number): void {
   if (rack.waiting === REORDER) return;
-  if (
-    c.recovering ||
-    rack.probing ||
-    c.srtt === 0 ||
-    c.sacked.length > 0 ||
-    flight === 0 ||
-    c.retries > 0
-  ) {
+  if (c.recovering || rack.probing || c.srtt === 0 || c.sacked.length > 0 || flight === 0 || c.retries > 0) {
     if (rack.waiting === TAIL) settle(c, rack);
     return;
   }
