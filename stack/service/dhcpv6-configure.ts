@@ -36,6 +36,7 @@ export class Item {
 /** A server has said what this client may use: takes it. `whole`: what is not in it is gone. False: nothing is left. */
 export function bind(c: Dhcp6Client, answer: Answer, whole: boolean): boolean {
   const given = answer.given;
+  c.requested = c.clock;
   for (let i = c.items.length - 1; i >= 0; i--) {
     const item = c.items[i];
     let keep = !whole;
@@ -44,24 +45,26 @@ export function bind(c: Dhcp6Client, answer: Answer, whole: boolean): boolean {
     }
     if (!keep) remove(c, item);
   }
-  let renew = Infinity;
+  let least = Infinity;
+  let valid = Infinity;
   for (let i = 0; i < given.length; i++) {
     const each = given[i];
     if (each.valid <= 0) continue;
     const item = take(c, each);
     if (!item) continue;
-    if (each.preferred > 0 ? each.preferred < renew : each.valid < renew)
-      renew = each.preferred || each.valid;
+    const life = each.preferred || each.valid;
+    if (life < least) least = life;
+    if (each.valid < valid) valid = each.valid;
     item.preferredUntil = c.requested + each.preferred * 1000;
     item.validUntil = c.requested + each.valid * 1000;
     install(c, item);
   }
   // RFC 8415 section 21.4: times that are missing or make no sense are half and four fifths of the shortest lifetime.
-  const t1 = answer.renew || renew / 2;
-  const t2 = answer.rebind || renew * 0.8;
-  const good = t1 <= t2 && t2 <= renew;
-  c.renewTime = atLeast(good ? t1 : renew / 2);
-  c.rebindTime = atLeast(good ? t2 : renew * 0.8);
+  const t1 = answer.renew || least / 2;
+  const t2 = answer.rebind || least * 0.8;
+  const good = t1 <= t2 && t2 <= valid;
+  c.renewTime = atLeast(good ? t1 : least / 2);
+  c.rebindTime = atLeast(good ? t2 : least * 0.8);
   // Hosts that were bound in the same moment renew in different ones.
   c.renewAt = c.requested + c.renewTime * (1000 - c.dhcp.stack.host.randomBelow(64));
   c.rebindAt = c.requested + c.rebindTime * 1000;
@@ -156,21 +159,34 @@ export function takeParameters(c: Dhcp6Client, answer: Answer): void {
   nameServers(c.dhcp.stack).set("dhcpv6", c.nif, c.nameServers, c.search);
 }
 
-/** Parameters alone have come. */
+/** Parameters have come: alone, or beside the lease, where a server had them asked for. */
 export function inform(c: Dhcp6Client, answer: Answer): void {
+  if (c.items.length > 0) {
+    takeParameters(c, answer);
+    c.state = DHCP6_BOUND;
+    c.deadline = c.renewAt;
+    return retell(c);
+  }
   let refresh = answer.refresh < 0 ? REFRESH_DEFAULT : answer.refresh;
   if (refresh < REFRESH_FLOOR) refresh = REFRESH_FLOOR;
   takeParameters(c, answer);
   c.renewTime = refresh === 0xffffffff ? Infinity : refresh;
   c.rebindTime = Infinity;
   c.state = DHCP6_INFORMED;
-  c.deadline = c.requested + c.renewTime * 1000;
+  c.requested = c.clock;
+  // Hosts that asked in the same moment ask again in different ones (RFC 8415 section 21.23).
+  c.deadline = c.clock + c.renewTime * 1000 + c.dhcp.stack.host.randomBelow(c.delay + 1);
   tell(c);
 }
 
 function tell(c: Dhcp6Client): void {
-  c.lease = leaseOf(c);
   c.dhcp.counters.bound++;
+  retell(c);
+}
+
+/** Tells the application what the lease is now. */
+export function retell(c: Dhcp6Client): void {
+  c.lease = leaseOf(c);
   c.boundNow = true;
   c.dhcp.stack.defer(c);
 }
@@ -202,9 +218,8 @@ function finite(value: number): number {
   return value === Infinity ? -1 : value;
 }
 
-/** Deprecates and removes what is over. True: the lease is over with it. */
-export function age(c: Dhcp6Client): boolean {
-  const had = c.items.length > 0;
+/** Deprecates and removes what is over. */
+export function age(c: Dhcp6Client): void {
   for (let i = c.items.length - 1; i >= 0; i--) {
     const item = c.items[i];
     const entry = item.entry;
@@ -217,7 +232,6 @@ export function age(c: Dhcp6Client): boolean {
       }
     }
   }
-  return had && c.items.length === 0;
 }
 
 /** When `age` has something to do next, on the client's clock. */

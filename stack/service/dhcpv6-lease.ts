@@ -45,6 +45,8 @@ export class Answer {
   server: Uint8Array | null = null;
   status = 0;
   preference = 0;
+  /** Among advertisements: the preference, and what is offered. */
+  rank = 0;
   rapid = false;
   /** Some association of ours has this status: the server does not know it. */
   noBinding = false;
@@ -102,8 +104,8 @@ function statusOf(data: Uint8Array, at: number, end: number): number {
 
 /** Reads an association of ours, whose fixed fields begin at `at`. */
 function parseAssociation(answer: Answer, data: Uint8Array, kind: number, at: number, end: number): void {
-  const renew = get32(data, at + 4) >>> 0;
-  const rebind = get32(data, at + 8) >>> 0;
+  const renew = seconds(data, at + 4);
+  const rebind = seconds(data, at + 8);
   at += wire.IA_FIELDS;
   if (!wire.areOptions(data, at, end) || (renew > rebind && rebind > 0)) return;
   const status = statusOf(data, at, end);

@@ -1,13 +1,11 @@
-/** The DHCPv6 client's state machine (RFC 8415 section 18.2): its clock, its exchanges, and what becomes of answers. */
-import { get16, get32 } from "../core/bytes.js";
-import { EADDRINUSE, ECONNREFUSED, ETIMEDOUT } from "../core/errors.js";
+/** The DHCPv6 client's state machine (RFC 8415 section 18.2): its clock, and its exchanges with their timing (section 15). */
+import { EADDRINUSE, ETIMEDOUT } from "../core/errors.js";
 import { isUsable } from "../ipv6/address.js";
 import * as wire from "../wire/dhcpv6.js";
 import { isLinkLocal6 } from "../wire/ipv6.js";
-import { Item, age, bind, inform, lose, nextAge, remove, settle } from "./dhcpv6-configure.js";
-import { parseAnswer } from "./dhcpv6-lease.js";
-import type { Answer } from "./dhcpv6-lease.js";
-import { isAuthentic, isOurs, learnKey, sameBytes, send } from "./dhcpv6-message.js";
+import { age, lose, nextAge, remove, retell, settle } from "./dhcpv6-configure.js";
+import type { Item } from "./dhcpv6-configure.js";
+import { send } from "./dhcpv6-message.js";
 import {
   DHCP6_BOUND,
   DHCP6_CONFIRMING,
@@ -24,9 +22,8 @@ import {
 } from "./dhcpv6-state.js";
 import type { Dhcp6Client } from "./dhcpv6.js";
 
-/** Milliseconds: while the host has no entropy; while there is no link-local address to speak from. */
+/** Milliseconds: while the host has no entropy, or no link-local address to speak from. */
 const RETRY = 10000;
-const NO_ADDRESS = 250;
 /** Exchanges that begin from nothing within this time of each other are spaced. */
 const QUIET = 128000;
 /** RFC 8415 section 7.6, ms: retransmission times, and how long a confirmation is waited for. */
@@ -61,14 +58,16 @@ export function schedule(c: Dhcp6Client): void {
 
 export function fire(c: Dhcp6Client): void {
   tick(c);
-  if (age(c)) restart(c, ETIMEDOUT);
+  const held = c.items.length;
+  age(c);
+  if (c.items.length < held) shrunk(c, ETIMEDOUT);
   else if (c.up && c.clock >= c.deadline) act(c);
   schedule(c);
 }
 
 /* Exchanges */
 
-/** What a client begins with: it goes by the advertisements of routers, asks for parameters, or has something to confirm. */
+/** What a client begins with: asks for parameters, for a lease, or whether that of before still fits. */
 export function firstState(c: Dhcp6Client): number {
   if (c.stateless) return DHCP6_INFORMING;
   let prefix = false;
@@ -81,29 +80,60 @@ export function firstState(c: Dhcp6Client): number {
 export function begin(c: Dhcp6Client, next: number): void {
   c.state = DHCP6_INIT;
   c.next = next;
-  c.best = null;
+  c.wanted = [];
   if (c.clock - c.restarted > QUIET) c.restarts = 0;
   const n = c.restarts - 3;
   c.deadline = n < 0 ? c.clock : c.restarted + (n < 6 ? SHORT << n : 64000);
 }
 
+/**
+ * With the option `auto` a client asks for what routers have advertised of late: addresses, or parameters alone. False: nothing
+ * is to be asked for yet, and it waits.
+ */
+export function heed(c: Dhcp6Client): boolean {
+  const options = c.options;
+  if (!options.auto) return true;
+  const delegates = options.prefix !== undefined && !options.stateless;
+  c.wantsAddresses = c.advised === 2 && options.addresses !== false && !options.stateless;
+  c.stateless = !c.wantsAddresses && !delegates;
+  const ready = c.advised > 0 || (c.advised === 0 && delegates);
+  if (!ready) {
+    c.state = DHCP6_INIT;
+    c.deadline = Infinity;
+  }
+  return ready;
+}
+
 /** The lease is gone: looks for another one. */
-function restart(c: Dhcp6Client, code: number): void {
+export function restart(c: Dhcp6Client, code: number): void {
   lose(c, code);
-  begin(c, DHCP6_SOLICITING);
+  if (heed(c)) begin(c, firstState(c));
+}
+
+/** Some of what was held is gone: the rest is the lease now. */
+function shrunk(c: Dhcp6Client, code: number): void {
+  if (c.items.length === 0) restart(c, code);
+  else if (c.lease) retell(c);
 }
 
 /** Begins an exchange in `state`, which ends the last one. */
-function transact(c: Dhcp6Client, state: number): void {
+export function transact(c: Dhcp6Client, state: number): void {
   const host = c.dhcp.stack.host;
-  const ready = canSpeak(c);
-  if (!ready || !host.secure(4)) {
-    c.deadline = c.clock + (ready ? RETRY : NO_ADDRESS);
+  c.mute = !canSpeak(c);
+  if (c.mute || !host.secure(4)) {
+    c.deadline = c.clock + RETRY;
     return;
   }
-  const resumes = state === DHCP6_REBINDING && (c.state === DHCP6_INIT || !c.lease);
-  c.limit = state === DHCP6_CONFIRMING || resumes ? c.clock + CONFIRM_DURATION : Infinity;
-  if (state === DHCP6_RENEWING) c.limit = c.rebindAt;
+  c.confirms =
+    state === DHCP6_CONFIRMING || (state === DHCP6_REBINDING && (c.state === DHCP6_INIT || !c.lease));
+  c.limit = c.confirms
+    ? c.clock + CONFIRM_DURATION
+    : state === DHCP6_RENEWING
+      ? c.rebindAt
+      : // Beside a lease, which goes first.
+        state === DHCP6_INFORMING && c.items.length > 0
+        ? c.renewAt
+        : Infinity;
   if (c.state === DHCP6_INIT) {
     c.restarts++;
     c.restarted = c.clock;
@@ -117,7 +147,7 @@ function transact(c: Dhcp6Client, state: number): void {
 }
 
 /** Has the interface a link-local address that may be used? */
-function canSpeak(c: Dhcp6Client): boolean {
+export function canSpeak(c: Dhcp6Client): boolean {
   const list = c.dhcp.ip.addresses;
   for (let i = 0; i < list.length; i++) {
     if (list[i].nif === c.nif && isUsable(list[i]) && isLinkLocal6(list[i].bytes, 0)) return true;
@@ -128,24 +158,25 @@ function canSpeak(c: Dhcp6Client): boolean {
 /** Sends the state's message, and says when to send it again (RFC 8415 section 15). */
 function transmit(c: Dhcp6Client): void {
   const state = c.state;
-  const renews = state === DHCP6_RENEWING || state === DHCP6_REBINDING;
+  const renews = !c.confirms && (state === DHCP6_RENEWING || state === DHCP6_REBINDING);
   const maximum = renews
     ? RENEW_MAXIMUM
-    : state === DHCP6_SOLICITING
-      ? c.solicitMaximum
-      : state === DHCP6_INFORMING
-        ? c.informMaximum
-        : state === DHCP6_REQUESTING
-          ? REQUEST_MAXIMUM
-          : state === DHCP6_CONFIRMING
-            ? CONFIRM_MAXIMUM
+    : c.confirms
+      ? CONFIRM_MAXIMUM
+      : state === DHCP6_SOLICITING
+        ? c.solicitMaximum
+        : state === DHCP6_INFORMING
+          ? c.informMaximum
+          : state === DHCP6_REQUESTING
+            ? REQUEST_MAXIMUM
             : Infinity;
-  let interval = c.attempt > 0 ? 2 * c.interval : renews ? LONG : SHORT;
-  if (interval > maximum) interval = maximum;
+  const first = c.attempt === 0;
+  const host = c.dhcp.stack.host;
   // The first Solicit's time is not cut short: it is the time in which servers may answer.
-  const chance = c.dhcp.stack.host.randomBelow(101);
-  const first = state === DHCP6_SOLICITING && c.attempt === 0;
-  c.interval = interval * (1 + (first ? chance + 1 : 2 * chance - 100) / 1000);
+  const chance =
+    (first && state === DHCP6_SOLICITING ? host.randomBelow(100) + 1 : host.randomBelow(201) - 100) / 1000;
+  const interval = first ? (renews ? LONG : SHORT) * (1 + chance) : c.interval * (2 + chance);
+  c.interval = interval > maximum ? maximum * (1 + chance) : interval;
   c.attempt++;
   c.deadline = c.clock + c.interval < c.limit ? c.clock + c.interval : c.limit;
   send(c);
@@ -156,22 +187,27 @@ function act(c: Dhcp6Client): void {
   const state = c.state;
   const over = c.clock >= c.limit;
   if (state === DHCP6_INIT) transact(c, c.next);
-  else if (state === DHCP6_BOUND) transact(c, DHCP6_RENEWING);
+  else if (state === DHCP6_BOUND) transact(c, c.clock < c.rebindAt ? DHCP6_RENEWING : DHCP6_REBINDING);
   else if (state === DHCP6_INFORMED) transact(c, DHCP6_INFORMING);
   else if (state === DHCP6_SOLICITING && c.best) request(c);
   else if (state === DHCP6_RENEWING && over) transact(c, DHCP6_REBINDING);
-  else if ((state === DHCP6_CONFIRMING || state === DHCP6_REBINDING) && over) {
+  else if (state === DHCP6_INFORMING && over) transact(c, DHCP6_RENEWING);
+  else if (c.confirms && over) {
     // Nobody answers: what is known holds until it ends (RFC 8415 section 18.2.3). What was stored has no known end.
     if (c.lease) resume(c);
     else restart(c, ETIMEDOUT);
-  } else if (state === DHCP6_REQUESTING && c.attempt >= REQUESTS) begin(c, DHCP6_SOLICITING);
-  else if (state === DHCP6_DECLINING && c.attempt < 0) transact(c, state);
+  } else if (state === DHCP6_REQUESTING && c.attempt >= REQUESTS) {
+    // This server does not answer any more: another one may.
+    if (c.items.length > 0) transact(c, DHCP6_REBINDING);
+    else begin(c, DHCP6_SOLICITING);
+  } else if (state === DHCP6_DECLINING && c.attempt < 0) transact(c, state);
   else if (state === DHCP6_DECLINING && c.attempt >= FAREWELLS) declined(c);
   else if (state === DHCP6_RELEASING && c.attempt >= FAREWELLS) c.close();
   else transmit(c);
 }
 
-function resume(c: Dhcp6Client): void {
+/** Back to the lease in force, which is as it was. */
+export function resume(c: Dhcp6Client): void {
   c.state = DHCP6_BOUND;
   c.deadline = c.renewAt > c.clock ? c.renewAt : c.clock + LONG;
 }
@@ -183,176 +219,32 @@ export function release(c: Dhcp6Client): void {
 }
 
 /** Asks for what the best advertisement has promised. */
-function request(c: Dhcp6Client): void {
-  const best = c.best as Answer;
+export function request(c: Dhcp6Client): void {
+  const best = c.best;
+  if (!best) return;
   c.server = best.server as Uint8Array;
-  for (let i = c.items.length - 1; i >= 0; i--) {
-    const item = c.items[i];
-    if (!item.entry && item.validUntil === Infinity) remove(c, item);
-  }
-  // Only what a server has acknowledged is held: these are what is asked for.
-  const fresh = c.items.length === 0;
-  for (let i = 0; fresh && i < best.given.length; i++) {
-    const given = best.given[i];
-    c.items.push(new Item(given.kind, given.bytes, given.length));
-  }
+  c.wanted = best.given;
   transact(c, DHCP6_REQUESTING);
 }
 
-function isWanted(c: Dhcp6Client, kind: number): boolean {
-  return kind === wire.OPTION_IA_NA ? c.wantsAddresses : c.options.prefix !== undefined;
-}
-
 /** The server knows of the duplicates. */
-function declined(c: Dhcp6Client): void {
+export function declined(c: Dhcp6Client): void {
   for (let i = c.items.length - 1; i >= 0; i--) if (c.items[i].duplicate) remove(c, c.items[i]);
   if (c.items.length > 0) return settle(c);
   restart(c, EADDRINUSE);
   if (c.deadline < c.clock + RETRY) c.deadline = c.clock + RETRY;
 }
 
-/* Answers */
-
-export function readable(c: Dhcp6Client): void {
-  const d = c.dhcp;
-  const data = d.message;
-  tick(c);
-  while (!c.closed && c.socket.receive(data, d.info) >= 0) {
-    const end = d.info.truncated ? 0 : d.info.length;
-    if (end < wire.DHCP6_HEADER || !wire.areOptions(data, wire.DHCP6_HEADER, end)) d.counters.malformed++;
-    else if (!isNear(c, d.info.address) || !isNear(c, d.info.localAddress)) d.counters.notOnLink++;
-    else if (data[0] === wire.RECONFIGURE) reconfigure(c, end);
-    else if (data[0] !== wire.ADVERTISE && data[0] !== wire.REPLY) d.counters.unexpected++;
-    else if ((get32(data, 0) & 0xffffff) !== c.xid || !isOurs(c, end)) d.counters.notOurs++;
-    else input(c, parseAnswer(data, end, c.iaid), end);
-  }
-  schedule(c);
-}
-
-function isNear(c: Dhcp6Client, text: string): boolean {
-  const zoned = c.dhcp.ip.parseZoned(text);
-  return zoned !== null && isLinkLocal6(zoned.bytes, 0);
-}
-
-/** Takes an Advertise or a Reply to this client (RFC 8415 sections 16.3, 16.10, 18.2.9, 18.2.10). */
-function input(c: Dhcp6Client, answer: Answer, end: number): void {
-  const d = c.dhcp;
-  const counters = d.counters;
-  const state = c.state;
-  const server = answer.server;
-  const advertises = d.message[0] === wire.ADVERTISE;
-  const solicits = state === DHCP6_SOLICITING;
-  const farewell = state === DHCP6_DECLINING || state === DHCP6_RELEASING;
-  const asks =
-    solicits || state === DHCP6_REQUESTING || state === DHCP6_RENEWING || state === DHCP6_REBINDING;
-  if (!server || server.length === 0) {
-    counters.malformed++;
-    return;
-  }
-  if (
-    (!asks && !farewell && state !== DHCP6_CONFIRMING && state !== DHCP6_INFORMING) ||
-    (advertises ? !solicits : solicits && !(answer.rapid && c.options.rapidCommit)) ||
-    ((state === DHCP6_REQUESTING || state === DHCP6_RENEWING || farewell) && !sameBytes(server, c.server))
-  ) {
-    counters.unexpected++;
-    return;
-  }
-  c.solicitMaximum = maximum(answer.solicitMaximum, c.solicitMaximum);
-  c.informMaximum = maximum(answer.informMaximum, c.informMaximum);
-  if (farewell) {
-    if (state === DHCP6_RELEASING) c.close();
-    else declined(c);
-    return;
-  }
-  const lost = answer.status === wire.STATUS_NOT_ON_LINK || answer.notOnLink;
-  if (!advertises && lost && !solicits) return restart(c, ECONNREFUSED);
-  if (answer.status !== 0) {
-    counters.refused++;
-    return;
-  }
-  if (!advertises) learnKey(c, end, server);
-  c.requested = c.clock;
-  if (state === DHCP6_INFORMING) {
-    c.server = server;
-    inform(c, answer);
-  } else if (state === DHCP6_CONFIRMING) {
-    if (c.lease) return resume(c);
-    // What was stored does not say how much is left of it: the server does.
-    c.rebindAt = c.clock + CONFIRM_DURATION;
-    transact(c, DHCP6_RENEWING);
-  } else {
-    for (let i = answer.given.length - 1; i >= 0; i--) {
-      if (!isWanted(c, answer.given[i].kind)) answer.given.splice(i, 1);
-    }
-    takeGiven(c, answer, advertises, server);
-  }
-}
-
-/** Takes what an answer gives. */
-function takeGiven(c: Dhcp6Client, answer: Answer, advertises: boolean, server: Uint8Array): void {
-  const given = answer.given;
-  let usable = false;
-  for (let i = 0; i < given.length; i++) if (given[i].valid > 0) usable = true;
-  if (advertises) {
-    if (!usable) c.dhcp.counters.refused++;
-    else {
-      if (!c.best || answer.preference > c.best.preference) c.best = answer;
-      // The time in which servers may answer is over after the first message; the highest preference needs no waiting.
-      if (c.best.preference === 255 || c.attempt > 1) request(c);
-    }
-  } else if (c.state === DHCP6_SOLICITING || c.state === DHCP6_REQUESTING) {
-    if (!usable) {
-      c.dhcp.counters.refused++;
-      if (c.state === DHCP6_REQUESTING) restart(c, ECONNREFUSED);
-      return;
-    }
-    c.server = server;
-    bind(c, answer, true);
-  } else if (answer.noBinding) {
-    c.server = server;
-    transact(c, DHCP6_REQUESTING);
-  } else if (given.length === 0) c.dhcp.counters.refused++;
-  else {
-    c.server = server;
-    if (!bind(c, answer, false)) restart(c, ECONNREFUSED);
-  }
-}
-
-/** SOL_MAX_RT and INF_MAX_RT in ms, where the server says one that is legal (RFC 8415 sections 21.24, 21.25). */
-function maximum(seconds: number, present: number): number {
-  return seconds >= 60 && seconds <= 86400 ? seconds * 1000 : present;
-}
-
-/** A server wants this client to ask (RFC 8415 sections 16.11, 18.2.11). */
-function reconfigure(c: Dhcp6Client, end: number): void {
-  const d = c.dhcp;
-  const data = d.message;
-  const option = wire.findOption6(data, wire.DHCP6_HEADER, end, wire.OPTION_RECONFIGURE);
-  const type = option >= 0 && get16(data, option + 2) === 1 ? data[option + 4] : 0;
-  const server = parseAnswer(data, end, c.iaid).server;
-  const idle = c.state === DHCP6_BOUND || c.state === DHCP6_INFORMED;
-  if (!idle || !server || !isOurs(c, end) || !isAuthentic(c, end, server)) {
-    d.counters.reconfigureRefused++;
-  } else if (c.state === DHCP6_INFORMED) transact(c, DHCP6_INFORMING);
-  // A renewal brings the parameters as well: there is no asking for these alone beside a lease.
-  else if (type === wire.RENEW || type === wire.INFORMATION_REQUEST) transact(c, DHCP6_RENEWING);
-  else if (type === wire.REBIND) transact(c, DHCP6_REBINDING);
-  else d.counters.reconfigureRefused++;
-}
-
 /** An address of the client's has been tried, or somebody has taken it away. */
 export function addressChanged(c: Dhcp6Client, item: Item, present: boolean, duplicate: boolean): void {
-  tick(c);
-  if (!present) {
-    if (duplicate) {
-      c.dhcp.counters.conflicts++;
-      item.duplicate = true;
-    } else {
-      item.entry = null;
-      remove(c, item);
-      if (c.items.length === 0) restart(c, 0);
-    }
+  if (duplicate) {
+    c.dhcp.counters.conflicts++;
+    item.duplicate = true;
+  } else if (!present) {
+    item.entry = null;
+    remove(c, item);
+    // Who ages addresses as well may have come first.
+    shrunk(c, c.clock >= item.validUntil ? ETIMEDOUT : 0);
   }
   if (c.state === DHCP6_TRYING || (item.duplicate && c.state >= DHCP6_BOUND)) settle(c);
-  schedule(c);
 }

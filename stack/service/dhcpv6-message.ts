@@ -94,12 +94,16 @@ function emitItems(c: Dhcp6Client, at: number, kind: number, type: number): numb
     const item = c.items[i];
     if (item.kind === kind && (type !== wire.DECLINE || item.duplicate)) emit(item.bytes, item.length);
   }
+  for (let i = 0; type === wire.REQUEST && i < c.wanted.length; i++) {
+    const given = c.wanted[i];
+    if (given.kind === kind) emit(given.bytes, given.length);
+  }
   if (count === 0) {
-    const wanted = prefix ? c.options.prefix !== undefined : c.wantsAddresses;
-    // Only these two ask for what is not there yet.
-    if (!wanted || (type !== wire.SOLICIT && type !== wire.REQUEST)) return start;
+    // What is not there yet may be there now (RFC 8415 section 18.2.4); the others speak of what there is.
+    if (!c.isWanted(kind) || type === wire.CONFIRM || type === wire.DECLINE || type === wire.RELEASE)
+      return start;
     const hint = c.options.prefix && c.options.prefix.length;
-    if (prefix && hint && type === wire.SOLICIT) emit(null, hint);
+    if (prefix && hint && type !== wire.REQUEST) emit(null, hint);
   }
   put16(data, start + 2, at - start - 4);
   return at;

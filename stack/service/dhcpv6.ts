@@ -13,14 +13,16 @@ import type { Udp } from "../udp/udp.js";
 import { DHCP6_CLIENT_PORT, OPTION_IA_NA, OPTION_IA_PD } from "../wire/dhcpv6.js";
 import { Item, lose } from "./dhcpv6-configure.js";
 import { duidLinkLayer } from "./dhcpv6-duid.js";
+import { readable } from "./dhcpv6-input.js";
 import { DUID_LEAST, DUID_MOST, GIVEN, copy, isHost6 } from "./dhcpv6-lease.js";
-import type { Answer, Dhcp6Lease } from "./dhcpv6-lease.js";
+import type { Answer, Dhcp6Lease, Given } from "./dhcpv6-lease.js";
 import {
   addressChanged,
   begin,
+  canSpeak,
   fire,
   firstState,
-  readable,
+  heed,
   release,
   schedule,
   tick,
@@ -31,6 +33,7 @@ import { DHCP6_DECLINING, DHCP6_TRYING } from "./dhcpv6-state.js";
 
 export type { Dhcp6Lease } from "./dhcpv6-lease.js";
 export { duidLinkLayer, duidUuid, randomDuid } from "./dhcpv6-duid.js";
+export { numberInterface, subnet } from "./dhcpv6-subnet.js";
 export * from "./dhcpv6-state.js";
 
 const PROTOCOL_UDP = 17;
@@ -104,8 +107,9 @@ export class Dhcp6Client implements Deferred {
   /** The lease in force, or null. */
   lease: Dhcp6Lease | null = null;
   closed = false;
-  /** What is held, or asked for. */
+  /** What is held; what an advertisement has promised. */
   readonly items: Item[] = [];
+  wanted: Given[] = [];
   nameServers: string[] = [];
   search: string[] = [];
   /** Seconds. */
@@ -123,6 +127,10 @@ export class Dhcp6Client implements Deferred {
   /** Messages sent in this exchange; the time to the next one, ms. */
   attempt = 0;
   interval = 0;
+  /** The exchange asks whether a lease of before still holds: its messages are those of a Confirm in number and time. */
+  confirms = false;
+  /** There was no address to speak from. */
+  mute = false;
   solicitMaximum = 3600000;
   informMaximum = 3600000;
   /** The key for Reconfigure messages, whose it is, and its last replay counter. */
@@ -160,6 +168,8 @@ export class Dhcp6Client implements Deferred {
     readonly nif: Interface,
     readonly options: Dhcp6Options,
     readonly duid: Uint8Array,
+    /** Before the first message of what many hosts may do in the same moment, ms at most. */
+    readonly delay: number,
   ) {
     this.last = dhcp.stack.now();
     this.up = nif.up();
@@ -176,11 +186,21 @@ export class Dhcp6Client implements Deferred {
     });
   }
 
+  /** Is that kind of association asked for? */
+  isWanted(kind: number): boolean {
+    return kind === OPTION_IA_NA ? this.wantsAddresses : this.options.prefix !== undefined && !this.stateless;
+  }
+
   /** Asks for longer lifetimes, or for the parameters anew, now. */
   renew(): void {
     if (this.state !== DHCP6_BOUND && this.state !== DHCP6_INFORMED) return;
     this.deadline = tick(this);
     schedule(this);
+  }
+
+  /** Is nothing to be done until a router says so? */
+  waits(): boolean {
+    return this.state === DHCP6_INIT && this.deadline === Infinity;
   }
 
   /** Gives everything back, tells the server so (up to four times), and closes. No callback comes after it. */
@@ -274,17 +294,14 @@ export class Dhcp6 implements Component {
     const given = options.duid || (nif.medium.resolves ? duidLinkLayer(nif.link.mac as Uint8Array) : null);
     if (!given) return fail("EINVAL", "duid");
     requireInteger(given.length, DUID_LEAST, DUID_MOST, "duid");
+    requireInteger(options.iaid || 0, -0x80000000, 0xffffffff, "iaid");
     const items = options.lease && !options.stateless ? itemsOf(options.lease) : [];
-    const client = new Dhcp6Client(this, nif, options, copy(given, 0, given.length));
+    const server = items.length > 0 ? bytesOf((options.lease as Dhcp6Lease).server) : null;
+    const client = new Dhcp6Client(this, nif, options, copy(given, 0, given.length), delay);
     for (let i = 0; i < items.length; i++) client.items.push(items[i]);
-    const server = options.lease ? options.lease.server : "";
-    client.server = new Uint8Array(server.length >> 1);
-    for (let i = 0; i < client.server.length; i++) {
-      client.server[i] = parseInt(server.substring(2 * i, 2 * i + 2), 16);
-    }
-    client.next = firstState(client);
-    client.deadline = options.auto ? Infinity : this.stack.host.randomBelow(delay + 1);
+    if (server) client.server = server;
     this.clients.push(client);
+    if (heed(client)) this.begin(client);
     schedule(client);
     return client;
   }
@@ -304,14 +321,20 @@ export class Dhcp6 implements Component {
   advertised(information: RouterInformation): void {
     const client = this.find(information.interface);
     const advice = information.managed ? 2 : information.other ? 1 : 0;
-    if (!client || !client.options.auto) return;
-    const delegates = client.options.prefix !== undefined;
-    if (advice <= client.advised || (advice === 0 && !delegates)) return;
-    client.advised = advice;
-    client.wantsAddresses = advice === 2 && client.options.addresses !== false;
-    client.stateless = !client.wantsAddresses && !delegates;
+    if (!client || !client.options.auto || advice <= client.advised) return;
+    const wantsAddresses = client.wantsAddresses;
+    const stateless = client.stateless;
+    const waits = client.waits();
     tick(client);
-    begin(client, firstState(client));
+    client.advised = advice;
+    // An exchange about a lease of before goes on: the cable was pulled, and this router may not know more than the server.
+    if (wantsAddresses && client.items.length > 0 && !waits) return;
+    if (
+      heed(client) &&
+      (waits || client.wantsAddresses !== wantsAddresses || client.stateless !== stateless)
+    ) {
+      this.begin(client);
+    }
     schedule(client);
   }
 
@@ -322,10 +345,12 @@ export class Dhcp6 implements Component {
     client.up = up;
     tick(client);
     const state = client.state;
-    const waits = state === DHCP6_INIT && client.deadline === Infinity;
     const busy = state === DHCP6_TRYING || state === DHCP6_DECLINING || state === DHCP6_RELEASING;
     // The lease outlives a pulled cable, but the other end may be another network now: ask (RFC 8415 section 18.2.12).
-    if (up && !waits && !busy) begin(client, firstState(client));
+    if (up && !busy) {
+      client.advised = -1;
+      if (client.items.length > 0 ? !client.waits() : heed(client)) this.begin(client);
+    }
     schedule(client);
   }
 
@@ -338,15 +363,37 @@ export class Dhcp6 implements Component {
     while (this.clients.length > 0) this.clients[0].close();
   }
 
+  /** Begins anew, but not when all others do. */
+  private begin(client: Dhcp6Client): void {
+    begin(client, firstState(client));
+    client.deadline += this.stack.host.randomBelow(client.delay + 1);
+  }
+
   private addressChanged(entry: Address6, present: boolean): void {
     const client = this.find(entry.nif);
-    for (let i = 0; client && i < client.items.length; i++) {
-      const item = client.items[i];
-      if (item.entry !== entry) continue;
-      addressChanged(client, item, present, entry.state === DUPLICATED);
-      return;
+    if (!client) return;
+    tick(client);
+    for (let i = 0; i < client.items.length; i++) {
+      if (client.items[i].entry !== entry) continue;
+      addressChanged(client, client.items[i], present, entry.state === DUPLICATED);
+      break;
     }
+    if (client.mute && canSpeak(client)) {
+      client.mute = false;
+      client.deadline = client.clock;
+    }
+    schedule(client);
   }
+}
+
+/** The bytes that a lease has in hexadecimal. */
+function bytesOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length >> 1);
+  for (let i = 0; i < bytes.length; i++) {
+    const value = parseInt(text.substring(2 * i, 2 * i + 2), 16);
+    bytes[i] = value >= 0 ? value : fail("EINVAL", "lease " + text);
+  }
+  return bytes;
 }
 
 /** What a stored lease held. */

@@ -31,6 +31,9 @@ export const iaNa = (...more: Uint8Array[]) => opt(3, be32(IAID), be32(0), be32(
 export const iaPd = (...more: Uint8Array[]) => opt(25, be32(IAID), be32(0), be32(0), ...more);
 export const status = (code: number) => opt(13, be16(code));
 
+/** The kinds of messages. */
+export const types = (list: { type: number }[]): number[] => list.map(({ type }) => type);
+
 /** What a client has said. */
 export interface Asked {
   time: number;

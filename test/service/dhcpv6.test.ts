@@ -1,5 +1,4 @@
 /** The DHCPv6 client's state machine against a scripted server, in virtual time (RFC 8415). */
-import { createHmac } from "node:crypto";
 import test from "ava";
 import { nameServers } from "../../stack/core/name-servers.js";
 import {
@@ -23,9 +22,8 @@ import {
   opt,
   status,
   taken,
+  types,
 } from "./dhcpv6-support.js";
-
-const types = (list: { type: number }[]) => list.map(({ type }) => type);
 
 test("four messages lead to an address without a route, name servers and domains", (t) => {
   const c = client6(t, {
@@ -103,10 +101,13 @@ test("Solicit: 1 s, twice as long each time, at most SOL_MAX_RT; tenths of chanc
   c.world.run(20 * 3600_000);
   const times = c.server.asked.map(({ time }) => time);
   const gaps = times.slice(1).map((time, i) => time - times[i]);
-  t.true(gaps[0] >= 1000 && gaps[0] <= 1101, String(gaps[0]));
+  // Section 15: RT is 2 RTprev + RAND RTprev, then MRT + RAND MRT; RAND of the first Solicit is above 0.
+  t.true(gaps[0] > 1000 && gaps[0] <= 1101, String(gaps[0]));
   for (let i = 1; i < gaps.length; i++) {
-    t.true(gaps[i] <= 3600_000 * 1.1 + 1, String(gaps));
-    t.true(gaps[i] >= Math.min(1.9 * gaps[i - 1], 3600_000 * 0.9) - 1, String(gaps));
+    const last = 2 * gaps[i - 1] > 3600_000 * 0.9;
+    const most = last ? 3600_000 * 1.1 : 2.1 * gaps[i - 1];
+    const least = last ? Math.min(1.9 * gaps[i - 1], 3600_000 * 0.9) : 1.9 * gaps[i - 1];
+    t.true(gaps[i] <= most + 3 && gaps[i] >= least - 3, `${i} ${gaps}`);
   }
   t.true(gaps.length > 25);
   t.is(new Set(c.server.asked.map(({ xid }) => xid.join())).size, 1);
@@ -242,36 +243,6 @@ test("routers' flags set a client going, and a flag more takes it further", (t) 
   t.deepEqual(types(c.server.take()), [1, 3]);
 });
 
-test("a Reconfigure with the key's proof makes the client renew, once; any other is refused", (t) => {
-  const hmac = (key: Uint8Array, data: Uint8Array) => createHmac("md5", key).update(data).digest();
-  const key = new Uint8Array(16).fill(7);
-  const auth = (replay: number, type: number, value: Uint8Array) =>
-    opt(11, Uint8Array.of(3, 1, 0), be32(0), be32(replay), Uint8Array.of(type), value);
-  const reconfigure = (replay: number, with_: Uint8Array) => {
-    const make = (value: Uint8Array) =>
-      message(10, new Uint8Array(3), opt(19, Uint8Array.of(5)), auth(replay, 2, value));
-    return make(hmac(with_, make(new Uint8Array(16))));
-  };
-  const c = client6(t, { dhcp: { hmac }, prepare: (server) => (server.more = [auth(1, 1, key)]) });
-  c.world.run(3000);
-  t.true(c.server.take()[0].options.has(20));
-  for (const [replay, with_] of [
-    [2, new Uint8Array(16)],
-    [1, key],
-  ] as const) {
-    c.server.say(reconfigure(replay, with_));
-    c.world.run(100);
-  }
-  t.deepEqual(types(c.server.take()), []);
-  c.server.more = [];
-  for (let i = 0; i < 2; i++) {
-    c.server.say(reconfigure(2, key));
-    c.world.run(100);
-  }
-  t.deepEqual(types(c.server.take()), [5]);
-  t.is(c.service.counters.reconfigureRefused, 3);
-});
-
 test("identifiers: a UUID's, a random one's; misuse throws", (t) => {
   t.deepEqual(duidUuid(new Uint8Array(16).fill(9)), concat(be16(4), new Uint8Array(16).fill(9)));
   t.throws(() => duidUuid(new Uint8Array(15)), { code: "EINVAL" } as never);
@@ -283,5 +254,34 @@ test("identifiers: a UUID's, a random one's; misuse throws", (t) => {
   c.client.close();
   t.throws(() => c.service.open(c.nif, { duid: new Uint8Array(2) }), { code: "EINVAL" } as never);
   t.throws(() => c.service.open(c.nif, { addresses: false }), { code: "EINVAL" } as never);
+  t.throws(() => c.service.open(c.nif, { iaid: 0.5 }), { code: "EINVAL" } as never);
+  t.throws(() => c.service.open(c.nif, { prefix: { length: 129 } }), { code: "EINVAL" } as never);
+  const lease = {
+    server: "000102",
+    addresses: [{ address: GIVEN, preferred: 1, valid: 2 }],
+    prefixes: [{ prefix: "fd00:1::/56", preferred: 1, valid: 2 }],
+    nameServers: [],
+    search: [],
+    renewTime: 1,
+    rebindTime: 1,
+  };
+  for (const wrong of [
+    { server: "0001xx" },
+    { server: "0001" },
+    { server: "00".repeat(131) },
+    { addresses: [{ address: "fe80::1", preferred: 1, valid: 2 }] },
+    { addresses: [{ address: "10.0.0.1", preferred: 1, valid: 2 }] },
+    { addresses: Array(9).fill(lease.addresses[0]) },
+    { prefixes: [{ prefix: "fd00::", preferred: 1, valid: 2 }] },
+    { prefixes: [{ prefix: "fd00::/129", preferred: 1, valid: 2 }] },
+  ]) {
+    const stored = { ...lease, ...wrong };
+    t.throws(
+      () => c.service.open(c.nif, { lease: stored }),
+      { code: "EINVAL" } as never,
+      JSON.stringify(wrong),
+    );
+  }
+  c.service.open(c.nif, { lease });
   t.is(iaAddress(GIVEN).length, 28);
 });

@@ -21,6 +21,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   ipv6: ["ethernet"],
   icmpv6: ["ethernet", "ipv6"],
   nd: ["ethernet", "ipv6", "icmpv6"],
+  dhcpv6: [...IPV6, "udp"],
   "name-servers": null,
   // Arguments of tcp().
   cubic: null,
