@@ -165,6 +165,7 @@ export class Connection implements TableEntry, Deferred {
   congestionState: unknown = null;
   slowStartState: unknown = null;
   reductionState: unknown = null;
+  timeoutState: unknown = null;
   recoveryState: unknown = null;
 
   /* Timers */

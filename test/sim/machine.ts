@@ -24,9 +24,11 @@ import { ping } from "../../stack/raw/ping.js";
 import type { Ping } from "../../stack/raw/ping.js";
 import { newReno } from "../../stack/tcp/congestion.js";
 import { cubic } from "../../stack/tcp/cubic.js";
+import { frto } from "../../stack/tcp/frto.js";
 import { hystart } from "../../stack/tcp/hystart.js";
 import { prr } from "../../stack/tcp/prr.js";
 import { rack } from "../../stack/tcp/rack.js";
+import { sackRecovery } from "../../stack/tcp/recovery.js";
 import { tcp } from "../../stack/tcp/tcp.js";
 import type { Tcp, TcpConfiguration } from "../../stack/tcp/tcp.js";
 import { udp } from "../../stack/udp/udp.js";
@@ -39,7 +41,8 @@ const TCP_PARTS: (() => TcpConfiguration)[] = [
   () => ({ congestion: prr(cubic({ slowStart: hystart() })), recovery: rack() }),
   () => ({ congestion: cubic() }),
   () => ({ congestion: prr(newReno({ slowStart: hystart() })) }),
-  () => ({ recovery: rack() }),
+  () => ({ recovery: frto(rack()) }),
+  () => ({ recovery: frto(sackRecovery()) }),
 ];
 
 export class Machine {

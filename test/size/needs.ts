@@ -25,6 +25,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "name-servers": null,
   // Arguments of tcp().
   cubic: null,
+  frto: null,
   hystart: null,
   prr: null,
   rack: null,
