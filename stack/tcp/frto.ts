@@ -34,13 +34,13 @@ class Frto implements Recovery {
   }
 
   timeout(c: Connection): void {
-    const { cwnd, ssthresh, sndNxt } = c;
+    const suspicion = new Suspicion(c.cwnd, c.ssthresh, c.sndNxt);
     const flight = outstanding(c);
     this.inner.timeout(c);
     c.timeoutState = null;
     // A second timeout in a row, a single segment, nothing new to send: there is nothing that could tell.
     if (c.retries !== 1 || flight <= c.mss || !hasNews(c)) return;
-    c.timeoutState = new Suspicion(cwnd, ssthresh, sndNxt);
+    c.timeoutState = suspicion;
     c.lostEdge = (c.sndUna + c.mss) | 0;
   }
 
