@@ -1,5 +1,5 @@
 /** What a test needs of the machine: with CI=true its absence is a failure, elsewhere a visible skip that says what to install. */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
@@ -11,11 +11,13 @@ export interface Needs {
   programs?: readonly string[];
   /** Files that must be readable: devices, for example. */
   files?: readonly string[];
+  /** C headers that must be installed. */
+  headers?: readonly string[];
   /** npm packages that must be installed. */
   packages?: readonly string[];
 }
 
-/** Debian's package of a program, where it is not named like it. */
+/** Debian's package of a program or header, where it is not named like it. */
 const DEBIAN: Record<string, string> = {
   arping: "iputils-arping",
   bridge: "iproute2",
@@ -23,11 +25,13 @@ const DEBIAN: Record<string, string> = {
   dig: "bind9-dnsutils",
   dnsmasq: "dnsmasq-base",
   duk: "duktape",
+  "duktape.h": "duktape-dev",
   ip: "iproute2",
   linux: "user-mode-linux",
   mergecap: "wireshark-common",
   nc: "netcat-openbsd",
   ping: "iputils-ping",
+  "stdio.h": "libc6-dev",
   "qemu-system-x86_64": "qemu-system-x86",
   tc: "iproute2",
   tracepath: "iputils-tracepath",
@@ -51,7 +55,10 @@ export function findProgram(name: string): string | null {
 export function missing(needs: Needs): string[] {
   const lines: string[] = [];
   if (needs.root && process.geteuid?.() !== 0) lines.push("root: run the tests with sudo");
-  const absent = (needs.programs ?? []).filter((program) => findProgram(program) === null);
+  const absent = [
+    ...(needs.programs ?? []).filter((program) => findProgram(program) === null),
+    ...(needs.headers ?? []).filter((header) => !existsSync(join("/usr/include", header))),
+  ];
   if (absent.length > 0) {
     const packages = [...new Set(absent.map((program) => DEBIAN[program] ?? program))];
     lines.push(`${absent.join(", ")}: apt-get install -y --no-install-recommends ${packages.join(" ")}`);

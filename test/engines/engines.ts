@@ -1,0 +1,100 @@
+/** The engines that firmware meets, behind one function: run some scripts in one global, and return the lines they print. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { ROOT } from "../support/files.js";
+import { missing } from "../support/need.js";
+import { duktape, obstacles, xs } from "./native.js";
+
+export interface Engine {
+  readonly name: string;
+  /** What is missing on this machine, as lines for people. */
+  obstacles(): string[];
+  /** The command line that the scripts' paths are appended to. */
+  command(limit?: number): Promise<string[]>;
+}
+
+const here = (file: string) => join(ROOT, "test/engines", file);
+const option = (limit?: number) => (limit === undefined ? [] : ["--limit", String(limit)]);
+
+export const ENGINES: readonly Engine[] = [
+  {
+    name: "V8",
+    obstacles: () => [],
+    command: async () => [process.execPath, "--expose-gc", here("v8.js")],
+  },
+  {
+    name: "Duktape",
+    obstacles: () => obstacles("duktape"),
+    command: async (limit) => [await duktape(), ...option(limit)],
+  },
+  {
+    name: "QuickJS",
+    obstacles: () => missing({ packages: ["quickjs-emscripten"] }),
+    command: async (limit) => [process.execPath, here("quickjs.js"), ...option(limit)],
+  },
+  {
+    name: "XS",
+    obstacles: () => obstacles("xs"),
+    command: async () => [await xs()],
+  },
+];
+
+export function engine(name: string): Engine {
+  const found = ENGINES.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`no engine ${name}`);
+  return found;
+}
+
+const start = promisify(execFile);
+
+/** Largest output of a run, bytes. */
+const OUTPUT = 1 << 28;
+
+/**
+ * Runs `scripts` one after the other in one global of a fresh engine. Throws what the engine said when one of them did.
+ *
+ * @param limit bytes that the engine may take (Duktape, QuickJS)
+ */
+export async function runScripts(
+  engine: Engine,
+  scripts: readonly string[],
+  limit?: number,
+): Promise<string[]> {
+  return withFiles(scripts, async (files) => {
+    const [program, ...parameters] = await engine.command(limit);
+    const { stdout } = await start(program!, [...parameters, ...files], {
+      maxBuffer: OUTPUT,
+      encoding: "latin1",
+    });
+    return stdout === "" ? [] : stdout.replace(/\n$/, "").split("\n");
+  });
+}
+
+/** Bytes that each of `scripts` has as Duktape's bytecode. */
+export async function bytecodeSizes(scripts: readonly string[]): Promise<number[]> {
+  return withFiles(scripts, async (files) => {
+    const { stdout } = await start(await duktape(), ["--bytecode", ...files]);
+    return stdout.trim().split("\n").map(Number);
+  });
+}
+
+async function withFiles<T>(
+  scripts: readonly string[],
+  use: (files: string[]) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "anystack-engine-"));
+  try {
+    return await use(
+      scripts.map((text, i) => {
+        const file = join(folder, `${i}.js`);
+        writeFileSync(file, text);
+        return file;
+      }),
+    );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
