@@ -156,9 +156,11 @@ export function lower() {
  */
 function shortPrototypes(lowered) {
   const seen = new Set();
-  return lowered.replace(/^( +)(\w+)\.prototype(?=\.\w+ = function )/gm, (_, indent, name) => {
-    const declaration = seen.has(name) ? "" : `${indent}var ${name}$ = ${name}.prototype;\n`;
-    seen.add(name);
+  return lowered.replace(/^( +)(\w+)\.prototype(?=\.\w+ = function )/gm, (_, indent, name, at) => {
+    // Two files may each have a class of that name: rollup renames the variable, and not what is inside.
+    const constructor = lowered.lastIndexOf(`function ${name}(`, at);
+    const declaration = seen.has(constructor) ? "" : `${indent}var ${name}$ = ${name}.prototype;\n`;
+    seen.add(constructor);
     return `${declaration}${indent}${name}$`;
   });
 }

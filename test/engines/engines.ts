@@ -65,9 +65,11 @@ export async function runScripts(
 ): Promise<string[]> {
   return withFiles(scripts, async (files) => {
     const [program, ...parameters] = await engine.command(limit);
-    const { stdout } = await start(program!, [...parameters, ...files], {
-      maxBuffer: OUTPUT,
-      encoding: "latin1",
+    const run = start(program!, [...parameters, ...files], { maxBuffer: OUTPUT, encoding: "latin1" });
+    const { stdout } = await run.catch((error: { code: unknown; stderr: string }) => {
+      // Engines quote the line that failed, and a bundle is one line.
+      const said = error.stderr.split("\n").map((line) => line.slice(0, 200));
+      throw new Error(`${engine.name} (${error.code}): ${said.join("\n").trim()}`);
     });
     return stdout === "" ? [] : stdout.replace(/\n$/, "").split("\n");
   });

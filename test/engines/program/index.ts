@@ -1,0 +1,2 @@
+/** What all engines run: one bundle, made by the firmware chain. */
+export { conversation4, conversation6 } from "./conversation.js";
