@@ -4,11 +4,9 @@
  * Two lanes side by side for what needs only a processor, then the suites against real peers, alone on the machine. The
  * last line is the sum: each test counts, and each check that is not made of tests counts as one.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { runEngines } from "./engines/run.js";
 import { runSuite, SUITES } from "./interop/run.js";
 import { type Outcome, runAva, runProgram } from "./support/ava.js";
-import { ROOT } from "./support/files.js";
 
 interface Stage {
   readonly name: string;
@@ -41,13 +39,18 @@ const SIM: Stage = {
   about: "a short campaign of random networks",
   run: () => runProgram("test/sim/run.ts", ["--seeds", "20"]),
 };
+const ENGINES: Stage = {
+  name: "engines",
+  about: "the bundles in V8, Duktape, QuickJS and XS: vectors, equal traces, memory",
+  run: () => runEngines(),
+};
 const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
   name: `interop:${name}`,
   about,
   run: () => runSuite(name),
 }));
 
-const STAGES = [...CHECKS, UNIT, ...(existsSync(join(ROOT, "test/sim/run.ts")) ? [SIM] : []), ...INTEROP];
+const STAGES = [...CHECKS, UNIT, SIM, ENGINES, ...INTEROP];
 
 interface Row {
   readonly name: string;
@@ -87,7 +90,7 @@ async function main(names: string[]): Promise<void> {
   const lane = (stages: Stage[]) => chosen.filter((stage) => stages.includes(stage));
   const rows: Row[] = [];
   const start = performance.now();
-  await Promise.all([runStages(lane(CHECKS), rows), runStages(lane([UNIT, SIM]), rows)]);
+  await Promise.all([runStages(lane([...CHECKS, ENGINES]), rows), runStages(lane([UNIT, SIM]), rows)]);
   await runStages(lane(INTEROP), rows);
 
   const passed = rows.reduce((sum, row) => sum + row.passed, 0);

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { ExecutionContext } from "ava";
 import { ROOT } from "../support/files.js";
 import { missing } from "../support/need.js";
 import { duktape, obstacles, xs } from "./native.js";
@@ -48,6 +49,28 @@ export function engine(name: string): Engine {
   return found;
 }
 
+/** False after the test has got its verdict: a failure in CI, else a skip that says what to install. */
+export async function have(t: ExecutionContext, engine: Engine): Promise<boolean> {
+  const problem = await obstacle(engine);
+  if (problem === null) return true;
+  if (process.env.CI === "true") t.fail(problem);
+  else {
+    t.log(`SKIPPED: ${problem}`);
+    t.pass();
+  }
+  return false;
+}
+
+/** Builds the engine if need be; why it cannot be had, or null. */
+export async function obstacle(engine: Engine): Promise<string | null> {
+  const lines = engine.obstacles();
+  if (lines.length > 0) return lines.join("; ");
+  return engine.command().then(
+    () => null,
+    (error: Error) => error.message,
+  );
+}
+
 const start = promisify(execFile);
 
 /** Largest output of a run, bytes. */
@@ -83,10 +106,7 @@ export async function bytecodeSizes(scripts: readonly string[]): Promise<number[
   });
 }
 
-async function withFiles<T>(
-  scripts: readonly string[],
-  use: (files: string[]) => Promise<T>,
-): Promise<T> {
+async function withFiles<T>(scripts: readonly string[], use: (files: string[]) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "anystack-engine-"));
   try {
     return await use(

@@ -118,7 +118,10 @@ export async function fetchXs(): Promise<string> {
     const npm = ["pack", `${name}@${version}`, "--silent", "--ignore-scripts", "--pack-destination", draft];
     const { status, stderr } = spawnSync("npm", npm, { encoding: "utf8" });
     if (status !== 0) throw new Error(`npm pack ${name}@${version}: ${stderr.trim()}`);
-    const archive = join(draft, readdirSync(draft).find((file) => file.endsWith(".tgz"))!);
+    const archive = join(
+      draft,
+      readdirSync(draft).find((file) => file.endsWith(".tgz"))!,
+    );
     const found = `sha512-${createHash("sha512").update(readFileSync(archive)).digest("base64")}`;
     if (found !== integrity) throw new Error(`${name}@${version} has the digest ${found}`);
     await run("tar", ["-xzf", archive, "-C", draft, "--strip-components=1", "package/moddable/xs"]);

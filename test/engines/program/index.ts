@@ -1,2 +1,3 @@
 /** What all engines run: one bundle, made by the firmware chain. */
 export { conversation4, conversation6 } from "./conversation.js";
+export { mutations, vectors } from "./vectors.js";

@@ -184,9 +184,7 @@ export function unhex(text: string): Uint8Array {
 }
 
 /** All counters that are not zero: `"ip.received=3 tcp.sent=1"`. */
-export function countersOf(stack: {
-  counters: { [component: string]: { [counter: string]: number } };
-}): string {
+export function countersOf(stack: CounterHolder): string {
   let text = "";
   for (const component in stack.counters) {
     const counters = stack.counters[component];
@@ -195,4 +193,15 @@ export function countersOf(stack: {
     }
   }
   return text;
+}
+
+/** Sets all counters to zero. */
+export function resetCounters(stack: CounterHolder): void {
+  for (const component in stack.counters) {
+    for (const name in stack.counters[component]) stack.counters[component][name] = 0;
+  }
+}
+
+interface CounterHolder {
+  counters: { [component: string]: { [counter: string]: number } };
 }

@@ -1,0 +1,33 @@
+/**
+ * `npm run engines`: the bundles in the engines that firmware meets. `--install` only fetches and builds what that needs.
+ *
+ * An engine that this machine cannot have is a failure with CI=true, elsewhere a skip that says what to install.
+ */
+import { pathToFileURL } from "node:url";
+import { runAva } from "../support/ava.js";
+import { ENGINES, obstacle } from "./engines.js";
+
+/** Builds the engines, so that no test waits for it; a line for each that cannot be had. */
+async function prepare(): Promise<string[]> {
+  const lines: string[] = [];
+  for (const engine of ENGINES) {
+    const problem = await obstacle(engine);
+    if (problem !== null) lines.push(`${engine.name}: ${problem}`);
+  }
+  return lines;
+}
+
+export async function runEngines(live = false) {
+  await prepare();
+  return runAva(["--config", "test/engines/ava.config.js"], live);
+}
+
+async function main(options: string[]): Promise<void> {
+  if (options.includes("--install")) {
+    const lines = await prepare();
+    console.log(lines.length > 0 ? lines.join("\n") : "the engines are ready");
+    if (lines.length > 0) process.exitCode = 1;
+  } else if ((await runEngines(true)).failed > 0) process.exitCode = 1;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]!).href) await main(process.argv.slice(2));
