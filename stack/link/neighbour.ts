@@ -1,8 +1,9 @@
 /**
  * Neighbour cache with unreachability detection (RFC 4861 sections 7.2 and 7.3), shared by ARP and ND.
  *
- * Bounds: `limit` entries, of which a quarter at most await resolution; `PENDING_LIMIT` packets wait for each. A full cache
- * evicts an unused entry, else the one that awaits resolution longest, else a stale one; reachable, router and static entries stay.
+ * Bounds: `limit` entries, of which a quarter at most await resolution; 3 packets wait for each, or up to 128 while memory is
+ * plenty (RFC 1122 section 2.3.2.2), so that a datagram in fragments is held whole. What comes then is refused, and its sender
+ * told. A full cache evicts an unused entry, else the one that awaits resolution longest, else a stale one; reachable, router and static entries stay.
  */
 import { get16, put16 } from "../core/bytes.js";
 import { ENOBUFS } from "../core/errors.js";
@@ -30,8 +31,10 @@ const RETRANS_TIMER = 1000;
 const REACHABLE_TIME = 30000;
 const DELAY_FIRST_PROBE_TIME = 5000;
 const MAX_SOLICIT = 3;
-/** Packets that wait for the resolution of one address. */
+/** Packets that wait for the resolution of one address; more, while all that wait take no more than a quarter of the budget. */
 const PENDING_LIMIT = 3;
+/** As many in any case: the fragments of the largest datagram, at an MTU of 576. */
+const PENDING_MOST = 128;
 /** Bytes before each waiting packet: length, ethertype, checksum field, segment size. */
 const RECORD = 8;
 /** Entries that are looked at for a victim. */
@@ -104,6 +107,8 @@ export class NeighbourCache implements Times {
   retransTimer = RETRANS_TIMER;
   private readonly timer: Timer;
   private incomplete = 0;
+  /** Bytes of all packets that wait. */
+  private held = 0;
   private hand = 0;
 
   constructor(
@@ -303,9 +308,11 @@ export class NeighbourCache implements Times {
     put16(header, 4, packet.checksumField < 0 ? 0 : packet.checksumField - packet.start);
     put16(header, 6, packet.segmentSize);
     const at = pending.length;
-    const keep = stack.pool.limit >> 2;
+    const pool = stack.pool;
+    const keep = pool.limit >> 2;
+    const more = this.held + RECORD + length <= keep << pool.chunkShift ? PENDING_MOST : PENDING_LIMIT;
     if (
-      neighbour.waiting >= PENDING_LIMIT ||
+      neighbour.waiting >= more ||
       !pending.write(at + RECORD, packet.data, packet.start, length, keep) ||
       !pending.append(header, 0, RECORD, keep)
     ) {
@@ -314,6 +321,7 @@ export class NeighbourCache implements Times {
       return ENOBUFS;
     }
     pending.length += length;
+    this.held += RECORD + length;
     neighbour.waiting++;
     return 0;
   }
@@ -326,10 +334,11 @@ export class NeighbourCache implements Times {
     const header = new Uint8Array(RECORD);
     pending.read(0, header, 0, RECORD);
     const length = get16(header, 0);
+    this.held -= RECORD + length;
     const packet = this.stack.prepare(length);
-    if (!packet) return 0;
-    pending.read(RECORD, packet.data, packet.start, length);
+    if (packet) pending.read(RECORD, packet.data, packet.start, length);
     pending.consume(RECORD + length);
+    if (!packet) return 0;
     packet.network = packet.start;
     packet.net = this.stack.network(packet.data[packet.start] >> 4);
     const field = get16(header, 4);
@@ -356,7 +365,11 @@ export class NeighbourCache implements Times {
   }
 
   private discard(neighbour: Neighbour): void {
-    if (neighbour.pending) neighbour.pending.clear();
+    const pending = neighbour.pending;
+    if (pending) {
+      this.held -= pending.length;
+      pending.clear();
+    }
     neighbour.pending = null;
     this.counters.pendingDropped += neighbour.waiting;
     neighbour.waiting = 0;

@@ -3,19 +3,21 @@ import test from "ava";
 import type { ExecutionContext } from "ava";
 import fc from "fast-check";
 import { EHOSTUNREACH, ENOBUFS } from "../../stack/core/errors.js";
+import { fragments } from "../../stack/ipv4/fragments.js";
 import { DELAY, PROBE, REACHABLE, STALE, STATIC } from "../../stack/link/neighbour.js";
 import { ip4Bytes } from "../support/bytes.js";
 import { expectFrame } from "../support/expect.js";
 import { findLeaks } from "../support/leaks.js";
+import { pair } from "../support/network.js";
 import { PROBE_IP, PROBE_MAC, STACK_IP, STACK_MAC, arp, eth, frame } from "../support/packets.js";
 import { probed } from "../support/probe.js";
 
 const toInt = (text: string) => ip4Bytes(text).reduce((value, byte) => (value << 8) | byte, 0);
 const FAR_MAC = "02:00:00:00:00:77";
 
-function setUp(t: ExecutionContext, limit = 64) {
+function setUp(t: ExecutionContext, limit = 64, budget?: number) {
   const errors: [number, string][] = [];
-  const node = probed(t, { acquainted: false, arp: { limit } });
+  const node = probed(t, { acquainted: false, arp: { limit }, stack: { budget } });
   const { probe, world, nif } = node;
   const { cache } = node.arp;
   probe.answersArp = [];
@@ -36,10 +38,8 @@ function setUp(t: ExecutionContext, limit = 64) {
 
 test("three questions, a second apart; then the sockets are told, and nothing is left", (t) => {
   const { send, probe, world, errors, stack, cache } = setUp(t);
-  send();
-  send();
-  t.is(send(), 1);
-  t.is(send(), ENOBUFS, "three packets wait, no more");
+  for (let i = 0; i < 128; i++) t.is(send(), 1);
+  t.is(send(), ENOBUFS, "128 packets wait, no more");
   for (let second = 0; second < 3; second++) {
     const asked = probe.take();
     t.is(asked.length, 1);
@@ -60,6 +60,45 @@ test("three questions, a second apart; then the sockets are told, and nothing is
   t.deepEqual(probe.take(), []);
   t.is(cache.entries.length, 0);
   t.deepEqual(findLeaks(stack), []);
+});
+
+test("a datagram in 45 fragments finds a neighbour that has not been met (RFC 1122 section 2.3.2.2)", (t) => {
+  const { a, b, world } = pair(t, { components: () => [fragments()] });
+  const got: number[] = [];
+  const target = new Uint8Array(65507);
+  b.udp.open({
+    port: 7,
+    receiveBuffer: 1 << 17,
+    onReadable() {
+      got.push(this.receive(target));
+    },
+  });
+  const data = Uint8Array.from({ length: 65507 }, (_, i) => i * 7);
+  t.is(a.udp.open().sendTo(b.address, 7, data), 65507);
+  world.run(100);
+  t.deepEqual(got, [65507]);
+  t.deepEqual(target, data);
+});
+
+test("what waits takes a quarter of the budget, and three packets of each at the most", (t) => {
+  const { send, probe, stack, reply, world } = setUp(t, 64, 1 << 16);
+  let count = 0;
+  while (send(PROBE_IP, 1400) === 1400) count++;
+  t.is(count, 11, "16 KiB");
+  // Three of each go on being held where that is full, until a quarter of all memory is left.
+  t.deepEqual(
+    [1, 2, 3, 4].map(() => send("10.0.0.3", 1400)),
+    [1400, 1400, 1400, ENOBUFS],
+  );
+  for (let i = 4; i < 20; i++) send("10.0.0." + i, 1400);
+  t.true(stack.pool.used <= (stack.pool.limit * 3) / 4);
+  probe.take();
+  reply();
+  t.is(probe.take().length, 11);
+  world.run(5000);
+  t.is(stack.pool.used, 0);
+  t.is(send("10.0.0.30", 1400), 1400, "there is room again");
+  for (let i = 0; i < 10; i++) t.is(send("10.0.0.30", 1400), 1400);
 });
 
 test("what waits goes out in order once the answer has come", (t) => {
