@@ -38,6 +38,7 @@ import { Address6, DEPRECATED, TENTATIVE, isUsable } from "./address.js";
 import { ExtensionCounters } from "./extension.js";
 import { input } from "./input.js";
 import type { NeighbourDiscovery } from "./nd.js";
+import { acceptMapped } from "./mapped.js";
 import { output } from "./output.js";
 import { LOCAL, Path6, REMOTE, SOURCE, route } from "./path.js";
 
@@ -213,6 +214,11 @@ export class Ipv6 implements Component, LinkProtocol, Network {
     stack.linkProtocols.push(this);
     stack.counters.ip6 = this.counters as never;
     stack.counters.ext = this.extensions as never;
+  }
+
+  start(): void {
+    const four = this.stack.network(4);
+    if (four) acceptMapped(four);
   }
 
   interfaceAdded(nif: Interface): void {

@@ -10,9 +10,9 @@ import type { Tcp } from "./tcp.js";
 export interface TcpListenOptions {
   /** Local port, 1..65535, or 0: a random one. */
   port: number;
-  /** Local address; default: any of all families. */
+  /** Local address (`::ffff:10.0.0.2` is IPv4's); default, and `::`: any of all families. */
   address?: string;
-  /** 4 or 6: this family alone. */
+  /** 4 or 6: this family alone (6: IPV6_V6ONLY). */
   family?: number;
   /** Connections that may wait to be accepted, and as many half-open ones. Default 16. A SYN beyond that is dropped. */
   backlog?: number;

@@ -11,11 +11,11 @@ import type { Udp } from "./udp.js";
 export type { DatagramInfo };
 
 export interface UdpOptions {
-  /** Local address, of any family that the stack has; default: any address of all families. */
+  /** Local address, of any family that the stack has (`::ffff:10.0.0.2` is IPv4's); default, and `::`: any of all families. */
   address?: string;
   /** Local port, 1..65535; default: a random one. */
   port?: number;
-  /** 4 or 6: this family alone. Default: all that the stack has. */
+  /** 4 or 6: this family alone (6: IPV6_V6ONLY). Default: all that the stack has. */
   family?: number;
   /** Sends and receives on this interface alone. */
   interface?: Interface;
