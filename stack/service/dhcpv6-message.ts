@@ -125,14 +125,19 @@ function authentication(data: Uint8Array, end: number, type: number): number {
     : -1;
 }
 
-/** Keeps the key that a Reply brings, for the Reconfigures of the server that sent it. */
+/**
+ * Keeps the key that a Reply brings, for the Reconfigures of the server that sent it. The counter beside it has no proof, and
+ * some servers use it again: with a new key nothing has been said that could be said twice.
+ */
 export function learnKey(c: Dhcp6Client, end: number, server: Uint8Array): void {
   const data = c.dhcp.message;
   const at = authentication(data, end, 1);
   if (at < 0 || !c.dhcp.configuration.hmac) return;
-  c.key = copy(data, at + AUTHENTICATION_VALUE, 16);
+  const key = copy(data, at + AUTHENTICATION_VALUE, 16);
+  if (c.key && sameBytes(key, c.key) && sameBytes(server, c.keyServer)) return;
+  c.key = key;
   c.keyServer = server;
-  c.replay = copy(data, at + AUTHENTICATION_REPLAY, 8);
+  c.replay = null;
 }
 
 /** Is the Reconfigure in the message buffer from the server that gave the key, and no replay? */
@@ -141,8 +146,9 @@ export function isAuthentic(c: Dhcp6Client, end: number, server: Uint8Array): bo
   const at = authentication(data, end, 2);
   const hmac = c.dhcp.configuration.hmac;
   if (at < 0 || !hmac || !c.key || !sameBytes(c.keyServer, server)) return false;
-  let order = 0;
-  for (let i = 0; i < 8 && order === 0; i++) order = data[at + AUTHENTICATION_REPLAY + i] - c.replay[i];
+  let order = c.replay ? 0 : 1;
+  for (let i = 0; i < 8 && order === 0; i++)
+    order = data[at + AUTHENTICATION_REPLAY + i] - (c.replay as Uint8Array)[i];
   if (order <= 0) return false;
   const message = copy(data, 0, end);
   for (let i = 0; i < 16; i++) message[at + AUTHENTICATION_VALUE + i] = 0;

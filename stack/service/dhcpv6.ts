@@ -133,10 +133,10 @@ export class Dhcp6Client implements Deferred {
   mute = false;
   solicitMaximum = 3600000;
   informMaximum = 3600000;
-  /** The key for Reconfigure messages, whose it is, and its last replay counter. */
+  /** The key for Reconfigure messages, whose it is, and the last counter that came with it. */
   key: Uint8Array | null = null;
   keyServer: Uint8Array = new Uint8Array(0);
-  replay: Uint8Array = new Uint8Array(8);
+  replay: Uint8Array | null = null;
   /** What comes after DHCP6_INIT. */
   next = DHCP6_INIT;
   /** Milliseconds since the client was opened, which never wrap; `last` is the stack's time of the same moment. */

@@ -24,13 +24,16 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
   ipv6: {
     about:
-      "IPv6 host against Linux, radvd, ndisc6, curl, wrk, nginx, traceroute and, as hostile neighbours, thc-ipv6",
+      "IPv6 host against Linux, radvd, dnsmasq, Kea, Dibbler, curl, wrk, nginx, traceroute and, as hostile neighbours, thc-ipv6",
     programs: [
       "ip",
       "ping",
       "tshark",
       "radvd",
       "ndisc6",
+      "dnsmasq",
+      "kea-dhcp6",
+      "dibbler-server",
       "atk6-flood_router26",
       "curl",
       "traceroute",

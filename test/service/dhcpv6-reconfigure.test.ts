@@ -34,7 +34,7 @@ interface Fields {
 function reconfigure(fields: Fields = {}): Uint8Array {
   const {
     key = KEY,
-    replay = 2,
+    replay = 9,
     type = 5,
     head = [],
     ids = [opt(1, CLIENT_DUID), opt(2, SERVER_DUID)],
@@ -89,6 +89,16 @@ test("with the key's proof the client renews, rebinds or asks for parameters, on
   t.is(c.service.counters.reconfigureRefused, 2);
 });
 
+test("the same key again takes no counter back, another key begins anew", (t) => {
+  const c = keyed();
+  t.deepEqual(heard(c, reconfigure({ replay: 5 })), [5]);
+  t.deepEqual(heard(c, reconfigure({ replay: 5 })), [], "that renewal brought the key again");
+  c.server.more = [auth(1, 1, NO_KEY)];
+  t.deepEqual(heard(c, reconfigure({ replay: 6 })), [5]);
+  t.deepEqual(heard(c, reconfigure({ replay: 7 })), [], "the old key");
+  t.deepEqual(heard(c, reconfigure({ replay: 2, key: NO_KEY })), [5]);
+});
+
 test("parameters that no server tells are given up when the lease is to be renewed", (t) => {
   const c = keyed();
   c.server.script = ({ type }) => (type === 11 ? null : undefined);
@@ -108,6 +118,8 @@ test("without a lease the parameters are asked for, and nothing else", (t) => {
 
 test("DH6-02 Reconfigure without proof, with a wrong one, of another server, for another client, by multicast: refused", (t) => {
   const c = keyed();
+  t.deepEqual(heard(c, reconfigure({ replay: 1 })), [5], "a counter begins anywhere with a new key");
+  t.is(c.client.state, DHCP6_BOUND);
   const forged = reconfigure();
   forged[forged.length - 1] ^= 1;
   const cut = reconfigure();

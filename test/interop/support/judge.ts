@@ -45,8 +45,8 @@ const HARMLESS = [
 const QUOTING = [3, 4, 5, 11, 12];
 const QUOTING6 = [1, 2, 3, 4];
 
-/** Ports whose payload is dissected unless a test says otherwise: DNS and DHCP. Elsewhere it is anybody's bytes. */
-const PAYLOADS = [53, 67, 68];
+/** Ports whose payload is dissected unless a test says otherwise: DNS, DHCP and DHCPv6. Elsewhere it is anybody's bytes. */
+const PAYLOADS = [53, 67, 68, 546, 547];
 
 /**
  * Reads the capture file with tshark and lists malformed frames, expert errors, and warnings about our frames that are

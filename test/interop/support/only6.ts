@@ -37,11 +37,14 @@ export async function createHostOnly6(t: ExecutionContext, options: HostOptions 
     KERNEL6 + "/64",
     KERNEL_LINK + "/64",
   ]);
-  parts.ip6.addAddress(host.nif, OURS6 + "/64");
-  // The kernel takes a moment to use a new device: what is sent before goes nowhere.
-  await host.ns.run("ping", ["-6", "-q", "-c", "1", "-i", "0.2", "-w", "10", OURS6]);
+  const { address = OURS6 + "/64" } = options;
+  if (address !== null) parts.ip6.addAddress(host.nif, address);
   const entry = parts.ip6.addresses.find(({ bytes }) => bytes[0] === 0xfe);
-  return { ...host, ...parts, link: entry ? format6(entry.bytes, 0) : "" };
+  const link = entry ? format6(entry.bytes, 0) : "";
+  // The kernel takes a moment to use a new device: what is sent before goes nowhere.
+  const target = link ? `${link}%${host.device}` : OURS6;
+  await host.ns.run("ping", ["-6", "-q", "-c", "1", "-i", "0.2", "-w", "10", target]);
+  return { ...host, ...parts, link };
 }
 
 /** A namespace behind the kernel's, which routes: its host is fd78::2. `mtu` of the path between us, in both directions. */
