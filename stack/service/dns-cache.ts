@@ -45,7 +45,7 @@ export class Cache {
 
   /** What is known of `name` and `type` at stack time `now`, or null. */
   find(name: string, type: number, now: number): CacheEntry | null {
-    for (let entry = this.table.first(this.hash(name)); entry; entry = entry.nextInBucket) {
+    for (let entry = this.table.first(hashName(this.stack, name)); entry; entry = entry.nextInBucket) {
       if (entry.name === name && (entry.type === type || entry.type === 0) && left(entry, now) > 0)
         return entry;
     }
@@ -68,7 +68,7 @@ export class Cache {
     }
     const copy = new Uint8Array(end);
     copy.set(data.subarray(0, end));
-    this.table.insert(new CacheEntry(this.hash(name), name, type, copy, now, ttl * 1000));
+    this.table.insert(new CacheEntry(hashName(this.stack, name), name, type, copy, now, ttl * 1000));
     this.size += cost;
     if (this.timer.slot < 0) this.stack.timers.set(this.timer, (now + SWEEP) | 0);
   }
@@ -86,13 +86,14 @@ export class Cache {
     this.size -= entry.data.length + entry.name.length + OVERHEAD;
     this.table.remove(entry);
   }
+}
 
-  private hash(name: string): number {
-    const hash = this.stack.hash;
-    hash.begin(1);
-    for (let i = 0; i < name.length; i++) hash.word(name.charCodeAt(i));
-    return hash.end();
-  }
+/** A name's place in tables of answers: strangers choose names, and cannot choose places. */
+export function hashName(stack: Stack, name: string): number {
+  const hash = stack.hash;
+  hash.begin(1);
+  for (let i = 0; i < name.length; i++) hash.word(name.charCodeAt(i));
+  return hash.end();
 }
 
 /** Milliseconds for which `entry` still holds. */

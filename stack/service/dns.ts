@@ -10,7 +10,7 @@ import { nameServers } from "../core/name-servers.js";
 import type { Component, Deferred, Stack } from "../core/stack.js";
 import type { Tcp } from "../tcp/tcp.js";
 import type { Udp } from "../udp/udp.js";
-import { Cursor, NAME_LIMIT, emitName, parseName } from "../wire/dns.js";
+import { TYPES, canonicalName } from "../wire/dns.js";
 import { ALIAS, ALIASES, readAnswer } from "./dns-answer.js";
 import type { Answer, DnsRecord } from "./dns-answer.js";
 import { Cache } from "./dns-cache.js";
@@ -74,7 +74,7 @@ export class DnsRequest implements Deferred {
   question: Question | null = null;
   aliases = 0;
   /** Of a look-up: the requests that it consists of. */
-  parts: DnsRequest[] = [];
+  parts: { cancel(): void }[] = [];
 
   constructor(
     private readonly dns: Dns,
@@ -139,6 +139,8 @@ export class Dns implements Component {
   memory = 0;
   /** Place of the server that answered last: it is asked first. */
   first = 0;
+  /** What mdns adds: takes requests for names below `.local` (RFC 6762 section 3), and finishes them; false: it is none. */
+  multicast: ((request: DnsRequest) => boolean) | null = null;
   private readonly limit: number;
   private readonly ndots: number;
   private readonly hosts: { name: string; address: string }[] = [];
@@ -218,11 +220,10 @@ export class Dns implements Component {
     let label = type;
     for (const known in TYPES) if (TYPES[known] === number) label = known;
     const request = this.request(name, number, label, callback);
-    const bytes = new Uint8Array(NAME_LIMIT + 1);
-    const end = emitName(name, bytes, 0);
-    if (request.code !== 0 || end < 0) this.finish(request, request.code || ENOTFOUND);
+    const plain = canonicalName(name);
+    if (request.code !== 0 || plain === null) this.finish(request, request.code || ENOTFOUND);
     else {
-      request.name = (parseName(new Cursor(bytes, 0, end)) as string).toLowerCase();
+      request.name = plain.toLowerCase();
       this.advance(request);
     }
     return request;
@@ -270,6 +271,7 @@ export class Dns implements Component {
   /** Goes on with `request.name`: from memory, or with others who ask the same, or with a new question. */
   advance(request: DnsRequest): void {
     const name = request.name;
+    if (this.multicast && this.multicast(request)) return;
     const now = this.stack.now();
     const entry = this.cache.find(name, request.type, now);
     const age = entry ? (((now - entry.since) | 0) / 1000) | 0 : 0;
@@ -389,18 +391,6 @@ export class Dns implements Component {
     next();
   }
 }
-
-/** Types by name; others go by number. */
-const TYPES: { [name: string]: number } = {
-  A: 1,
-  NS: 2,
-  CNAME: 5,
-  PTR: 12,
-  MX: 15,
-  TXT: 16,
-  AAAA: 28,
-  SRV: 33,
-};
 
 /** Lower case, without a dot at the end. */
 function plain(name: string): string {

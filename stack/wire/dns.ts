@@ -20,6 +20,7 @@ export const DNS_ADDITIONAL = 10;
 /** Bits of DNS_FLAGS. */
 export const FLAG_RESPONSE = 0x8000;
 export const OPCODE = 0x7800;
+export const FLAG_AUTHORITATIVE = 0x0400;
 export const FLAG_TRUNCATED = 0x0200;
 export const FLAG_RECURSE = 0x0100;
 export const RCODE = 15;
@@ -38,7 +39,22 @@ export const TYPE_TXT = 16;
 export const TYPE_AAAA = 28;
 export const TYPE_SRV = 33;
 export const TYPE_OPT = 41;
+export const TYPE_NSEC = 47;
+export const TYPE_ANY = 255;
 export const CLASS_IN = 1;
+export const CLASS_ANY = 255;
+
+/** Types by name; others go by number. */
+export const TYPES: { [name: string]: number } = {
+  A: TYPE_A,
+  NS: TYPE_NS,
+  CNAME: TYPE_CNAME,
+  PTR: TYPE_PTR,
+  MX: TYPE_MX,
+  TXT: TYPE_TXT,
+  AAAA: TYPE_AAAA,
+  SRV: TYPE_SRV,
+};
 
 /** Bytes of the longest name on the wire (RFC 1035 section 2.3.4). */
 export const NAME_LIMIT = 255;
@@ -130,6 +146,13 @@ export function emitName(text: string, target: Uint8Array, at: number): number {
   }
   target[label] = 0;
   return at;
+}
+
+/** A name as `parseName` would have it from the wire, its letters kept; null: `text` is no name. */
+export function canonicalName(text: string): string | null {
+  const bytes = new Uint8Array(NAME_LIMIT + 1);
+  const end = emitName(text, bytes, 0);
+  return end < 0 ? null : parseName(new Cursor(bytes, 0, end));
 }
 
 /** Reads the record at `cursor.at` into the cursor, which moves behind it; false when it is malformed. */

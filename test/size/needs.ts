@@ -23,6 +23,9 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   nd: ["ethernet", "ipv6", "icmpv6"],
   dhcpv6: [...IPV6, "udp"],
   "name-servers": null,
+  mdns: [...IPV4, "igmp", "udp"],
+  "mdns-querier": [...IPV4, "igmp", "udp"],
+  "mdns-responder": [...IPV4, "igmp", "udp"],
   // Arguments of tcp().
   cubic: null,
   frto: null,
