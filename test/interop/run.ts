@@ -19,17 +19,33 @@ interface Suite {
 export const SUITES: Readonly<Record<string, Suite>> = {
   ipv4: {
     about:
-      "IPv4 host against Linux, dnsmasq, curl, wrk, nginx, traceroute, tshark (TAP devices in namespaces)",
-    programs: ["ip", "ping", "curl", "tshark", "dnsmasq", "traceroute", "wrk", "nginx", "python3"],
+      "IPv4 host against Linux, dnsmasq, avahi, curl, wrk, nginx, traceroute, tshark (TAP devices in namespaces)",
+    programs: [
+      "ip",
+      "ping",
+      "curl",
+      "tshark",
+      "dnsmasq",
+      "traceroute",
+      "wrk",
+      "nginx",
+      "python3",
+      "avahi-daemon",
+      "avahi-browse",
+      "dbus-daemon",
+    ],
   },
   ipv6: {
     about:
-      "IPv6 host against Linux, radvd, dnsmasq, Kea, Dibbler, curl, wrk, nginx, traceroute and, as hostile neighbours, thc-ipv6",
+      "IPv6 host against Linux, radvd, avahi, dnsmasq, Kea, Dibbler, curl, wrk, nginx, traceroute and, as hostile neighbours, thc-ipv6",
     programs: [
       "ip",
       "ping",
       "tshark",
       "radvd",
+      "avahi-daemon",
+      "avahi-browse",
+      "dbus-daemon",
       "ndisc6",
       "dnsmasq",
       "kea-dhcp6",
