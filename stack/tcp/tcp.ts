@@ -24,6 +24,7 @@ import { EPHEMERAL_COUNT, EPHEMERAL_LOW, checksumValid, fillChecksum } from "../
 import * as wire from "../wire/tcp.js";
 import { newReno } from "./congestion.js";
 import type { Congestion } from "./congestion.js";
+import type { Cookies } from "./syn-cookies.js";
 import {
   CLOSED,
   CLOSE_WAIT,
@@ -125,6 +126,8 @@ export interface TcpConfiguration {
   congestion?: Congestion;
   /** Loss recovery. Default `sackRecovery()`. */
   recovery?: Recovery;
+  /** What answers SYNs while a listener's SYN queue is full: `synCookies()`. Default: they are dropped. */
+  cookies?: Cookies;
   /** Send buffer of a connection, bytes: where it starts (default 64 KiB, at most a 16th of the budget) ... */
   sendBuffer?: number;
   /** ... and how far it grows with the congestion window (default a quarter of the budget, at most 4 MiB). */
@@ -248,6 +251,7 @@ export class Tcp implements Component {
     stack.transports.push(this);
     stack.counters.tcp = this.counters as never;
     stack.onLinkWritable.push(() => this.linkWritable());
+    if (config.cookies) config.cookies.attach(this);
   }
 
   start(): void {
@@ -705,9 +709,15 @@ export class Tcp implements Component {
   }
 
   /** A connection object with the settings of this component. */
-  private create(path: Path): Connection {
-    const config = this.config;
+  create(path: Path): Connection {
     const c = new Connection(this, path);
+    this.setUp(c);
+    return c;
+  }
+
+  /** Gives `c` the settings of this component. */
+  setUp(c: Connection): void {
+    const config = this.config;
     c.sndLimit = this.sendStart;
     c.rcvLimit = this.receiveStart;
     c.rcvScale = config.windowScaling === false ? 0 : this.scale;
@@ -716,24 +726,43 @@ export class Tcp implements Component {
     c.sackPermitted = config.sack !== false;
     c.rto = this.initialRto;
     c.userTimeout = this.userTimeout;
-    return c;
   }
 
   /**
    * Sets initial sequence number and timestamp offset: RFC 6528 with SipHash-2-4 under the stack's secret, which ticks every
    * 4 microseconds; and the hash of the ends.
    */
-  private begin(c: Connection, beyond: number): void {
+  begin(c: Connection, beyond: number): void {
     const hash = this.stack.hash;
     hash.begin(2);
     c.path.net.hashPath(c.path);
     hash.word((c.remotePort << 16) | c.localPort);
-    c.iss = (hash.end() + this.time * 250) | 0;
+    let iss = (hash.end() + this.time * 250) | 0;
     c.tsOffset = hash.high || 1;
-    if (beyond !== 0 && ((c.iss - beyond) | 0) <= 0) c.iss = (beyond + 65536) | 0;
+    if (beyond !== 0 && ((iss - beyond) | 0) <= 0) iss = (beyond + 65536) | 0;
     c.hash = this.hashPath(c.path, c.localPort, c.remotePort);
-    c.sndUna = c.recover = c.lostEdge = c.rexmitNext = c.iss;
-    c.sndNxt = c.sndBufSeq = c.sndSmall = (c.iss + 1) | 0;
+    this.setIss(c, iss);
+  }
+
+  setIss(c: Connection, iss: number): void {
+    c.iss = c.sndUna = c.recover = c.lostEdge = c.rexmitNext = iss;
+    c.sndNxt = c.sndBufSeq = c.sndSmall = (iss + 1) | 0;
+  }
+
+  /** May `listener` have one connection more that nobody has accepted? */
+  hasRoom(listener: Listener): boolean {
+    return (
+      listener.waiting.length < listener.backlog &&
+      this.connections.size < this.limit &&
+      this.freeMemory() !== 0
+    );
+  }
+
+  /** Takes a half-open connection of `listener` into the table. */
+  enter(c: Connection, listener: Listener): void {
+    c.listener = listener;
+    listener.halfOpen++;
+    this.connections.insert(c);
   }
 
   /** A segment for no connection: TIME-WAIT, a listener, or nobody. */
@@ -760,6 +789,8 @@ export class Tcp implements Component {
     const flags = segment.flags;
     if (flags & wire.RST) this.counters.badReset++;
     else if (flags & wire.ACK) {
+      const cookies = flags & wire.SYN ? null : this.config.cookies;
+      if (cookies && cookies.accept(listener, net, packet, segment, localPort, remotePort)) return;
       this.counters.noPort++;
       this.respondReset(packet, segment);
     } else if ((flags & (wire.SYN | wire.FIN)) !== wire.SYN) this.counters.badFlags++;
@@ -775,13 +806,14 @@ export class Tcp implements Component {
     localPort: number,
     remotePort: number,
   ): void {
-    if (
-      listener.halfOpen >= listener.backlog ||
-      listener.waiting.length >= listener.backlog ||
-      this.connections.size >= this.limit ||
-      this.freeMemory() === 0
-    ) {
+    const full = listener.halfOpen >= listener.backlog;
+    const cookies = this.config.cookies;
+    if (!this.hasRoom(listener) || (full && !cookies)) {
       this.counters.synDropped++;
+      return;
+    }
+    if (full) {
+      (cookies as Cookies).answer(net, packet, segment, localPort, remotePort);
       return;
     }
     const path = net.createPath();
@@ -793,7 +825,6 @@ export class Tcp implements Component {
     const c = this.create(path);
     c.localPort = localPort;
     c.remotePort = remotePort;
-    c.listener = listener;
     this.begin(c, this.lastTimeWaitSeq);
     c.irs = segment.seq;
     c.rcvNxt = (segment.seq + 1) | 0;
@@ -802,8 +833,7 @@ export class Tcp implements Component {
     c.silentSince = this.time;
     c.sndWnd = segment.window;
     c.sndWl1 = segment.seq;
-    listener.halfOpen++;
-    this.connections.insert(c);
+    this.enter(c, listener);
     setDeadline(c, REXMIT, (this.time + c.rto) | 0);
     sendSyn(c);
   }

@@ -30,6 +30,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "wrk",
       "nginx",
       "python3",
+      "hping3",
       "avahi-daemon",
       "avahi-browse",
       "dbus-daemon",

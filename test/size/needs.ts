@@ -32,6 +32,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   hystart: null,
   prr: null,
   rack: null,
+  "syn-cookies": null,
 };
 
 /** The components that `name` (a file like stack/ipv4/icmp.ts) is measured on top of; null: it is not measured. */

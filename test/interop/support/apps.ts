@@ -48,10 +48,14 @@ export async function udpClient<T = UdpOutcome>(
 }
 
 /** Sends what comes on each connection back, no faster than the peer reads, and then its end. */
-export function tcpEcho(tcp: Tcp, port: number, handlers: { onClose?(code: number): void } = {}): Listener {
+export function tcpEcho(
+  tcp: Tcp,
+  port: number,
+  handlers: { onClose?(code: number): void; backlog?: number } = {},
+): Listener {
   return tcp.listen({
     port,
-    backlog: 1024,
+    backlog: handlers.backlog ?? 1024,
     onConnection(socket) {
       let ended = false;
       const turn = () => {
