@@ -51,6 +51,8 @@ test("dnsmasq's advertisements set the client going: O for parameters, M for an 
     [RANGE, 1],
   ] as const) {
     const c = await dhcp6Test(t, {
+      // The first solicitation of a router comes before there is one, the next one four seconds later.
+      speed: 10,
       with: (service) => [
         dad(),
         slaac({ addresses: false, onAdvertisement: (each) => service.advertised(each) }),
@@ -122,7 +124,7 @@ test("dnsmasq: a lease of before a restart is confirmed; one of another link is 
 });
 
 test("dnsmasq: an address that the kernel has is declined, and another one taken", async (t) => {
-  const c = await dhcp6Test(t, { components: [dad()] });
+  const c = await dhcp6Test(t, { components: [dad()], speed: 10 });
   c.ns.ip("address", "add", "fd77::100/128", "dev", c.device, "nodad");
   c.ns.ip("address", "add", "fd77::101/128", "dev", c.device, "nodad");
   await c.dnsmasq("--dhcp-range=fd77::100,fd77::102,64,2m", "--no-ping", "--dhcp-sequential-ip");

@@ -110,3 +110,35 @@ test("a host behind a router: the way there, and errors from the way", async (t)
     t.deepEqual(error, [EHOSTUNREACH, address, 9]);
   }
 });
+
+test("a group goes both ways", async (t) => {
+  const { ns, udp, device } = await createHostOnly6(t);
+  const data = new Uint8Array(100);
+  const info = datagramInfo();
+  const heard = new Promise<string>((resolve) => {
+    const socket = udp.open({
+      port: 5000,
+      onReadable() {
+        const length = this.receive(data, info);
+        resolve(`${Buffer.from(data.subarray(0, length))} to ${info.localAddress}`);
+      },
+    });
+    t.is(socket.join("ff02::7777"), 0);
+  });
+  const talk = `
+import socket, struct
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+index = socket.if_nametoindex("${device}")
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+s.bind(("::", 5001))
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, "ff02::7778") + struct.pack("I", index))
+s.sendto(b"hello", ("ff02::7777", 5000))
+s.settimeout(5)
+data, peer = s.recvfrom(100)
+print(data, peer[1])`;
+  const peer = ns.run("python3", ["-c", talk]);
+  t.regex(await heard, /^hello to ff02::7777/);
+  const socket = udp.open({});
+  t.is(socket.sendTo("ff02::7778", 5001, Buffer.from("everyone")), 8);
+  t.is((await peer).stdout, `b'everyone' ${socket.port}\n`);
+});

@@ -1,5 +1,5 @@
 /**
- * The host of host.ts with IPv6 beside IPv4, on a bridge in a namespace where kernels and routers of other namespaces may join:
+ * The host of host.ts with IPv6 alone, on a bridge in a namespace where kernels and routers of other namespaces may join:
  * `const host = await createHost6(t)`. The bridge is the kernel's neighbour of ours: fe80::1, and what a test gives it.
  */
 import type { ExecutionContext } from "ava";
@@ -14,8 +14,8 @@ import { nd } from "../../../stack/ipv6/nd.js";
 import type { NeighbourDiscovery } from "../../../stack/ipv6/nd.js";
 import { slaac } from "../../../stack/ipv6/slaac.js";
 import type { Slaac, SlaacOptions } from "../../../stack/ipv6/slaac.js";
-import { createHost } from "./host.js";
-import type { HostOptions, TestHost } from "./host.js";
+import { createCabled } from "./host.js";
+import type { CabledHost, HostOptions } from "./host.js";
 import { Namespace } from "./namespace.js";
 
 export const BRIDGE = "br0";
@@ -27,7 +27,7 @@ export interface Host6Options extends HostOptions {
   more6?: Component[];
 }
 
-export interface TestHost6 extends TestHost {
+export interface TestHost6 extends CabledHost {
   readonly ip6: Ipv6;
   readonly nd: NeighbourDiscovery;
   readonly dad: DuplicateAddressDetection;
@@ -42,6 +42,8 @@ export function namespace6(t: ExecutionContext): Namespace {
     ns.sysctl(`net.ipv6.conf.${scope}.disable_ipv6`, 0);
     ns.sysctl(`net.ipv6.conf.${scope}.accept_ra`, 0);
     ns.sysctl(`net.ipv6.conf.${scope}.accept_dad`, 0);
+    // As IPv4's do, addresses outlive a pulled cable.
+    ns.sysctl(`net.ipv6.conf.${scope}.keep_addr_on_down`, 1);
   }
   return ns;
 }
@@ -53,7 +55,7 @@ export async function createHost6(t: ExecutionContext, options: Host6Options = {
   ns.ip("link", "set", BRIDGE, "up");
   ns.ip("address", "add", KERNEL_LINK_LOCAL + "/64", "dev", BRIDGE, "nodad");
   const parts = { ip6: ipv6(), nd: nd(), dad: dad(), slaac: slaac(options.slaac) };
-  const components = [
+  const network = [
     parts.ip6,
     icmpv6(),
     // What is never complete is given back before the test looks for leaks.
@@ -62,9 +64,8 @@ export async function createHost6(t: ExecutionContext, options: Host6Options = {
     parts.dad,
     parts.slaac,
     ...(options.more6 ?? []),
-    ...(options.components ?? []),
   ];
-  const host = await createHost(t, { ...options, namespace: ns, components });
+  const host = await createCabled(t, { ...options, namespace: ns }, network, []);
   ns.sysctl(`net.ipv6.conf.${host.device}.disable_ipv6`, 1);
   ns.ip("link", "set", host.device, "master", BRIDGE);
   return { ...host, ...parts };
