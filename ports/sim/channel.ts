@@ -2,6 +2,7 @@
 import { CHECKSUM_NONE, CHECKSUM_PARTIAL, SEGMENT_NONE } from "../../hypercall/link.js";
 import type { TransmitOffload } from "../../hypercall/link.js";
 import { Event } from "./queue.js";
+import { markCongestion } from "./mark.js";
 import { Random } from "./random.js";
 import { completeChecksum, countSegments, emitSegment } from "./segment.js";
 import type { World } from "./world.js";
@@ -18,6 +19,8 @@ export interface ChannelOptions {
   queueFrames?: number;
   /** The same in bytes; default Infinity. */
   queueBytes?: number;
+  /** Frames in the queue from which on it marks packets of transports that know ECN instead of waiting until it is full. Default Infinity. */
+  markFrames?: number;
   /** What a full queue does: `"drop"` (default; the last frame goes), or `"refuse"` (`transmit` returns -1). */
   full?: "drop" | "refuse";
   /** Probability that a frame is lost. */
@@ -47,6 +50,8 @@ export class ChannelCounters {
   duplicated = 0;
   reordered = 0;
   corrupted = 0;
+  /** Marked by a queue that became long. */
+  marked = 0;
   /** Larger than `maximum`. */
   oversized = 0;
   /** Dropped by `filter`. */
@@ -103,6 +108,7 @@ export class Channel {
   jitter: number;
   queueFrames: number;
   queueBytes: number;
+  markFrames: number;
   full: "drop" | "refuse";
   loss: number;
   duplicate: number;
@@ -142,6 +148,7 @@ export class Channel {
     this.jitter = options.jitter ?? 0;
     this.queueFrames = options.queueFrames ?? 1000;
     this.queueBytes = options.queueBytes ?? Infinity;
+    this.markFrames = options.markFrames ?? Infinity;
     this.full = options.full ?? "drop";
     this.loss = options.loss ?? 0;
     this.duplicate = options.duplicate ?? 0;
@@ -204,6 +211,8 @@ export class Channel {
         counters.overflowed++;
         return 0;
       }
+      if (waiting >= this.markFrames && markCongestion(flight.data, flight.start + this.header))
+        counters.marked++;
       depart = Math.max(last, world.time) + (length * 8000) / this.bandwidth;
       this.departures.push(depart);
     }

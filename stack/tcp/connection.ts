@@ -161,6 +161,9 @@ export class Connection implements TableEntry, Deferred {
   /** Ranges that the peer has SACKed, [start, end) pairs in order. */
   readonly sacked: number[] = [];
   sackedBytes = 0;
+  /** Explicit congestion notification: bits of ecn.ts, and `sndNxt` when the window was last reduced for it. */
+  ecn = 0;
+  ecnRecover = 0;
   /** State of a congestion control, slow start or recovery part, as it likes. */
   congestionState: unknown = null;
   slowStartState: unknown = null;

@@ -62,6 +62,7 @@ function synSent(c: Connection, segment: Segment, packet: Packet): void {
     return;
   }
   acceptOptions(c, segment);
+  if (tcp.ecn) tcp.ecn.negotiate(c, flags, (flags & wire.ACK) !== 0);
   c.irs = segment.seq;
   c.rcvNxt = (segment.seq + 1) | 0;
   c.rcvAdv = (c.rcvNxt + tcp.synWindow(c)) | 0;
@@ -226,6 +227,7 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
     establish(c, segment);
   }
   c.lastReceived = tcp.time;
+  if (tcp.ecn) tcp.ecn.input(c, segment, packet.tos);
   if (!acknowledge(c, segment)) return;
   // RFC 7323 section 4.3: the timestamp to echo is of the segment that covers what was acknowledged last.
   if (c.timestamps && ((segment.seq - c.lastAckSent) | 0) <= 0) {

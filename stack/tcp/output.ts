@@ -247,6 +247,7 @@ export function sendSegment(c: Connection, seq: number, length: number, flags: n
   let at = packet.start;
   if (length > 0) c.sndBuf.read((seq - c.sndBufSeq) | 0, data, at + header, length);
   const window = offeredWindow(c);
+  if (tcp.ecn) flags |= tcp.ecn.output(c, seq, length);
   emitHeader(c, data, at, seq, c.rcvNxt, header, flags, window);
   at += wire.TCP_HEADER;
   if (c.timestamps) {
@@ -291,7 +292,8 @@ export function sendSyn(c: Connection): number {
   // The window of a SYN is never scaled (RFC 7323 section 2.2).
   const room = c.rcvLimit < tcp.freeMemory() ? c.rcvLimit : tcp.freeMemory();
   const window = room > 0xffff ? 0xffff : room;
-  const flags = reply ? wire.SYN | wire.ACK : wire.SYN;
+  let flags = reply ? wire.SYN | wire.ACK : wire.SYN;
+  if (tcp.ecn) flags |= tcp.ecn.synFlags(c, reply);
   emitHeader(c, data, at, c.iss, reply ? c.rcvNxt : 0, header, flags, window);
   at += wire.TCP_HEADER;
   // What the link takes, whatever is known of the path: the other direction may be wider (RFC 9293 section 3.7.1).

@@ -44,6 +44,7 @@ import {
   SYN_SENT,
   TIME_WAIT,
 } from "./connection.js";
+import type { Ecn } from "./ecn.js";
 import { ORPHAN_TIMEOUT, acceptOptions, segmentArrives } from "./input.js";
 import { Listener } from "./listener.js";
 import type { TcpListenOptions } from "./listener.js";
@@ -109,6 +110,9 @@ export class TcpCounters {
   timeouts = 0;
   /** Tail loss probes (RFC 8985). */
   tailProbes = 0;
+  /** Segments that a router marked on their way here, and marks of ours that the peer told of (RFC 3168). */
+  congestionMarks = 0;
+  congestionEchoes = 0;
   /** Timeouts that were found to have come too early (RFC 5682). */
   spuriousTimeouts = 0;
   probes = 0;
@@ -128,6 +132,8 @@ export interface TcpConfiguration {
   recovery?: Recovery;
   /** What answers SYNs while a listener's SYN queue is full: `synCookies()`. Default: they are dropped. */
   cookies?: Cookies;
+  /** Explicit congestion notification: `ecn()`. Default: none. */
+  ecn?: Ecn;
   /** Send buffer of a connection, bytes: where it starts (default 64 KiB, at most a 16th of the budget) ... */
   sendBuffer?: number;
   /** ... and how far it grows with the congestion window (default a quarter of the budget, at most 4 MiB). */
@@ -188,6 +194,7 @@ export class Tcp implements Component {
   readonly unread = new Table<Connection>();
   readonly congestion: Congestion;
   readonly recovery: Recovery;
+  readonly ecn: Ecn | null;
   readonly minimumRto: number;
   readonly delayedAck: number;
   readonly synRetries: number;
@@ -217,6 +224,7 @@ export class Tcp implements Component {
   constructor(private readonly config: TcpConfiguration) {
     this.congestion = config.congestion || newReno();
     this.recovery = config.recovery || sackRecovery();
+    this.ecn = config.ecn || null;
     this.minimumRto = setting(config.minimumRto, 200, 1, 60000, "minimumRto");
     this.delayedAck = setting(config.delayedAck, 40, 0, 500, "delayedAck");
     this.synRetries = setting(config.synRetries, 7, 0, 20, "synRetries");
@@ -829,6 +837,7 @@ export class Tcp implements Component {
     c.irs = segment.seq;
     c.rcvNxt = (segment.seq + 1) | 0;
     acceptOptions(c, segment);
+    if (this.ecn) this.ecn.negotiate(c, segment.flags, false);
     c.state = SYN_RCVD;
     c.silentSince = this.time;
     c.sndWnd = segment.window;

@@ -70,8 +70,15 @@ interface Running {
   sender: Tcp;
 }
 
-/** Runs `flows` for `duration` ms and counts from `from` (default 0) on. */
-export function race(flows: Flow[], line: Bottleneck, duration: number, from = 0, seed = 1): Race {
+/** Runs `flows` for `duration` ms and counts from `from` (default 0) on. `receivers`: parts of TCP at the other ends. */
+export function race(
+  flows: Flow[],
+  line: Bottleneck,
+  duration: number,
+  from = 0,
+  seed = 1,
+  receivers: TcpConfiguration = {},
+): Race {
   const world = createWorld({ seed });
   const left = createSwitch(world, { queueFrames: 100000 });
   const right = createSwitch(world, { queueFrames: 100000 });
@@ -81,7 +88,7 @@ export function race(flows: Flow[], line: Bottleneck, duration: number, from = 0
   const running = flows.map((flow, i): Running => {
     const delay = flow.delay ?? 0;
     const sender = node(world, left.link({ delay }), `10.0.1.${i + 1}`, { ...SENDER, ...flow.tcp });
-    const receiver = node(world, right.link({}), `10.0.2.${i + 1}`, RECEIVER);
+    const receiver = node(world, right.link({}), `10.0.2.${i + 1}`, { ...RECEIVER, ...receivers });
     const state: Running = { received: 0, counted: 0, connection: null, rtts: [], sender };
     receiver.listen({
       port: 80,

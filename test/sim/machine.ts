@@ -24,6 +24,7 @@ import { ping } from "../../stack/raw/ping.js";
 import type { Ping } from "../../stack/raw/ping.js";
 import { newReno } from "../../stack/tcp/congestion.js";
 import { cubic } from "../../stack/tcp/cubic.js";
+import { ecn } from "../../stack/tcp/ecn.js";
 import { frto } from "../../stack/tcp/frto.js";
 import { hystart } from "../../stack/tcp/hystart.js";
 import { prr } from "../../stack/tcp/prr.js";
@@ -39,9 +40,9 @@ import type { MachinePlan } from "./plan.js";
 const TCP_PARTS: (() => TcpConfiguration)[] = [
   () => ({}),
   () => ({ congestion: prr(cubic({ slowStart: hystart() })), recovery: rack() }),
-  () => ({ congestion: cubic() }),
+  () => ({ congestion: cubic(), ecn: ecn() }),
   () => ({ congestion: prr(newReno({ slowStart: hystart() })) }),
-  () => ({ recovery: frto(rack()) }),
+  () => ({ recovery: frto(rack()), ecn: ecn() }),
   () => ({ recovery: frto(sackRecovery()) }),
 ];
 

@@ -28,6 +28,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "mdns-responder": [...IPV4, "igmp", "udp"],
   // Arguments of tcp().
   cubic: null,
+  ecn: null,
   frto: null,
   hystart: null,
   prr: null,

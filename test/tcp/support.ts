@@ -59,6 +59,8 @@ export interface Fields {
   options?: Uint8Array;
   src?: string;
   dst?: string;
+  /** TOS of the IP header. */
+  tos?: number;
 }
 
 /** What a segment of the stack's must be. Sequence numbers are relative. */
@@ -124,7 +126,7 @@ export class Peer {
     }
     return frame(
       eth(),
-      ip4({ src: fields.src ?? this.address, dst: fields.dst, df: true }),
+      ip4({ src: fields.src ?? this.address, dst: fields.dst, df: true, tos: fields.tos }),
       tcp({
         sport: this.port,
         dport: this.stackPort,
