@@ -49,7 +49,7 @@ const RFC3168: Ecn = {
 
   input(c, segment, tos) {
     if ((c.ecn & AGREED) === 0) return;
-    const { flags } = segment;
+    const flags = segment.flags;
     if (segment.length > 0) {
       if (flags & wire.CWR) c.ecn &= ~ECHO;
       if ((tos & ECN_MASK) === CE) {
@@ -71,7 +71,7 @@ const RFC3168: Ecn = {
   },
 
   output(c, seq, length) {
-    const { path } = c;
+    const path = c.path;
     const fresh = (c.ecn & AGREED) !== 0 && length > 0 && ((seq - c.sndNxt) | 0) >= 0;
     path.tos = (path.tos & ~ECN_MASK) | (fresh ? ECT0 : 0);
     let flags = c.ecn & ECHO ? wire.ECE : 0;
