@@ -157,8 +157,11 @@ function checkChecksum(host: Hypercalls, report: Report): void {
   for (let s = 0; s < sources.length; s++) {
     for (let length = 0; length <= 1520; length += length < 80 ? 1 : 131) {
       for (let start = 0; start < 5; start++) {
+        // Once for all initials: on a small engine the kit is slow enough.
+        const plain = referenceSum(sources[s], start, start + length, 0);
         for (let i = 0; i < initials.length; i++) {
-          if (!checkSum(host, sources[s], start, start + length, initials[i], report)) return;
+          const right = plain + initials[i] > 0xffff ? plain + initials[i] - 0xffff : plain + initials[i];
+          if (!checkSum(host, sources[s], start, start + length, initials[i], right, report)) return;
         }
       }
     }
@@ -178,11 +181,12 @@ function checkSum(
   start: number,
   end: number,
   initial: number,
+  right: number,
   report: Report,
 ): boolean {
-  const right = referenceSum(data, start, end, initial);
   const sum = (host.checksum as Checksum)(data, start, end, initial);
-  if (sum === right) return true;
+  // Who writes to the data is right about what it has made of them: that is found at the end.
+  if (sum === right || sum === referenceSum(data, start, end, initial)) return true;
   if (!diagnose(host.checksum as Checksum, report)) {
     const where = " for " + (end - start) + " bytes at " + start + " with initial " + initial;
     report("checksum-wrong", "checksum is " + sum + " instead of " + right + where);
@@ -213,7 +217,7 @@ function checkCopy(host: Hypercalls, report: Report): void {
   for (let length = 0; length <= 1520; length += length < 80 ? 1 : 131) {
     for (let from = 0; from < 4; from++) {
       for (let to = 0; to < 4; to++) {
-        const target = new Uint8Array(1600);
+        const target = new Uint8Array(to + length + 16);
         (host.copy as NonNullable<Hypercalls["copy"]>)(target, to, source, from, length);
         for (let i = 0; i < target.length; i++) {
           const inside = i >= to && i < to + length;
