@@ -59,6 +59,20 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "python3",
     ],
   },
+  bare: {
+    about: "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",
+    programs: [
+      "ip",
+      "ping",
+      "tshark",
+      "dnsmasq",
+      "curl",
+      "python3",
+      "qemu-system-arm",
+      "arm-none-eabi-gcc",
+      "xz",
+    ],
+  },
 };
 
 export interface SuiteOutcome {

@@ -1,6 +1,6 @@
 /**
- * Checks the language profile: every source of stack/, hypercall/ and ports/espruino/, then all of them together as an ES5
- * script, as the firmware chain makes it. (The published combinations are parts of that script.)
+ * Checks the language profile: every source of stack/, hypercall/, ports/espruino/ and ports/bare/, then all of them together as
+ * an ES5 script, as the firmware chain makes it. (The published combinations are parts of that script.)
  */
 import { join, relative, resolve } from "node:path";
 import { bundle } from "../../rollup.config.js";
@@ -12,7 +12,7 @@ import { checkSources } from "./source.js";
 /** Globals of Espruino, which its port reads. */
 const PROVIDED = ["getTime", "setTime", "setTimeout", "clearTimeout", "E", "print"];
 
-const files = [...filesBelow("hypercall"), ...filesBelow("stack"), ...filesBelow("ports/espruino")];
+const files = ["hypercall", "stack", "ports/espruino", "ports/bare"].flatMap((folder) => filesBelow(folder));
 let failed = 0;
 
 for (const { file, line, rule, message } of [

@@ -19,6 +19,7 @@ export interface Needs {
 
 /** Debian's package of a program or header, where it is not named like it. */
 const DEBIAN: Record<string, string> = {
+  "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
   arping: "iputils-arping",
   bridge: "iproute2",
   capinfos: "wireshark-common",
@@ -35,6 +36,7 @@ const DEBIAN: Record<string, string> = {
   "qemu-system-x86_64": "qemu-system-x86",
   tc: "iproute2",
   tracepath: "iputils-tracepath",
+  xz: "xz-utils",
 };
 
 /** The full path of a program, or null. The sbin folders count, though a user's PATH may lack them. */
