@@ -37,27 +37,25 @@ class Fetch {
   ) {}
 
   connect(tcp: Tcp, address: string, port: number, host: string, path: string): void {
-    const self = this;
     this.result.address = address;
-    tcp.connect({
+    const socket = tcp.connect({
       address,
       port,
       keepAlive: PATIENCE,
       userTimeout: PATIENCE,
-      onConnect() {
-        this.write(bytesOf("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"));
+      onConnect: () => {
+        socket.write(bytesOf("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"));
       },
-      onReadable() {
-        self.read(this);
+      onReadable: () => this.read(socket),
+      onEnd: () => {
+        const result = this.result;
+        const complete = result.status > 0 && (this.length < 0 || this.length === result.bytes);
+        socket.close();
+        this.finish(complete ? 0 : EPROTO);
       },
-      onEnd() {
-        this.close();
-        const complete = self.result.status > 0 && (self.length < 0 || self.length === self.result.bytes);
-        self.finish(complete ? 0 : EPROTO);
-      },
-      onClose(code) {
-        this.close();
-        self.finish(code || EPROTO);
+      onClose: (code) => {
+        socket.close();
+        this.finish(code || EPROTO);
       },
     });
   }

@@ -60,7 +60,8 @@ export const SUITES: Readonly<Record<string, Suite>> = {
     ],
   },
   bare: {
-    about: "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",
+    about:
+      "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",
     programs: [
       "ip",
       "ping",
