@@ -73,7 +73,7 @@ export interface Dhcp6Configuration {
 export interface Dhcp6Options {
   /** Asks for addresses (IA_NA). Default true. */
   addresses?: boolean;
-  /** Asks for a prefix to use behind this host (IA_PD), best of that length. */
+  /** Asks for a prefix to use behind this host (IA_PD), best of that length: see `subnet` and `numberInterface`. */
   prefix?: { length?: number };
   /** Asks for parameters alone. */
   stateless?: boolean;
@@ -85,7 +85,10 @@ export interface Dhcp6Options {
   duid?: Uint8Array;
   /** Number of the interface within the host, 32 bits, always the same. Default: of the hardware address, or the index. */
   iaid?: number;
-  /** The lease of before a restart. */
+  /**
+   * The lease of before a restart: its addresses are confirmed (its prefixes rebound), then renewed, for it does not say how
+   * much is left of them. Where nobody answers within ten seconds each, another one is looked for.
+   */
   lease?: Dhcp6Lease | null;
   /** The first message is sent within so many ms. Default 1000. */
   delay?: number;
@@ -423,7 +426,12 @@ function itemsOf(lease: Dhcp6Lease): Item[] {
  * const leases = dhcpv6();
  * const routers = slaac({ onAdvertisement: (information) => leases.advertised(information) });
  * const stack = createStack(host, [ethernet(), ipv6(), icmpv6(), nd(), dad(), routers, udp(), leases]);
- * leases.open(stack.addInterface(link), { auto: true, prefix: { length: 56 }, onBound: (lease) => store(lease) });
+ * leases.open(stack.addInterface(link), {
+ *   auto: true,
+ *   prefix: { length: 56 },
+ *   onBound: (lease) => (store(lease), numberInterface(ip, lan, lease, 1)),
+ *   onLost: () => numberInterface(ip, lan, null, 1),
+ * });
  * ```
  */
 export function dhcpv6(configuration: Dhcp6Configuration = {}): Dhcp6 {
