@@ -178,15 +178,16 @@ export class Resolution implements Deferred {
     });
   }
 
-  /** Asks for the addresses of another host, or of none. */
-  private find(host: string): void {
-    if (host.toLowerCase() === this.host) return;
+  /** Asks for the addresses of another host, or of none; false: it is the same. */
+  private find(host: string): boolean {
+    if (host.toLowerCase() === this.host) return false;
     while (this.hostQueries.length > 0) this.querier.end(this.hostQueries.pop() as Query);
     this.host = host.toLowerCase();
     this.addresses = [];
     const stack = this.querier.port.stack;
     if (host && stack.network(4)) this.hostQueries.push(this.add(host, wire.TYPE_A, this.addresses));
     if (host && stack.network(6)) this.hostQueries.push(this.add(host, wire.TYPE_AAAA, this.addresses));
+    return true;
   }
 
   /** Something has changed: is all there that there must be? See `Stack.defer`. */
@@ -197,13 +198,15 @@ export class Resolution implements Deferred {
     const found = this.services[this.services.length - 1] as Found | undefined;
     const text = this.texts[this.texts.length - 1] as Found | undefined;
     const service = found && (found.heard.value as Service);
+    let other = false;
     try {
-      this.find(service ? service.target : "");
+      other = this.find(service ? service.target : "");
     } catch {
       // A target that cannot be asked for, or too many questions: as if it had no address.
     }
     if (!found || !service || !text || this.addresses.length === 0) {
-      const lost = this.told !== "" && (!found || this.addresses.length === 0);
+      // Another host's addresses may be known, and are told next.
+      const lost = this.told !== "" && (!found || (this.addresses.length === 0 && !other));
       if (lost) this.told = "";
       if (lost && options.onLost) options.onLost.call(this);
       return;

@@ -183,7 +183,8 @@ export function hear(ear: Ear, message: Message): void {
   const now = ear.port.stack.now();
   for (let i = 0; i < records.length; i++) {
     const heard = records[i];
-    if (heard.unique) {
+    // A goodbye speaks for itself alone.
+    if (heard.unique && heard.ttl > 0) {
       ear.memory.each(heard.name, heard.type, (known) => {
         if (((now - known.since) | 0) > TOGETHER) doom(known, now);
       });
