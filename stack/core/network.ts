@@ -26,6 +26,8 @@ export interface Path {
   tos: number;
   /** The remote is a broadcast or multicast address: NET_BROADCAST, NET_MULTICAST or 0. Set by `setRemote`. */
   kind: number;
+  /** What goes to a group comes back to this host's members of it. */
+  loop: boolean;
   /** The path lies on a directly connected network (no gateway). */
   onLink: boolean;
 }

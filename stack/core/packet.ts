@@ -25,6 +25,8 @@ export const REASSEMBLED = 32;
 export const DONT_FRAGMENT = 64;
 /** IP router alert option: wanted by IGMP and MLD. */
 export const ROUTER_ALERT = 128;
+/** This host has sent it itself, to a group. */
+export const LOOPED = 256;
 
 export class Packet {
   data: Uint8Array;

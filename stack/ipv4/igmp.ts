@@ -8,6 +8,7 @@
 import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { EADDRNOTAVAIL, EINVAL, ENOBUFS, fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
+import type { MulticastLoop } from "../core/multicast-loop.js";
 import {
   Filter,
   Group,
@@ -31,6 +32,7 @@ import { PROTOCOL_IGMP, isMulticast4 } from "../wire/ipv4.js";
 import type { Address4 } from "./address.js";
 import { TENTATIVE } from "./address.js";
 import type { IgmpHooks, Ipv4 } from "./ipv4.js";
+import { loopMulticast4 } from "./multicast-loop.js";
 import type { Path4 } from "./path.js";
 
 export class IgmpCounters {
@@ -93,6 +95,7 @@ export class Igmp implements Component, IgmpHooks {
   readonly protocol = PROTOCOL_IGMP;
   readonly counters = new IgmpCounters();
   private stack: Stack = null as never;
+  private loop: MulticastLoop = null as never;
   private ip: Ipv4 = null as never;
   private path: Path4 = null as never;
   private readonly groups: Group<number>[] = [];
@@ -118,6 +121,7 @@ export class Igmp implements Component, IgmpHooks {
     const ip = (this.ip = this.stack.network(4) as Ipv4);
     if (!ip) fail("ENOPROTOOPT", "igmp needs ipv4");
     ip.igmp = this;
+    this.loop = loopMulticast4(ip);
     this.path = ip.createPath();
     this.path.ttl = 1;
     this.path.tos = TOS;
@@ -155,6 +159,7 @@ export class Igmp implements Component, IgmpHooks {
   }
 
   close(): void {
+    this.loop.close();
     while (this.groups.length > 0) this.groups.pop();
     this.schedule();
   }

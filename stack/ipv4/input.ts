@@ -1,7 +1,14 @@
 /** IPv4 input (RFC 791, RFC 1122 section 3.2): validation, addressing, and the hand-over to the transports. */
 import { get16, get32 } from "../core/bytes.js";
 import type { Interface } from "../core/interface.js";
-import { LINK_BROADCAST, LINK_MULTICAST, NET_BROADCAST, NET_MULTICAST, NOT_UNICAST } from "../core/packet.js";
+import {
+  LINK_BROADCAST,
+  LINK_MULTICAST,
+  LOOPED,
+  NET_BROADCAST,
+  NET_MULTICAST,
+  NOT_UNICAST,
+} from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import {
   BROADCAST,
@@ -117,7 +124,7 @@ function headerSum(data: Uint8Array, at: number, header: number): number {
 function acceptSource(ip: Ipv4, packet: Packet): boolean {
   const source = packet.source;
   const nif = packet.nif as Interface;
-  if (nif === ip.loopback) return true;
+  if (nif === ip.loopback || packet.flags & LOOPED) return true;
   if (source === 0) return ip.acceptUnspecified !== null && ip.acceptUnspecified(packet);
   return (
     !isMartian4(source) &&

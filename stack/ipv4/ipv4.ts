@@ -147,6 +147,8 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   igmp: IgmpHooks | null = null;
   pathMtu: PathMtuHooks | null = null;
   trial: AddressTrial | null = null;
+  /** Gives a packet to a group (its transport header at `start`) back to this host's members; igmp.ts brings it. */
+  loop: ((packet: Packet, path: Path4, protocol: number) => void) | null = null;
   /** Forwards a packet that is for another host, `start` at its header; null: this is no router. */
   forwarder: ((packet: Packet) => void) | null = null;
   /** Says whether a packet from 0.0.0.0 may pass (a DHCP server's business). */

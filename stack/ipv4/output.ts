@@ -21,6 +21,7 @@ export function output(ip: Ipv4, packet: Packet, path: Path4, protocol: number):
       return code;
     }
   }
+  if (path.loop && path.kind && ip.loop) ip.loop(packet, path, protocol);
   const header = path.option ? IPV4_HEADER + 4 : IPV4_HEADER;
   const length = packet.end - packet.start + header;
   const df = packet.flags & DONT_FRAGMENT;

@@ -16,6 +16,7 @@ export class Path4 implements Path {
   ttl = 0;
   tos = 0;
   kind = 0;
+  loop = false;
   onLink = false;
   /** The local end as it was asked for, 0: any. */
   local = 0;

@@ -1,7 +1,7 @@
 /** IPv6 input (RFC 8200 section 3): validation, addressing, and the hand-over to the transports. */
 import { get16 } from "../core/bytes.js";
 import type { Interface } from "../core/interface.js";
-import { LINK_BROADCAST, LINK_MULTICAST, NET_MULTICAST, NOT_UNICAST } from "../core/packet.js";
+import { LINK_BROADCAST, LINK_MULTICAST, LOOPED, NET_MULTICAST, NOT_UNICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import * as icmp from "../wire/icmpv6.js";
 import * as wire from "../wire/ipv6.js";
@@ -90,7 +90,7 @@ function acceptSource(ip: Ipv6, packet: Packet): boolean {
   const destination = packet.network + wire.IPV6_DESTINATION;
   const nif = packet.nif as Interface;
   if (wire.isMulticast6(data, source)) return false;
-  if (nif === ip.loopback) return true;
+  if (nif === ip.loopback || packet.flags & LOOPED) return true;
   return (
     !wire.isLoopback6(data, source) &&
     !wire.isLoopback6(data, destination) &&
@@ -109,9 +109,13 @@ function acceptDestination(ip: Ipv6, packet: Packet): boolean {
   const counters = ip.counters;
   if (wire.isMulticast6(data, at)) {
     packet.flags |= NET_MULTICAST;
-    // Interface-local scope never comes from a wire; scope 0 is reserved (RFC 4291 section 2.7).
+    // Interface-local scope never comes from a wire, but from this host; scope 0 is reserved (RFC 4291 section 2.7).
     const scope = data[at + 1] & 15;
-    if ((scope > 1 || nif === ip.loopback) && ip.hasGroup(nif, data, at, packet)) return true;
+    if (
+      (scope > 1 || nif === ip.loopback || (scope === 1 && packet.flags & LOOPED)) &&
+      ip.hasGroup(nif, data, at, packet)
+    )
+      return true;
     counters.notOurs++;
     return false;
   }

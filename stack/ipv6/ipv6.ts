@@ -173,6 +173,8 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   pathMtu: PathMtuHooks6 | null = null;
   mld: MldHooks | null = null;
   trial: AddressTrial6 | null = null;
+  /** Gives a packet to a group (its transport header at `start`) back to this host's members; mld.ts brings it. True: to none else. */
+  loop: ((packet: Packet, path: Path6, protocol: number) => boolean) | null = null;
   /** Forwards a packet that is for another host, `start` at its header; null: this is no router. */
   forwarder: ((packet: Packet) => void) | null = null;
   /** The first hop that a router told for a destination (RFC 4861 section 8), 16 bytes, or null. */

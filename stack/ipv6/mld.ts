@@ -10,6 +10,7 @@ import { fold } from "../core/checksum.js";
 import { fail, requireInteger } from "../core/errors.js";
 import { Filter, Group, accepts, ask, countDown, forgetChanges, isPending, merge } from "../core/group.js";
 import type { Interface } from "../core/interface.js";
+import type { MulticastLoop } from "../core/multicast-loop.js";
 import { REASSEMBLED, ROUTER_ALERT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
@@ -31,6 +32,7 @@ import { isUsable } from "./address.js";
 import { Icmpv6 } from "./icmpv6.js";
 import type { MessageHandler } from "./icmpv6.js";
 import type { Ipv6, Membership, MldHooks } from "./ipv6.js";
+import { loopMulticast6 } from "./multicast-loop.js";
 import { LOCAL, REMOTE } from "./path.js";
 import type { Path6 } from "./path.js";
 
@@ -110,6 +112,7 @@ export class Mld implements Component, MldHooks, MessageHandler {
   readonly name = "mld";
   readonly counters = new MldCounters();
   private stack: Stack = null as never;
+  private loop: MulticastLoop = null as never;
   private ip: Ipv6 = null as never;
   private path: Path6 = null as never;
   private readonly groups: Group<string>[] = [];
@@ -135,6 +138,7 @@ export class Mld implements Component, MldHooks, MessageHandler {
     if (!ip || !icmp) return fail("ENOPROTOOPT", "mld needs ipv6 and icmpv6");
     this.ip = ip;
     ip.mld = this;
+    this.loop = loopMulticast6(ip);
     icmp.handlers.push(this);
     this.path = ip.createPath();
     this.path.ttl = 1;
@@ -170,6 +174,7 @@ export class Mld implements Component, MldHooks, MessageHandler {
   }
 
   close(): void {
+    this.loop.close();
     while (this.groups.length > 0) this.groups.pop();
     while (this.queriers.length > 0) this.queriers.pop();
     this.schedule();

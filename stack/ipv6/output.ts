@@ -20,6 +20,7 @@ export function output(ip: Ipv6, packet: Packet, path: Path6, protocol: number):
       return code;
     }
   }
+  if (path.loop && path.kind && ip.loop && ip.loop(packet, path, protocol)) return 0;
   const length = packet.end - packet.start;
   if (length + IPV6_HEADER > path.mtu && packet.segmentSize === 0) {
     if (packet.flags & DONT_FRAGMENT || !ip.fragments) {

@@ -23,6 +23,7 @@ export class Path6 implements Path {
   ttl = 0;
   tos = 0;
   kind = 0;
+  loop = false;
   onLink = false;
   readonly ends = new Uint8Array(48);
   /** There is a local end. */

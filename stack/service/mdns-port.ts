@@ -226,6 +226,7 @@ export class MdnsPort {
     let socket: UdpSocket;
     try {
       socket = this.udp.open({
+        multicastLoop: false,
         port: MDNS_PORT,
         interface: nif,
         reuse: true,

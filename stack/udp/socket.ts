@@ -29,6 +29,11 @@ export interface UdpOptions {
   ttl?: number;
   /** Time to live of multicast and broadcast, 1..255, default 1. */
   multicastTtl?: number;
+  /**
+   * What is sent to a group comes back to the sockets of this host that have joined it, this one among them (IP_MULTICAST_LOOP),
+   * and what is broadcast to those that take it. Needs `igmp` or `mld` in the stack. Default true.
+   */
+  multicastLoop?: boolean;
   /** Sends without fragmenting: `EMSGSIZE` for what exceeds the path MTU. Default false. */
   dontFragment?: boolean;
   /** Bytes that may wait to be received, with 24 to 48 bytes a datagram for the record. Default 65536, at most the budget. */
@@ -53,6 +58,7 @@ export function copyOptions(from: UdpOptions): UdpOptions {
     reuse: from.reuse,
     ttl: from.ttl,
     multicastTtl: from.multicastTtl,
+    multicastLoop: from.multicastLoop,
     dontFragment: from.dontFragment,
     receiveBuffer: from.receiveBuffer,
     onReadable: from.onReadable,

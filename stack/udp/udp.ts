@@ -21,6 +21,7 @@ import {
   DONT_FRAGMENT,
   LINK_BROADCAST,
   LINK_MULTICAST,
+  LOOPED,
   NET_BROADCAST,
   NET_MULTICAST,
 } from "../core/packet.js";
@@ -213,7 +214,7 @@ export class Udp implements Component {
       this.enqueue(socket, packet, from);
       taken = true;
     }
-    if (!taken) this.counters.noPort++;
+    if (!taken && (packet.flags & LOOPED) === 0) this.counters.noPort++;
   }
 
   private enqueue(socket: UdpSocket, packet: Packet, from: number): void {
@@ -314,6 +315,7 @@ export class Udp implements Component {
       this.counters.sendFailed++;
       return code || ENOBUFS;
     }
+    path.loop = options.multicastLoop !== false;
     path.ttl = (path.kind ? options.multicastTtl : options.ttl) || 0;
     const at = packet.start;
     const out = packet.data;

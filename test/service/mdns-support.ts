@@ -219,6 +219,7 @@ export function createSpy(
   const heard: Overheard[] = [];
   const open = (port: number): UdpSocket =>
     node.udp.open({
+      multicastLoop: false,
       port,
       ttl,
       multicastTtl: ttl,
