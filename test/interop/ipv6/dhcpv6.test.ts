@@ -1,6 +1,6 @@
 /** The DHCPv6 client against dnsmasq, Kea and Dibbler, on a host that has no IPv4. */
 import { createHmac } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { dad } from "../../../stack/ipv6/dad.js";
@@ -264,10 +264,14 @@ test("Dibbler renumbers: its Reconfigure, which the key proves, makes the client
   const settings = (pool: string) => `
     reconfigure-enabled 1
     iface "${c.device}" { T1 1000 T2 1600 prefered-lifetime 2000 valid-lifetime 3000 class { pool ${pool} } }`;
-  await c.dibbler(settings("fd77::5:0/112"));
+  const server = await c.dibbler(settings("fd77::5:0/112"));
   const client = c.open();
   await c.until(1);
   t.truthy(client.key, c.log());
+  // It writes its memory after it has answered.
+  const memory = join(c.folder, "state/server-AddrMgr.xml");
+  const { address } = client.lease!.addresses[0]!;
+  await server.until(() => existsSync(memory) && readFileSync(memory, "utf8").includes(address));
   await c.stopServer();
   await c.dibbler(settings("fd77::6:0/112"));
   await c.until(2);
