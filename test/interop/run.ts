@@ -19,13 +19,14 @@ interface Suite {
 export const SUITES: Readonly<Record<string, Suite>> = {
   ipv4: {
     about:
-      "IPv4 host against Linux, dnsmasq, avahi, curl, wrk, nginx, traceroute, tshark (TAP devices in namespaces)",
+      "IPv4 host against Linux, dnsmasq, avahi, chrony, curl, wrk, nginx, traceroute, tshark (TAP devices in namespaces)",
     programs: [
       "ip",
       "ping",
       "curl",
       "tshark",
       "dnsmasq",
+      "chronyd",
       "traceroute",
       "wrk",
       "nginx",

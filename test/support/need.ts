@@ -23,6 +23,7 @@ const DEBIAN: Record<string, string> = {
   arping: "iputils-arping",
   bridge: "iproute2",
   capinfos: "wireshark-common",
+  chronyd: "chrony",
   dig: "bind9-dnsutils",
   dnsmasq: "dnsmasq-base",
   duk: "duktape",
