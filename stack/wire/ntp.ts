@@ -34,7 +34,7 @@ export const NTP_UNMATCHED = 2;
 export const NTP_UNSYNCHRONISED = 3;
 
 /**
- * Writes a request. Its transmit timestamp is the cookie: no clock is told to anybody (RFC 9109, data minimisation).
+ * Writes a request. Its transmit timestamp is the cookie: no clock is told to anybody (draft-ietf-ntp-data-minimization).
  *
  * @param target `NTP_LENGTH` zeros
  * @param cookie 8 random bytes
