@@ -118,6 +118,13 @@ export class Datagrams {
     return taken;
   }
 
+  /** Bytes of the first datagram, or `EAGAIN`. */
+  nextLength(): number {
+    if (this.count === 0) return EAGAIN;
+    this.stream.read(0, this.record, 0, 2);
+    return get16(this.record, 0);
+  }
+
   clear(): void {
     this.stream.clear();
     this.count = 0;

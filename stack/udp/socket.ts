@@ -121,6 +121,11 @@ export class UdpSocket implements Deferred, TableEntry {
     return this.options.address || (four ? "0.0.0.0" : "::");
   }
 
+  /** Bytes of the datagram that `receive` takes next, or `EAGAIN` when none waits. */
+  nextLength(): number {
+    return this.queue.nextLength();
+  }
+
   /**
    * Sends `data[start..end)` to an address (text) and port.
    *

@@ -19,54 +19,25 @@ import { ethernet } from "../../../stack/link/ethernet.js";
 import { dns } from "../../../stack/service/dns.js";
 import { tcp } from "../../../stack/tcp/tcp.js";
 import { udp } from "../../../stack/udp/udp.js";
+import { Clock, type Task } from "../clock.js";
 
-interface Task {
-  at: number;
-  call: (() => void) | null;
-}
-
-let time = 0;
-let tasks: Task[] = [];
+const clock = new Clock();
 
 /** The globals of a board: its clock starts anywhere and may be set, its timers are the program's. */
 function board(seed: number): EspruinoGlobals {
   let offset = 1700000000 + seed;
   let state = seed;
   return {
-    getTime: () => offset + time / 1000,
+    getTime: () => offset + clock.time / 1000,
     setTime(seconds) {
-      offset = seconds - time / 1000;
+      offset = seconds - clock.time / 1000;
     },
-    setTimeout(call, delay) {
-      const task = { at: time + delay, call };
-      tasks.push(task);
-      return task;
-    },
+    setTimeout: (call, delay) => clock.after(delay, call),
     clearTimeout(task: Task) {
       task.call = null;
     },
     E: { hwRand: () => (state = (state * 1103515245 + 12345) | 0) },
   };
-}
-
-/** Lets `ms` milliseconds pass; `turn` is called in each. */
-function pass(ms: number, turn: () => void): void {
-  for (const end = time + ms; time < end; time++) {
-    turn();
-    for (let more = true; more;) {
-      const due = tasks;
-      tasks = [];
-      more = false;
-      for (let i = 0; i < due.length; i++) {
-        const call = due[i].call;
-        if (due[i].at > time) tasks.push(due[i]);
-        else if (call) {
-          more = true;
-          call();
-        }
-      }
-    }
-  }
 }
 
 function node(seed: number, send: (frame: Uint8Array) => void) {
@@ -121,7 +92,7 @@ export function run(print: (line: string) => void): void {
   let received = "";
   let end = 0;
   two.host.setTime(5);
-  pass(5000, () => {
+  clock.pass(5000, () => {
     if (end !== 0) return;
     const answer = device.recv(client, 536, 0);
     if (typeof answer === "number") {
