@@ -81,6 +81,10 @@ export interface TcpClasses {
   Listener: new (options: ListenerOptions) => Listener;
 }
 
+/** Bytes from which on `more` is not waited for. */
+const SEGMENT = 1460;
+const NOTHING = new Uint8Array(0);
+
 interface TcpCallbacks {
   readable: ((this: TCP, bytes: number) => void) | null;
   writable: ((this: TCP, bytes: number) => void) | null;
@@ -101,6 +105,8 @@ export function tcpClasses(tcp: Tcp, names: NameLookup | null = null): TcpClasse
     private closed = false;
     private kind = "buffer";
     private noDelay = false;
+    /** Written with `more`, and not handed on yet. */
+    private held = NOTHING;
 
     constructor(options: TcpOptions | Accepted) {
       if (options instanceof Accepted) {
@@ -144,6 +150,7 @@ export function tcpClasses(tcp: Tcp, names: NameLookup | null = null): TcpClasse
     close(): void {
       this.closed = true;
       if (this.dialling) this.dialling.cancel();
+      this.flush();
       if (this.socket) this.socket.close();
       this.socket = this.dialling = null;
     }
@@ -178,16 +185,32 @@ export function tcpClasses(tcp: Tcp, names: NameLookup | null = null): TcpClasse
         bytes[0] = integerOf(typeof data === "number" ? data : NaN, 0, 255, "byte") as number;
       } else bytes = bytesOf(data);
       if (!socket) throw ioError("ENOTCONN", "write");
-      // What belongs together goes together: Nagle's algorithm holds back what is not full yet.
-      if (this.noDelay) socket.setNoDelay(!(options && options.more));
+      const whole = this.held.length + bytes.length;
+      if (whole <= socket.writable() && (this.held.length > 0 || (options && options.more))) {
+        const joined = new Uint8Array(whole);
+        joined.set(this.held);
+        joined.set(bytes, this.held.length);
+        this.held = joined;
+        // What belongs together goes together, in whole segments.
+        if (options && options.more && whole < SEGMENT) return socket.writable() - whole;
+        this.flush();
+        return socket.writable();
+      }
+      this.flush();
       const code = socket.write(bytes);
       if (code < 0) throw ioError(code, "write");
       return socket.writable();
     }
 
+    private flush(): void {
+      if (this.held.length > 0 && this.socket) this.socket.write(this.held);
+      this.held = NOTHING;
+    }
+
     private take(from: TCP, callbacks: TcpCallbacks, keepAlive: number): void {
       const other = from as TcpIo;
       if (!(from instanceof TcpIo) || !other.socket) throw ioError("EINVAL", "from");
+      other.flush();
       this.adopt(other.socket, callbacks, keepAlive);
       other.socket = null;
       other.closed = true;

@@ -1,9 +1,4 @@
-/** Espruino as a host: the conformance checks over its globals and a vendor's frame functions; and the port in other engines. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { runInNewContext } from "node:vm";
+/** Espruino as a host: the conformance checks over its globals and a vendor's frame functions. */
 import test from "ava";
 import { checkHost } from "../../../hypercall/conformance.js";
 import {
@@ -13,13 +8,6 @@ import {
   frameLink,
 } from "../../../ports/espruino/index.js";
 import { type World, createWorld } from "../../../ports/sim/index.js";
-import { bundle } from "../../../rollup.config.js";
-import { ROOT } from "../../support/files.js";
-import { need } from "../../support/need.js";
-import { checkBundle } from "../../profile/bundle.js";
-
-/** What the port reads of Espruino's globals. */
-const PROVIDED = ["getTime", "setTime", "setTimeout", "clearTimeout", "E", "print"];
 
 function board(world: World): EspruinoGlobals & { offset: number } {
   const globals = {
@@ -91,28 +79,4 @@ test("setting the clock is no jump, a board without entropy has none, callbacks'
   t.is(espruinoText(globals)(bytes, 1, 3), "BC");
   delete globals.E.toString;
   t.is(espruinoText(globals)(bytes, 1, 3), "BC");
-});
-
-test("the port's bundle does the same in V8 and in Duktape", async (t) => {
-  if (!need(t, { programs: ["duk"] })) return;
-  const { code } = await bundle(join(ROOT, "test/ports/espruino/program.ts"), { name: "program" });
-  t.deepEqual(checkBundle(code, PROVIDED), []);
-  const lines: string[] = [];
-  runInNewContext(`${code};program.run(print)`, { print: (line: string) => lines.push(line) });
-  t.deepEqual(lines, [
-    "server: listening on 80",
-    "10.0.0.2 says hello",
-    "client: connected",
-    "server: connection from 10.0.0.2",
-    "server: close false",
-    "client: received got 5000, left 0, end -1",
-  ]);
-  const folder = mkdtempSync(join(tmpdir(), "espruino-"));
-  try {
-    const file = join(folder, "program.js");
-    writeFileSync(file, `${code};program.run(function(line){print(line)});`);
-    t.deepEqual(execFileSync("duk", [file], { encoding: "utf8" }).trim().split("\n"), lines);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 });
