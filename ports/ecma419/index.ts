@@ -23,6 +23,19 @@ export type {
 } from "./resolver.js";
 export { ntpClass } from "./ntp.js";
 export type { NTP, NtpClasses, NtpIoOptions } from "./ntp.js";
+export { dnssdClass } from "./dnssd.js";
+export type {
+  Advertisement,
+  AdvertiseOptions,
+  ClaimOptions,
+  DNSSD,
+  DiscoverOptions,
+  DnssdClasses,
+  DnssdOptions,
+  Handle,
+  Service,
+  TxtMap,
+} from "./dnssd.js";
 export { ADDRESS_ASSIGNED, CONNECTED, DISCONNECTED, UNAVAILABLE, ethernetClass } from "./interface.js";
 export type { Ethernet, EthernetClasses, EthernetOptions } from "./interface.js";
 export type { BaseOptions, ByteBuffer, IoError } from "./base.js";
