@@ -1,6 +1,5 @@
 /*
  * What this image wants of Duktape otherwise than its default configuration has it; build.ts puts it at the end of duk_config.h.
- * Each line is measured: see docs/firmware.md.
  */
 
 /* Built-in functions as plain values instead of objects. */

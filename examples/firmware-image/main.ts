@@ -152,7 +152,7 @@ export function start(bare: BareCalls, device: Device): void {
       },
     });
   }
-  host.log("started, heap " + device.memory()[0] + ", busy " + device.busy());
+  host.log("started, busy " + device.busy() + ", memory " + device.memory().join(" "));
   host.run();
 }
 
