@@ -4,7 +4,9 @@ import { performance } from "node:perf_hooks";
 import { debuglog } from "node:util";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
+import { copyBytes } from "../../stack/core/bytes.js";
 import { wordSum } from "../../stack/core/checksum-words.js";
+import { wasmAccelerator } from "./accelerator.js";
 import { systemError } from "./errors.js";
 
 export interface NodeHostOptions {
@@ -17,6 +19,8 @@ export interface NodeHostOptions {
    * the process as an uncaught exception, like the bug in any other callback of Node.
    */
   panic?: (message: string, error: unknown) => void;
+  /** Packet memory in WebAssembly, and checksums by vectors over it. Default true; without it (or vectors) checksums are plain JS. */
+  accelerate?: boolean;
 }
 
 /** Random bytes are taken from node:crypto this many at a time: a call costs 1 us whatever its size. */
@@ -31,7 +35,9 @@ const SHORTEST_TIMEOUT = 2;
 /** The hypercalls of one stack. Made by `nodeHost`. */
 export class NodeHost implements Hypercalls {
   readonly version = HYPERCALL_VERSION;
-  readonly checksum = wordSum;
+  readonly checksum: NonNullable<Hypercalls["checksum"]>;
+  readonly allocate: (size: number) => Uint8Array;
+  readonly copy: NonNullable<Hypercalls["copy"]>;
   readonly log: (message: string) => void;
   readonly panic: (message: string, error: unknown) => void;
   readonly random: (target: Uint8Array) => boolean;
@@ -49,6 +55,10 @@ export class NodeHost implements Hypercalls {
     this.log = options.log ?? debuglog("anystack");
     this.panic = options.panic ?? throwLater;
     this.random = options.random ?? fillRandom;
+    const accelerator = options.accelerate === false ? null : wasmAccelerator();
+    this.checksum = accelerator ? accelerator.checksum : wordSum;
+    this.copy = accelerator ? accelerator.copy : copyBytes;
+    this.allocate = accelerator ? accelerator.allocate : (size) => new Uint8Array(size);
   }
 
   /**

@@ -3,6 +3,7 @@ import test from "ava";
 import { ROOT } from "../support/files.js";
 
 test("the quick benchmark, made tiny, has a rate for each workload that lwIP is measured by", (t) => {
+  t.timeout(300_000, "on a machine with much else to do");
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [

@@ -2,7 +2,7 @@
 import type { Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hypercall/index.js";
 
 /** Frames that a direction holds, a power of two; more are refused. */
-const SLOTS = 1024;
+const SLOTS = 512;
 
 class MemoryLink implements Link {
   readonly medium = "ethernet";
@@ -20,10 +20,11 @@ class MemoryLink implements Link {
     readonly mtu: number,
     readonly offloads: LinkOffloads | undefined,
     private readonly slots: number,
+    allocate: (size: number) => Uint8Array,
   ) {
     this.lengths = new Int32Array(slots);
     this.slot = (mtu + 14 + 63) & ~63;
-    this.ring = new Uint8Array(this.slot * slots);
+    this.ring = allocate(this.slot * slots);
   }
 
   open(receiver: LinkReceiver): void {
@@ -67,10 +68,15 @@ class MemoryLink implements Link {
   }
 }
 
-/** A pair of links with `mtu`, `pass`, and `pump`, which delivers frames until none is left. */
-export function memoryLinks(mtu = 1500, offloads?: LinkOffloads, slots = SLOTS) {
-  const a = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 1), mtu, offloads, slots);
-  const b = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 2), mtu, offloads, slots);
+/** A pair of links with `mtu`, whose frames lie in memory from `allocate`, `pass`, and `pump`, which delivers frames until none is left. */
+export function memoryLinks(
+  mtu = 1500,
+  offloads?: LinkOffloads,
+  slots = SLOTS,
+  allocate: (size: number) => Uint8Array = (size) => new Uint8Array(size),
+) {
+  const a = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 1), mtu, offloads, slots, allocate);
+  const b = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 2), mtu, offloads, slots, allocate);
   a.peer = b;
   b.peer = a;
   return {

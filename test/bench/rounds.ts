@@ -4,6 +4,9 @@ import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { ROOT } from "../support/files.js";
 
+/** Rounds that a subject runs before it is measured: V8 takes a second of processor time to compile all that is hot. */
+const WARM_UP = 6;
+
 /** A program that answers lines of "WORK MILLISECONDS" with a rate each: subject.ts, or lwip/main.c. */
 export class Subject {
   private readonly child: ChildProcess;
@@ -34,24 +37,17 @@ export function median(values: number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
-/** Medians of `rounds` rates each, by subject and workload. */
+/** The median of `rounds` rates of a workload, by subject. */
 export async function measureAll(
   subjects: Subject[],
-  works: readonly string[],
+  work: string,
   rounds: number,
   milliseconds: number,
-): Promise<Map<Subject, Map<string, number>>> {
-  const medians = new Map(subjects.map((subject) => [subject, new Map<string, number>()]));
-  for (const work of works) {
-    const rates = new Map(subjects.map((subject) => [subject, [] as number[]]));
-    // The first round warms up: compilers, caches.
-    for (let round = 0; round <= rounds; round++) {
-      for (const subject of subjects) {
-        const rate = await subject.measure(work, milliseconds);
-        if (round > 0) rates.get(subject)!.push(rate);
-      }
-    }
-    for (const subject of subjects) medians.get(subject)!.set(work, median(rates.get(subject)!));
+): Promise<Map<Subject, number>> {
+  for (const subject of subjects) await subject.measure(work, WARM_UP * milliseconds);
+  const rates = new Map(subjects.map((subject) => [subject, [] as number[]]));
+  for (let round = 0; round < rounds; round++) {
+    for (const subject of subjects) rates.get(subject)!.push(await subject.measure(work, milliseconds));
   }
-  return medians;
+  return new Map(subjects.map((subject) => [subject, median(rates.get(subject)!)]));
 }

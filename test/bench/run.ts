@@ -2,9 +2,11 @@
  * `npm run bench`: speed, beside lwIP native in the same run, and weight. `-- --json` prints rows for machines, `-- --quick` ends
  * within 50 seconds, `-- --write` puts the tables into docs/. `--rounds N`, `--milliseconds N`, `--without-lwip` make it smaller.
  */
-import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import { bundle } from "../../rollup.config.js";
+import { ROOT } from "../support/files.js";
 import { APT_LINE, buildLwip } from "./lwip.js";
 import { Subject, measureAll } from "./rounds.js";
 import { bootTime, connectionBytes, stackBytes } from "./weigh.js";
@@ -46,12 +48,29 @@ function rounded(value: number): number {
   return Number(value.toPrecision(3));
 }
 
+/** Our subject in one file, as a bundler makes it of an application. */
+async function bundleSubject(): Promise<string> {
+  const { code } = await bundle(join(ROOT, "test/bench/subject.ts"), { format: "esm", minify: false });
+  const file = join(ROOT, "build/bench/subject.mjs");
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, code);
+  return file;
+}
+
+/** Rows of our own beside the five: the same workload with other accelerators of the host. */
+const ACCELERATED: readonly (readonly [string, string, string])[] = [
+  ["tcp-bulk", "wasm", "TCP, one stream; memory, copies and checksums in WebAssembly"],
+  ["udp-echo-1400", "wasm", "UDP echo, 1400 bytes; likewise"],
+  ["tcp-bulk", "none", "TCP, one stream; the stack's own bytewise checksum"],
+];
+
 /** The rows that compare with lwIP. */
 async function speed(): Promise<Row[]> {
   const rounds = Number(options.rounds ?? (options.quick ? 5 : 9));
-  const milliseconds = Number(options.milliseconds ?? (options.quick ? 150 : 500));
-  const subject = fileURLToPath(new URL("subject.ts", import.meta.url));
-  const ours = new Subject("anystack", process.execPath, ["--import=tsx", subject, "words"]);
+  const milliseconds = Number(options.milliseconds ?? (options.quick ? 100 : 400));
+  const program = await bundleSubject();
+  const start = (variant: string) => new Subject(variant, process.execPath, [program, variant]);
+  const ours = start("words");
   let lwip: Subject | null = null;
   let note: string | undefined;
   try {
@@ -61,23 +80,30 @@ async function speed(): Promise<Row[]> {
     note = `lwIP could not be built (${(error as Error).message}). It wants: ${APT_LINE}`;
     log(note);
   }
-  const subjects = lwip ? [ours, lwip] : [ours];
-  const works = WORKS.map(([work]) => work);
-  const medians = await measureAll(subjects, works, rounds, milliseconds);
-  for (const each of subjects) each.close();
-  return WORKS.map(([work, unit, about]) => {
-    const mine = medians.get(ours)!.get(work)!;
-    const theirs = lwip ? medians.get(lwip)!.get(work)! : null;
-    return {
-      work,
-      about,
+  const others = { wasm: start("wasm"), none: start("none") } as Record<string, Subject>;
+  const rows: Row[] = [];
+  const variants = options.quick ? ACCELERATED.slice(0, 1) : ACCELERATED;
+  for (const [work, unit, about] of WORKS) {
+    const mine = variants.filter((variant) => variant[0] === work);
+    const subjects = [ours, ...(lwip ? [lwip] : []), ...mine.map((variant) => others[variant[1]])];
+    const medians = await measureAll(subjects, work, rounds, milliseconds);
+    const theirs = lwip ? medians.get(lwip)! : null;
+    const row = (name: string, text: string, rate: number): Row => ({
+      work: name,
+      about: text,
       unit,
-      ours: rounded(mine),
+      ours: rounded(rate),
       lwip: theirs === null ? null : rounded(theirs),
-      ratio: theirs === null ? null : rounded(mine / theirs),
+      ratio: theirs === null ? null : rounded(rate / theirs),
       ...(note && { note }),
-    };
-  });
+    });
+    rows.push(row(work, about, medians.get(ours)!));
+    for (const [, variant, text] of mine) {
+      rows.push(row(`${work}-${variant}`, text, medians.get(others[variant])!));
+    }
+  }
+  for (const each of [ours, lwip, ...Object.values(others)]) each?.close();
+  return rows;
 }
 
 function weight(): Row[] {

@@ -1,0 +1,71 @@
+/** The WebAssembly accelerator: its module is made of its source, and its checksum is that of the plain routine. */
+import { readFileSync } from "node:fs";
+import test from "ava";
+import fc from "fast-check";
+import { wasmAccelerator } from "../../../ports/node/accelerator.js";
+import { sum } from "../../../stack/core/checksum.js";
+import { TARGET, generate } from "../wasm.js";
+
+test("checksum-wasm.ts is what checksum.wat makes", async (t) => {
+  t.is(readFileSync(TARGET, "utf8"), await generate());
+});
+
+const accelerator = wasmAccelerator()!;
+
+for (const [where, memory] of [
+  ["packet memory", accelerator.allocate(70_000)],
+  ["memory from elsewhere", new Uint8Array(new ArrayBuffer(70_003), 3)],
+] as const) {
+  test(`the checksum of ${where} is the plain routine's, for any place, length and start value`, (t) => {
+    fc.assert(
+      fc.property(
+        fc.nat(100),
+        fc.oneof(fc.nat(200), fc.nat(2000), fc.nat(69_900)),
+        fc.nat(0xffff),
+        fc.nat(0xffff_ffff),
+        fc.constantFrom(0x00, 0xff, 0x100),
+        (start, length, initial, seed, fill) => {
+          for (let i = 0; i < start + length; i++) {
+            seed = (seed * 1664525 + 1013904223) | 0;
+            memory[i] = fill < 256 ? fill : seed >>> 24;
+          }
+          t.is(
+            accelerator.checksum(memory, start, start + length, initial),
+            sum(memory, start, start + length, initial),
+          );
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+}
+
+test("memory is zeroed, of the size that was asked for, and never given twice", (t) => {
+  const { allocate, checksum } = wasmAccelerator()!;
+  const pieces = [1, 1536, 65536, 65536, 500_000, 600_000, 2_000_000, 65536].map((size) => {
+    const piece = allocate(size);
+    t.is(piece.length, size);
+    t.true(piece.every((byte) => byte === 0));
+    return piece.fill(1);
+  });
+  for (const piece of pieces) {
+    const end = Math.min(piece.length, 1460);
+    t.is(checksum(piece, 0, end, 0), sum(piece, 0, end, 0), "also in an arena that is full");
+  }
+});
+
+test("copies are those of `set`, within packet memory, into it, and out of it", (t) => {
+  const memories = [accelerator.allocate(4000), accelerator.allocate(4000), new Uint8Array(4000)];
+  const place = fc.record({ memory: fc.nat(2), at: fc.nat(1900) });
+  fc.assert(
+    fc.property(place, place, fc.nat(2000), (to, from, length) => {
+      if (to.memory === from.memory) return;
+      for (let i = 0; i < length; i++) memories[from.memory][from.at + i] = i * 7 + length;
+      const expected = memories[to.memory].slice();
+      expected.set(memories[from.memory].subarray(from.at, from.at + length), to.at);
+      accelerator.copy(memories[to.memory], to.at, memories[from.memory], from.at, length);
+      t.deepEqual(memories[to.memory], expected);
+    }),
+    { numRuns: 300 },
+  );
+});
