@@ -30,8 +30,8 @@ export type Copy = (
   length: number,
 ) => void;
 
-/** Below this a loop is cheaper than making the view that `set` wants (V8: 80 ns a view, 1 ns a byte). */
-const LOOP_LIMIT = 40;
+/** Below this a loop is cheaper than making the view that `set` wants (V8: 45 ns for view and `set`, 1.7 ns a byte). */
+const LOOP_LIMIT = 24;
 
 /** Copies `length` bytes; the ranges may overlap only where target comes first in the same array. */
 export function copyBytes(

@@ -5,80 +5,102 @@
 import { fold, sum } from "./checksum.js";
 
 /** Below this the set-up costs more than the bytes. */
-const SMALL = 64;
+const SMALL = 48;
 /** Bytes whose two half-sums cannot overflow 31 bits. */
 const BLOCK = 1 << 16;
+/** Arrays whose words are remembered. */
+const VIEWS = 8;
 
-/** The buffers seen last, and their words: packets come from few buffers, and a view costs more than a checksum. */
-let buffer0: ArrayBufferLike | null = null;
-let words0: Int32Array = null as never;
-let buffer1: ArrayBufferLike | null = null;
-let words1: Int32Array = null as never;
-
-function wordsOf(buffer: ArrayBufferLike): Int32Array {
-  if (buffer === buffer0) return words0;
-  if (buffer === buffer1) return words1;
-  buffer1 = buffer0;
-  words1 = words0;
-  buffer0 = buffer;
-  words0 = new Int32Array(buffer, 0, buffer.byteLength >> 2);
-  return words0;
-}
-
-/** 1 where the lower byte of a word comes first. */
-let littleEndian = -1;
+/** The lower byte of a word comes first. */
+const LITTLE_ENDIAN = /* @__PURE__ */ isLittleEndian();
 
 function isLittleEndian(): boolean {
-  if (littleEndian < 0) {
-    const probe = new Uint16Array(1);
-    probe[0] = 1;
-    littleEndian = new Uint8Array(probe.buffer)[0];
+  const probe = new Uint16Array(1);
+  probe[0] = 1;
+  return new Uint8Array(probe.buffer)[0] === 1;
+}
+
+/**
+ * The arrays seen last, their buffers as words, and where in them they begin: packets lie in few arrays (a ring and a transmit
+ * packet for each stack), and a view costs as much as the checksum of 300 bytes. With two of them, two stacks in one process
+ * spent 20 % of TCP's time here.
+ */
+const arrays: Uint8Array[] = [];
+const views: Int32Array[] = [];
+const bases: number[] = [];
+let oldest = 0;
+
+function find(data: Uint8Array): number {
+  for (let i = 0; i < arrays.length; i++) {
+    if (arrays[i] === data) return i;
   }
-  return littleEndian === 1;
+  const words = new Int32Array(data.buffer, 0, data.buffer.byteLength >> 2);
+  const at = arrays.length < VIEWS ? arrays.length : oldest;
+  oldest = (at + 1) % VIEWS;
+  if (at === arrays.length) {
+    arrays.push(data);
+    views.push(words);
+    bases.push(data.byteOffset);
+  } else {
+    arrays[at] = data;
+    views[at] = words;
+    bases[at] = data.byteOffset;
+  }
+  return at;
+}
+
+/** The sum of `words[i..last)`, two 16-bit halves each, folded to 17 bits. */
+function block(words: Int32Array, i: number, last: number): number {
+  // The upper halves alone are summed apart: the lower ones are what is missing to the whole. 243 ns for 1448 bytes; 4 words at a
+  // time 274; both halves apart 310; sums in doubles 295; a DataView 366; 64 bits at a time in BigInts 1400.
+  let whole = 0;
+  let upper = 0;
+  for (; i + 7 < last; i += 8) {
+    const a = words[i];
+    const b = words[i + 1];
+    const c = words[i + 2];
+    const d = words[i + 3];
+    const e = words[i + 4];
+    const f = words[i + 5];
+    const g = words[i + 6];
+    const h = words[i + 7];
+    whole = (whole + a + b + c + d + e + f + g + h) | 0;
+    upper = (upper + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
+    upper = (upper + (e >>> 16) + (f >>> 16) + (g >>> 16) + (h >>> 16)) | 0;
+  }
+  for (; i < last; i++) {
+    const word = words[i];
+    whole = (whole + word) | 0;
+    upper = (upper + (word >>> 16)) | 0;
+  }
+  return fold((whole - (upper << 16)) | 0) + fold(upper);
 }
 
 /** See `Hypercalls.checksum`. */
 export function wordSum(data: Uint8Array, start: number, end: number, initial: number): number {
-  if (end - start < SMALL || !isLittleEndian()) return sum(data, start, end, initial);
-  const words = wordsOf(data.buffer);
-  const base = data.byteOffset;
+  if (end - start < SMALL || !LITTLE_ENDIAN) return sum(data, start, end, initial);
+  const index = find(data);
+  const words = views[index];
+  const base = bases[index];
+  const odd = (base + start) & 1;
+  // In the order of the words, lower byte first. An odd first byte stands alone: what follows is summed as if it were even.
+  let first = 0;
+  if (odd) first = data[start++] << 8;
   let at = base + start;
-  const stop = base + end;
-  // Up to the first whole word, byte by byte.
-  let low = 0;
-  let high = 0;
-  let head = 0;
-  const odd = at & 1;
-  while (at & 3) {
-    head += (at & 1) === odd ? data[at - base] << 8 : data[at - base];
-    at++;
+  let total = 0;
+  if (at & 2) {
+    total = data[start] | (data[start + 1] << 8);
+    at += 2;
   }
   let i = at >> 2;
-  const last = stop >> 2;
-  while (i < last) {
-    const until = last - i > BLOCK >> 2 ? i + (BLOCK >> 2) : last;
-    for (; i + 3 < until; i += 4) {
-      const a = words[i];
-      const b = words[i + 1];
-      const c = words[i + 2];
-      const d = words[i + 3];
-      low += (a & 0xffff) + (b & 0xffff) + (c & 0xffff) + (d & 0xffff);
-      high += (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16);
-    }
-    for (; i < until; i++) {
-      low += words[i] & 0xffff;
-      high += words[i] >>> 16;
-    }
-    low = fold(low);
-    high = fold(high);
-  }
-  for (at = last << 2; at < stop; at++) {
-    if (at & 1) low += data[at - base] << 8;
-    else low += data[at - base];
-  }
-  // Words were read with the lower byte first: the sum's bytes are swapped, unless an odd start swaps them once more
-  // (byte order independence, section 2 (B)).
-  let body = fold(low + high);
-  if (odd === 0) body = ((body & 255) << 8) | (body >> 8);
-  return fold(initial + body + fold(head));
+  const last = (base + end) >> 2;
+  for (; last - i > BLOCK >> 2; i += BLOCK >> 2) total = fold(total + block(words, i, i + (BLOCK >> 2)));
+  total += block(words, i, last);
+  const left = (base + end) & 3;
+  if (left & 2) total += data[end - left] | (data[end - left + 1] << 8);
+  if (left & 1) total += data[end - 1];
+  total = fold(total);
+  // The sum of swapped words is the swapped sum (section 2 (B)); behind an odd byte all is swapped once more.
+  if (!odd) total = ((total & 255) << 8) | (total >> 8);
+  return fold(initial + first + total);
 }

@@ -28,24 +28,26 @@ export class Stream {
    * @returns false when there was not enough memory; nothing readable has changed
    */
   write(at: number, source: Uint8Array, start: number, length: number, keep: number): boolean {
+    const chunks = this.chunks;
     const shift = this.pool.chunkShift;
     const size = 1 << shift;
-    let position = this.offset + at;
+    let within = this.offset + at;
+    let index = this.head + (within >> shift);
+    within &= size - 1;
     while (length > 0) {
-      const index = this.head + (position >> shift);
-      while (this.chunks.length <= index) this.chunks.push(null);
-      let chunk = this.chunks[index];
+      while (chunks.length <= index) chunks.push(null);
+      let chunk = chunks[index];
       if (!chunk) {
         chunk = this.pool.get(keep);
         if (!chunk) return false;
-        this.chunks[index] = chunk;
+        chunks[index] = chunk;
       }
-      const within = position & (size - 1);
       const part = size - within < length ? size - within : length;
       this.copy(chunk.data, chunk.base + within, source, start, part);
-      position += part;
       start += part;
       length -= part;
+      within = 0;
+      index++;
     }
     return true;
   }
@@ -64,31 +66,32 @@ export class Stream {
   read(at: number, target: Uint8Array, start: number, length: number): void {
     const shift = this.pool.chunkShift;
     const size = 1 << shift;
-    let position = this.offset + at;
+    let within = this.offset + at;
+    let index = this.head + (within >> shift);
+    within &= size - 1;
     while (length > 0) {
-      const chunk = this.chunks[this.head + (position >> shift)] as Chunk;
-      const within = position & (size - 1);
+      const chunk = this.chunks[index++] as Chunk;
       const part = size - within < length ? size - within : length;
       this.copy(target, start, chunk.data, chunk.base + within, part);
-      position += part;
       start += part;
       length -= part;
+      within = 0;
     }
   }
 
   /** Drops the first `length` bytes; what was written beyond the end stays at its place. */
   consume(length: number): void {
     const shift = this.pool.chunkShift;
+    const chunks = this.chunks;
     this.length -= length;
     this.offset += length;
     let gone = this.offset >> shift;
+    if (gone === 0) return;
     this.offset &= (1 << shift) - 1;
-    for (; gone > 0 && this.head < this.chunks.length; gone--) this.drop(this.head++);
-    if (this.head >= this.chunks.length) {
-      this.chunks = [];
-      this.head = 0;
-    } else if (this.head >= 32 && this.head * 2 >= this.chunks.length) {
-      this.chunks.splice(0, this.head);
+    for (; gone > 0 && this.head < chunks.length; gone--) this.drop(this.head++);
+    if (this.head >= chunks.length) this.rewind();
+    else if (this.head >= 32 && this.head * 2 >= chunks.length) {
+      chunks.splice(0, this.head);
       this.head = 0;
     }
   }
@@ -106,9 +109,15 @@ export class Stream {
   /** Gives all memory back. */
   clear(): void {
     this.length = 0;
-    this.trim();
-    this.chunks = [];
-    this.head = this.offset = 0;
+    for (let i = this.head; i < this.chunks.length; i++) this.drop(i);
+    this.rewind();
+    this.offset = 0;
+  }
+
+  /** All chunks are gone. A list that has not grown long is used again: a new one for each message was garbage. */
+  private rewind(): void {
+    this.head = 0;
+    if (this.chunks.length > 4) this.chunks = [];
   }
 
   private drop(index: number): void {
