@@ -203,9 +203,10 @@ export class Connection implements TableEntry, Deferred {
     this.timer = new Timer(tcp.onTimer, this);
   }
 
-  /** Tells the application: see `Stack.defer`. */
+  /** Tells the application: see `Stack.defer`. The acknowledgement has waited for what it reads and writes now. */
   run(): void {
     if (this.socket) this.socket.dispatch();
+    if (this.ackNow) this.tcp.send(this);
   }
 }
 

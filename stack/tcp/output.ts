@@ -95,7 +95,8 @@ export function output(c: Connection): void {
     if (burst < 0) setDeadline(c, RETRY, c.tcp.time);
     armRetransmission(c);
   }
-  if (c.ackNow) sendAck(c);
+  // Where the application is about to be told, its answer and the window that it opens go along: one segment instead of two.
+  if (c.ackNow && !(c.queued && c.tcp.stack.busy)) sendAck(c);
 }
 
 /** Retransmits the next lost segment, if there is one and the network has room for it. */

@@ -633,7 +633,7 @@ export class Tcp implements Component {
     this.tuneReceive(c, bytes);
     const gain = (receiveWindow(c) - (c.rcvAdv - c.rcvNxt)) | 0;
     if (gain >= 2 * c.rcvMss || gain >= c.rcvLimit >> 1) {
-      this.refreshTime();
+      this.time = this.stack.recent();
       sendAck(c);
     }
   }
