@@ -4,7 +4,7 @@ import type { Link, LinkReceiver, TransmitOffload } from "../../hypercall/link.j
 import { EAGAIN, EIO, ENETDOWN } from "./errors.js";
 import { CHECKSUM_OK } from "./packet.js";
 import type { Packet } from "./packet.js";
-import type { Stack } from "./stack.js";
+import type { Lender, Stack } from "./stack.js";
 
 /** What frames packets for a kind of link: Ethernet, or nothing (bare IP). */
 export interface Medium {
@@ -81,6 +81,8 @@ export class Interface implements LinkReceiver {
       this.counters.rxDropped++;
       return;
     }
+    // A callback has received this frame while another is still being dealt with.
+    if (stack.lender) this.reclaim(stack.lender);
     this.counters.rxFrames++;
     this.counters.rxBytes += end - start;
     const packet = stack.rx;
@@ -90,9 +92,16 @@ export class Interface implements LinkReceiver {
     packet.nif = this;
     packet.flags = (checksum || CHECKSUM_NONE) === CHECKSUM_NONE ? 0 : CHECKSUM_OK;
     stack.busy = true;
+    stack.timely = false;
     this.medium.input(packet);
     stack.busy = false;
     if (stack.deferred || stack.overdue) stack.runDeferred();
+    if (stack.lender) this.reclaim(stack.lender);
+  }
+
+  private reclaim(lender: Lender): void {
+    this.stack.lender = null;
+    lender.keep();
   }
 
   carrier(up: boolean): void {

@@ -24,19 +24,26 @@ export class Identifications {
    * network of four rounds under the flow's own keys), applied to a counter. What one flow sees tells nothing of another's.
    */
   next(path: Path4, protocol: number): number {
-    const hash = this.stack.hash;
-    hash.begin(1);
-    hash.word(path.source);
-    hash.word(path.remote);
-    hash.word(protocol);
-    hash.end();
+    if (path.idProtocol !== protocol) {
+      // The flow's keys stay as long as its route: hashing them anew cost as much as the rest of the header.
+      const hash = this.stack.hash;
+      hash.begin(1);
+      hash.word(path.source);
+      hash.word(path.remote);
+      hash.word(protocol);
+      path.idLow = hash.end();
+      path.idHigh = hash.high;
+      path.idProtocol = protocol;
+    }
+    const low = path.idLow;
+    const high = path.idHigh;
     const box = this.box;
-    const counter = (hash.low ^ hash.high) & (COUNTERS - 1);
+    const counter = (low ^ high) & (COUNTERS - 1);
     const count = this.counters[counter]++;
     let left = count >> 8;
     let right = count & 255;
     for (let shift = 0; shift < 32; shift += 8) {
-      const mixed = box[(box[(right ^ (hash.low >> shift)) & 255] + (hash.high >> shift)) & 255] ^ left;
+      const mixed = box[(box[(right ^ (low >> shift)) & 255] + (high >> shift)) & 255] ^ left;
       left = right;
       right = mixed;
     }

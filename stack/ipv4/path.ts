@@ -26,6 +26,10 @@ export class Path4 implements Path {
   /** Options to go with each packet (IGMP's router alert), as words, or 0. */
   option = 0;
   generation = 0;
+  /** Keys of its identifications for `idProtocol`; see id.ts. */
+  idProtocol = -1;
+  idLow = 0;
+  idHigh = 0;
   neighbour: Neighbour | null = null;
   /** Destination's hardware address where there is no neighbour to resolve. */
   high = 0;
@@ -39,6 +43,7 @@ export function route(ip: Ipv4, path: Path4): number {
   const stack = ip.stack;
   const remote = path.remote;
   path.generation = 0;
+  path.idProtocol = -1;
   path.neighbour = null;
   path.onLink = true;
   let nif: Interface | null = null;

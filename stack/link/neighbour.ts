@@ -253,7 +253,8 @@ export class NeighbourCache implements Times {
 
   private use(neighbour: Neighbour): void {
     if (neighbour.state === REACHABLE) {
-      const age = (this.stack.now() - neighbour.at) | 0;
+      // Whoever sends has looked at the clock.
+      const age = (this.stack.time - neighbour.at) | 0;
       if (age < this.times(neighbour.nif).reachableTime) return;
     }
     neighbour.probes = 0;

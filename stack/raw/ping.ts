@@ -210,7 +210,7 @@ export class Ping implements Component, EchoUser {
     if (!socket) return false;
     const rtt = (this.stack.now() - socket.times[sequence & (REMEMBERED - 1)]) | 0;
     packet.start = at + HEADER;
-    if (!socket.queue.put(packet, sequence)) this.counters.rxfull++;
+    if (!socket.queue.put(packet, sequence, null)) this.counters.rxfull++;
     else {
       this.counters.received++;
       socket.waiting.push(rtt, packet.end - packet.start);

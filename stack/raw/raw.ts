@@ -179,7 +179,7 @@ export class Raw implements Component {
         continue;
       }
       taken = true;
-      if (!socket.queue.put(packet, 0)) this.counters.rxfull++;
+      if (!socket.queue.put(packet, 0, null)) this.counters.rxfull++;
       else {
         this.counters.received++;
         if (options.onReadable) this.stack.defer(socket);
@@ -198,6 +198,7 @@ function send(socket: RawSocket, address: string, data: Uint8Array, start: numbe
   const path = pathTo(socket.paths, address);
   if (!path) return EAFNOSUPPORT;
   const net = path.net;
+  stack.recent();
   let code = net.route(path);
   if (code === 0 && path.kind & NET_BROADCAST && !options.broadcast) return EACCES;
   if (length > net.maximumPayload) code = EMSGSIZE;

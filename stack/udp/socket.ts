@@ -4,7 +4,7 @@ import type { DatagramInfo, Datagrams } from "../core/datagrams.js";
 import { EAGAIN, EPIPE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import type { GroupFilter, Network, Path } from "../core/network.js";
-import type { Deferred } from "../core/stack.js";
+import type { Deferred, Lender } from "../core/stack.js";
 import type { TableEntry } from "../core/table.js";
 import type { Udp } from "./udp.js";
 
@@ -67,7 +67,7 @@ export function copyOptions(from: UdpOptions): UdpOptions {
   };
 }
 
-export class UdpSocket implements Deferred, TableEntry {
+export class UdpSocket implements Deferred, Lender, TableEntry {
   queued = false;
   nextDeferred: Deferred | null = null;
   /** The port: sockets of one port share a bucket, and strangers choose no ports of ours. */
@@ -174,6 +174,10 @@ export class UdpSocket implements Deferred, TableEntry {
   /** Gives everything back; legal twice. No callback comes after it. */
   close(): void {
     this.udp.close(this);
+  }
+
+  keep(): void {
+    if (!this.queue.keep()) this.udp.counters.rxfull++;
   }
 
   /** Tells the application what has come: see `Stack.defer`. */

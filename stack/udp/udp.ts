@@ -218,8 +218,9 @@ export class Udp implements Component {
   }
 
   private enqueue(socket: UdpSocket, packet: Packet, from: number): void {
-    if (!socket.queue.put(packet, from)) this.counters.rxfull++;
-    else if (socket.options.onReadable) this.stack.defer(socket);
+    const told = socket.options.onReadable ? socket : null;
+    if (!socket.queue.put(packet, from, told)) this.counters.rxfull++;
+    else if (told) this.stack.defer(socket);
   }
 
   /* From the application */
@@ -307,6 +308,7 @@ export class Udp implements Component {
     const options = socket.options;
     const net = path.net;
     const length = end - start;
+    stack.recent();
     let code = net.route(path);
     if (code === 0 && path.kind & NET_BROADCAST && !options.broadcast) return EACCES;
     if (length > net.maximumPayload - wire.UDP_HEADER) code = EMSGSIZE;
