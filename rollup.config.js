@@ -1,22 +1,29 @@
 /**
  * The firmware chain: from an entry file with a list of components to one script for an engine that knows ES5 alone.
  *
- * TypeScript strips the types, rollup drops what is not imported, TypeScript again lowers the single script to ES5, terser
- * shortens it. Whatever would need a helper of the compiler (`__extends`, `__spreadArray`, ...) fails the build instead.
+ * TypeScript strips the types, rollup drops what is not imported, methods that one class alone has become functions,
+ * TypeScript again lowers the single script to ES5, terser shortens it, property names included. Whatever would need a
+ * helper of the compiler (`__extends`, `__spreadArray`, ...) fails the build instead.
  *
- * From a command line:  npx rollup -c --configEntry examples/firmware/udp.ts --configFile build/udp.js
+ * Names that the world outside of the script knows keep: see `reservedNames`. With `closed` the application is inside,
+ * and the names of the components' own API are shortened as well.
+ *
+ * From a command line:  npx rollup -c --configEntry examples/firmware/udp.ts --configFile build/udp.js [--configClosed]
  * From a program:       const { code } = await bundle("examples/firmware/udp.ts", { format: "es5" });
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { rollup } from "rollup";
 import { minify } from "terser";
 import ts from "typescript";
 
+const FOLDER = import.meta.dirname;
+
 /**
  * Options of terser for the small engines. Espruino does not hoist, therefore `hoist_funs` and `hoist_vars`; to
- * MicroQuickJS a catch variable is one more variable of the function, therefore `ie8`.
+ * MicroQuickJS a catch variable is one more variable of the function, therefore `ie8`. No property of ours is a getter,
+ * and the script is not served to strangers who compare floats: therefore `pure_getters`, `unsafe_comps`.
  *
  * @param {string} name the one global that must keep its name
  * @returns {import("terser").MinifyOptions}
@@ -26,7 +33,15 @@ export function es5Options(name) {
     ecma: 5,
     ie8: true,
     toplevel: true,
-    compress: { passes: 2, hoist_funs: true, hoist_vars: true, top_retain: [name] },
+    compress: {
+      passes: 3,
+      hoist_funs: true,
+      hoist_vars: true,
+      keep_fargs: false,
+      pure_getters: true,
+      unsafe_comps: true,
+      top_retain: [name],
+    },
     mangle: { reserved: [name] },
   };
 }
@@ -42,6 +57,8 @@ const HARMLESS = new Set(["CIRCULAR_DEPENDENCY", "EMPTY_BUNDLE"]);
  * @property {"es5" | "esm"} [format] `"es5"` (default): a script; `"esm"`: an ES2022 module
  * @property {string} [name] the global variable that holds the entry's exports in a script; default `"anystack"`
  * @property {boolean} [minify] default true
+ * @property {boolean} [closed] the application is inside of the script: only the hypercalls keep their names. Default false
+ * @property {readonly string[]} [reserved] names of properties that keep besides: what the application shares with others
  * @property {string} [source] the entry's text, when there is no such file; its path still says what it imports from where
  */
 
@@ -62,7 +79,7 @@ export async function bundle(entry, options = {}) {
       if (!HARMLESS.has(warning.code ?? "")) throw new Error(`${entry}: ${warning.message}`);
     },
   });
-  const { output } = await build.generate(outputOptions(format, name, options.minify));
+  const { output } = await build.generate(outputOptions(format, name, options));
   await build.close();
   /** @type {Record<string, number>} */
   const modules = {};
@@ -75,11 +92,15 @@ export async function bundle(entry, options = {}) {
 /**
  * @param {"es5" | "esm"} format
  * @param {string} name
- * @param {boolean} [shorten]
+ * @param {BundleOptions} options
  * @returns {import("rollup").OutputOptions}
  */
-function outputOptions(format, name, shorten = true) {
+function outputOptions(format, name, options) {
   const es5 = format === "es5";
+  const short = options.minify !== false;
+  /** @type {(code: string, modules: readonly string[]) => Set<string>} */
+  const keep = (code, modules) => reservedNames(code, modules, options);
+  const shrinking = es5 ? shrink(es5Options(name), keep) : shrink(esmOptions);
   return {
     format: es5 ? "iife" : "es",
     name,
@@ -87,7 +108,7 @@ function outputOptions(format, name, shorten = true) {
     esModule: false,
     freeze: false,
     strict: !es5,
-    plugins: [...(es5 ? [lower()] : []), ...(shorten ? [shrink(es5 ? es5Options(name) : esmOptions)] : [])],
+    plugins: [...(es5 ? [lower(short ? keep : undefined)] : []), ...(short ? [shrinking] : [])],
   };
 }
 
@@ -130,39 +151,26 @@ const stripped = new Map();
 /**
  * Rollup output plugin: lowers the finished script to ES5.
  *
+ * @param {Keep} [keep] the names that stay; without it no method becomes a function
  * @returns {import("rollup").Plugin}
  */
-export function lower() {
+export function lower(keep) {
   return {
     name: "lower-to-es5",
     renderChunk(code, chunk) {
+      const modules = Object.keys(chunk.modules);
+      const flat = keep === undefined ? code : methodsToFunctions(code, keep(code, modules));
       // As a "module" the script would import its helpers by name: that tells which, if any.
-      const lowered = transpile(code, `${chunk.name}.js`, ts.ScriptTarget.ES5).replace(
+      const lowered = transpile(flat, `${chunk.name}.js`, ts.ScriptTarget.ES5).replace(
         /^export \{\};\n?/m,
         "",
       );
       const helpers = /^import \{(.*)\} from "tslib";/m.exec(lowered);
       if (helpers !== null) throw new Error(`${chunk.name}: needs compiler helpers:${helpers[1]}`);
-      // Rollup knows a class when it sees one, terser only when it is told.
-      return shortPrototypes(lowered.replaceAll("/** @class */", "/*@__PURE__*/"));
+      // Quotation marks: what the script exports keeps its name.
+      return aliasThis(plainClasses(lowered)).replace(/^(\s*exports)\.(\w+) = /gm, '$1["$2"] = ');
     },
   };
-}
-
-/**
- * Names each lowered class's prototype once, instead of at each of its methods: three bytes of a hundred.
- *
- * @param {string} lowered
- */
-function shortPrototypes(lowered) {
-  const seen = new Set();
-  return lowered.replace(/^( +)(\w+)\.prototype(?=\.\w+ = function )/gm, (_, indent, name, at) => {
-    // Two files may each have a class of that name: rollup renames the variable, and not what is inside.
-    const constructor = lowered.lastIndexOf(`function ${name}(`, at);
-    const declaration = seen.has(constructor) ? "" : `${indent}var ${name}$ = ${name}.prototype;\n`;
-    seen.add(constructor);
-    return `${declaration}${indent}${name}$`;
-  });
 }
 
 /**
@@ -195,13 +203,23 @@ function transpile(code, fileName, target) {
  * Rollup output plugin: terser.
  *
  * @param {import("terser").MinifyOptions} options
+ * @param {Keep} [keep] the names of properties that stay; without it all of them do
  * @returns {import("rollup").Plugin}
  */
-export function shrink(options) {
+export function shrink(options, keep) {
   return {
     name: "shrink",
-    async renderChunk(code) {
-      return (await minify(code, options)).code ?? "";
+    async renderChunk(code, chunk) {
+      if (keep === undefined) return (await minify(code, options)).code ?? "";
+      const kept = keep(code, Object.keys(chunk.modules));
+      const properties = {
+        builtins: true,
+        keep_quoted: /** @type {const} */ ("strict"),
+        reserved: [...kept],
+      };
+      const mangle = { ...(typeof options.mangle === "object" ? options.mangle : {}), properties };
+      const nameCache = { props: { props: shortNames(code, kept) } };
+      return (await minify(code, { ...options, mangle, nameCache })).code ?? "";
     },
   };
 }
@@ -209,7 +227,8 @@ export function shrink(options) {
 /**
  * What `npx rollup -c` does.
  *
- * @param {{ configEntry?: string, configFile?: string, configFormat?: "es5" | "esm", configName?: string }} options
+ * @param {{ configEntry?: string, configFile?: string, configFormat?: "es5" | "esm", configName?: string,
+ *   configClosed?: boolean }} options
  * @returns {import("rollup").RollupOptions}
  */
 export default function config(options) {
@@ -217,6 +236,355 @@ export default function config(options) {
   return {
     input: configEntry,
     plugins: [typescript()],
-    output: { file: configFile, ...outputOptions(configFormat, options.configName ?? "anystack") },
+    output: {
+      file: configFile,
+      ...outputOptions(configFormat, options.configName ?? "anystack", {
+        closed: options.configClosed === true,
+      }),
+    },
   };
+}
+
+/* Names of properties */
+
+/** @typedef {(code: string, modules: readonly string[]) => Set<string>} Keep */
+
+/**
+ * What applications call, by class: where they are outside of the script, these names keep, with those of options,
+ * information and counters (`DATA`). test/size/names.test.ts holds the list to what the examples and ports use.
+ *
+ * @type {Readonly<Record<string, string>>}
+ */
+export const API = {
+  Stack:
+    "addInterface removeInterface setInterface findInterface poll close now counters interfaces nameServers",
+  Interface: "name mtu enabled removed up counters index",
+  NameServers: "list search set",
+  Ipv4: "addAddress removeAddress addRoute removeRoute addresses",
+  Address4: "address length state origin",
+  Ipv6: "addAddress removeAddress addRoute removeRoute addresses",
+  Address6: "state origin temporary",
+  LinkLocal: "enable disable",
+  Udp: "open",
+  UdpSocket: "readable address port closed sendTo send connect disconnect receive join leave close",
+  Raw: "open",
+  RawSocket: "readable sendTo receive close",
+  Ping: "open",
+  PingSocket: "send close",
+  Tcp: "connect listen",
+  Listener: "accept close port closed",
+  TcpSocket:
+    "handle readable writable read write shutdown close abort state error setNoDelay setKeepAlive setUserTimeout " +
+    "localAddress localPort remoteAddress remotePort",
+  Dhcp: "open clients",
+  DhcpClient: "lease state renew release close closed",
+  Dns: "resolve lookup flush",
+  DnsRequest: "cancel",
+  HappyConnection: "cancel",
+};
+
+/** Interfaces and classes of plain data that applications write or read. */
+const DATA = /(Options|Configuration|Handlers|Info|Filter|Counters|View|Lease|Record|Reply|Error)$/;
+
+/** What the language gives: interfaces of TypeScript's library for ES5. */
+const LANGUAGE =
+  /^(Object|Function|Callable|Array|ReadonlyArray|String|Number|Boolean|Math|U?[Ii]nt\d+|Float64)/;
+
+/**
+ * Members' names of interfaces and classes, by file; files do not change while bundles are made.
+ *
+ * @type {Map<string, [string, string][]>}
+ */
+const members = new Map();
+
+/**
+ * @param {string} file
+ * @param {(type: string) => boolean} wanted which interfaces and classes
+ * @returns {string[]} the names of their members
+ */
+function memberNames(file, wanted) {
+  if (!members.has(file)) {
+    /** @type {[string, string][]} */
+    const found = [];
+    for (const statement of ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.ESNext)
+      .statements) {
+      if (!ts.isInterfaceDeclaration(statement) && !ts.isClassDeclaration(statement)) continue;
+      for (const { name } of statement.members) {
+        if (name && ts.isIdentifier(name)) found.push([statement.name?.text ?? "", name.text]);
+      }
+    }
+    members.set(file, found);
+  }
+  return (members.get(file) ?? []).filter(([type]) => wanted(type)).map(([, name]) => name);
+}
+
+/**
+ * The names of properties that must stay: the language's, the hypercalls', those that the script has in quotation marks;
+ * and unless it is `closed`, the API of the components, and whatever files outside of stack/ (the entry) mention.
+ *
+ * @param {string} code
+ * @param {readonly string[]} modules
+ * @param {BundleOptions} options
+ * @returns {Set<string>}
+ */
+export function reservedNames(code, modules, { closed = false, reserved = [], source }) {
+  const library = createRequire(import.meta.url).resolve("typescript/lib/lib.es5.d.ts");
+  const names = new Set([
+    ...["code", "message", "prototype", "buffer", ...reserved],
+    ...memberNames(library, (type) => LANGUAGE.test(type)),
+    ...["index.ts", "link.ts"].flatMap((file) => memberNames(join(FOLDER, "hypercall", file), () => true)),
+  ]);
+  walk(parse(code), (node) => {
+    // The script's exports are quoted where it makes them (see `lower`): the same name elsewhere is another property.
+    if (ts.isElementAccessExpression(node) && node.expression.getText() !== "exports") {
+      if (ts.isStringLiteral(node.argumentExpression)) names.add(node.argumentExpression.text);
+    }
+    if (
+      ts.isBinaryExpression(node) &&
+      node.operatorToken.kind === ts.SyntaxKind.InKeyword &&
+      ts.isStringLiteral(node.left)
+    )
+      names.add(node.left.text);
+  });
+  if (closed) return names;
+  for (const type of Object.keys(API)) for (const name of API[type].split(" ")) names.add(name);
+  for (const file of readdirSync(join(FOLDER, "stack"), { recursive: true, encoding: "utf8" })) {
+    if (!file.endsWith(".ts")) continue;
+    for (const name of memberNames(join(FOLDER, "stack", file), (type) => DATA.test(type))) names.add(name);
+  }
+  for (const id of modules) {
+    if (/^(stack|hypercall)\//.test(relative(FOLDER, id))) continue;
+    walk(parse(source ?? readFileSync(id, "utf8"), id), (node) => {
+      if (ts.isPropertyAccessExpression(node)) names.add(node.name.text);
+      if (ts.isObjectLiteralElement(node) && node.name && ts.isIdentifier(node.name))
+        names.add(node.name.text);
+    });
+  }
+  return names;
+}
+
+/**
+ * New names for the properties of `code`, the shortest for those that are mentioned most.
+ *
+ * @param {string} code
+ * @param {ReadonlySet<string>} kept names that stay, and that nothing else may get
+ * @returns {Record<string, string>} in the form of terser's name cache
+ */
+function shortNames(code, kept) {
+  /** @type {Map<string, number>} */
+  const uses = new Map();
+  const use = (/** @type {string} */ name) => kept.has(name) || uses.set(name, (uses.get(name) ?? 0) + 1);
+  walk(parse(code), (node) => {
+    if (ts.isPropertyAccessExpression(node)) use(node.name.text);
+    if (ts.isPropertyAssignment(node) && ts.isIdentifier(node.name)) use(node.name.text);
+  });
+  const letters = "etnrisouaflchpdvmgybwkxjqzETSCNRIOAMLPDUFBHVGWKYXJQZ_$";
+  const reserved = new Set([...kept, ..."at do if in is of as fill find".split(" ")]);
+  const candidates = [
+    ...letters,
+    ...[...letters].flatMap((first) => [...letters, ..."0123456789"].map((next) => first + next)),
+  ];
+  const free = candidates.filter((name) => !reserved.has(name));
+  /** @type {Record<string, string>} */
+  const names = {};
+  // Names beyond the first few thousand are left to terser.
+  [...uses]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, free.length)
+    .forEach(([name], i) => (names[`$${name}`] = free[i]));
+  return names;
+}
+
+/* Syntax */
+
+/**
+ * @param {string} code
+ * @param {string} [name]
+ */
+function parse(code, name = "chunk.js") {
+  return ts.createSourceFile(name, code, ts.ScriptTarget.ESNext, true);
+}
+
+/**
+ * @param {ts.Node} node
+ * @param {(node: ts.Node) => void} visit
+ */
+function walk(node, visit) {
+  visit(node);
+  ts.forEachChild(node, (child) => walk(child, visit));
+}
+
+/** @typedef {[start: number, end: number, text: string]} Edit */
+
+/**
+ * The text `code[from..to)` with those edits that lie in it.
+ *
+ * @param {string} code
+ * @param {readonly Edit[]} edits in order
+ */
+function edited(code, edits, from = 0, to = code.length) {
+  let out = "";
+  let at = from;
+  for (const [start, end, text] of edits) {
+    if (start < at || end > to) continue;
+    out += code.slice(at, start) + text;
+    at = end;
+  }
+  return out + code.slice(at, to);
+}
+
+/**
+ * The mentions of `this` that mean the one of the function `root`.
+ *
+ * @param {ts.Node} root
+ * @returns {ts.Node[]}
+ */
+function thisOf(root) {
+  /** @type {ts.Node[]} */
+  const found = [];
+  const visit = (/** @type {ts.Node} */ node) => {
+    if (node.kind === ts.SyntaxKind.ThisKeyword) found.push(node);
+    if (!ts.isFunctionDeclaration(node) && !ts.isFunctionExpression(node) && !ts.isClassLike(node)) {
+      ts.forEachChild(node, visit);
+    }
+  };
+  ts.forEachChild(root, visit);
+  return found;
+}
+
+/**
+ * Makes a function of each method whose name nothing else has, and that is only ever called: `x.m(y)` to `m(x, y)`. A
+ * function has a name of one letter, and goes when nobody calls it; terser can do neither to a method.
+ *
+ * @param {string} code
+ * @param {ReadonlySet<string>} kept names that must stay
+ */
+function methodsToFunctions(code, kept) {
+  const file = parse(code);
+  /** @type {Map<string, ts.MethodDeclaration>} */
+  const methods = new Map();
+  /** @type {Map<string, ts.PropertyAccessExpression[]>} */
+  const calls = new Map();
+  const others = new Set(kept);
+  /** @type {ts.ClassDeclaration[]} */
+  const classes = [];
+  walk(file, (node) => {
+    if (ts.isClassDeclaration(node)) classes.push(node);
+    // Only inside of its class may a private name be read.
+    const method = ts.isPrivateIdentifier(node) ? ts.findAncestor(node, ts.isMethodDeclaration) : undefined;
+    if (method && ts.isIdentifier(method.name)) others.add(method.name.text);
+    if (ts.isMethodDeclaration(node) && ts.isClassDeclaration(node.parent) && ts.isIdentifier(node.name)) {
+      if (methods.has(node.name.text) || node.modifiers) others.add(node.name.text);
+      methods.set(node.name.text, node);
+    } else if (ts.isPropertyAccessExpression(node)) {
+      const name = node.name.text;
+      const call = node.parent;
+      if (
+        !ts.isCallExpression(call) ||
+        call.expression !== node ||
+        call.questionDotToken ||
+        node.questionDotToken
+      )
+        others.add(name);
+      else calls.set(name, [...(calls.get(name) ?? []), node]);
+    } else if (ts.isClassElement(node) || ts.isObjectLiteralElement(node) || ts.isBindingElement(node)) {
+      if (node.name && "text" in node.name) others.add(node.name.text);
+    }
+  });
+  /** @type {Edit[]} */
+  const edits = [];
+  /** @type {Edit[]} */
+  const outer = [];
+  /** @type {Set<ts.Node>} */
+  const moved = new Set();
+  for (const [name, method] of methods) {
+    if (others.has(name)) continue;
+    moved.add(method);
+    const open = code.indexOf("(", method.name.end) + 1;
+    edits.push([
+      method.getStart(file),
+      open,
+      `function ${name}$of(self$${method.parameters.length > 0 ? ", " : ""}`,
+    ]);
+    for (const node of thisOf(method)) edits.push([node.getStart(file), node.end, "self$"]);
+    for (const access of calls.get(name) ?? []) {
+      const call = /** @type {ts.CallExpression} */ (access.parent);
+      outer.push([access.getStart(file), access.end, `${name}$of(`]);
+      edits.push([
+        access.expression.end,
+        code.indexOf("(", access.name.end) + 1,
+        call.arguments.length > 0 ? ", " : "",
+      ]);
+    }
+  }
+  // Of calls that begin together (`x.m().n()`) the last is the outermost.
+  outer.sort((a, b) => b[1] - a[1]);
+  edits.unshift(...outer.map(([start, , text]) => /** @type {Edit} */ ([start, start, text])));
+  edits.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  let out = "";
+  let at = 0;
+  for (const declaration of classes) {
+    let functions = "";
+    for (const member of declaration.members) {
+      if (!moved.has(member)) continue;
+      out += edited(code, edits, at, member.getFullStart());
+      functions += `\n${edited(code, edits, member.getStart(file), member.end)}`;
+      at = member.end;
+    }
+    out += edited(code, edits, at, declaration.end) + functions;
+    at = declaration.end;
+  }
+  return out + edited(code, edits, at);
+}
+
+/**
+ * TypeScript makes of a class a function that is called at once, so that statements stay together. Here they may stand by
+ * themselves, and one object holds all methods. A class whose variable rollup has renamed (`A$1`) stays as it is.
+ *
+ * @param {string} lowered
+ */
+function plainClasses(lowered) {
+  const file = parse(lowered);
+  /** @type {Edit[]} */
+  const edits = [];
+  walk(file, (node) => {
+    if (!ts.isVariableStatement(node)) return;
+    const match = /^(?:let|var) (\w+) = \/\*\* @class \*\/ \(function \(\) \{/.exec(node.getText(file));
+    if (!match) return;
+    const text = node.getText(file);
+    const [, name] = match;
+    const body = parse(text.slice(match[0].length, text.lastIndexOf(`return ${name};`)), "class.js");
+    const [constructor, ...rest] = body.statements;
+    const methods = rest.map((statement) =>
+      /^\w+\.prototype\.(\w+) = (function \([^]*\});$/.exec(statement.getText(body)),
+    );
+    if (!constructor || methods.some((method) => method === null)) return;
+    const prototype = methods.map((method) => `${method?.[1]}: ${method?.[2]}`).join(",\n");
+    const assignment = methods.length > 0 ? `\n${name}.prototype = {\n${prototype}\n};` : "";
+    edits.push([node.getStart(file), node.end, constructor.getText(body) + assignment]);
+  });
+  return edited(lowered, edits);
+}
+
+/**
+ * Gives `this` a name, which terser shortens, in functions that mention it often enough for that to pay.
+ *
+ * @param {string} code ES5
+ */
+function aliasThis(code) {
+  const file = parse(code);
+  /** @type {Edit[]} */
+  const edits = [];
+  walk(file, (node) => {
+    if ((!ts.isFunctionDeclaration(node) && !ts.isFunctionExpression(node)) || !node.body) return;
+    const mentions = thisOf(node);
+    if (mentions.length < 4) return;
+    const at = node.body.getStart(file) + 1;
+    edits.push([at, at, " var this$ = this;"]);
+    for (const mention of mentions) edits.push([mention.getStart(file), mention.end, "this$"]);
+  });
+  return edited(
+    code,
+    edits.sort((a, b) => a[0] - b[0] || a[1] - b[1]),
+  );
 }
