@@ -57,7 +57,8 @@ const HARMLESS = new Set(["CIRCULAR_DEPENDENCY", "EMPTY_BUNDLE"]);
  * @property {"es5" | "esm"} [format] `"es5"` (default): a script; `"esm"`: an ES2022 module
  * @property {string} [name] the global variable that holds the entry's exports in a script; default `"anystack"`
  * @property {boolean} [minify] default true
- * @property {boolean} [closed] the application is inside of the script: only the hypercalls keep their names. Default false
+ * @property {boolean} [closed] the application is inside of the script: only the hypercalls keep their names (what
+ *   `inspect` says of counters is then not for people). Default false
  * @property {readonly string[]} [reserved] names of properties that keep besides: what the application shares with others
  * @property {string} [source] the entry's text, when there is no such file; its path still says what it imports from where
  */
@@ -278,6 +279,9 @@ export const API = {
     "localAddress localPort remoteAddress remotePort",
   Dhcp: "open clients",
   DhcpClient: "lease state renew release close closed",
+  Mdns: "claim publish browse browseTypes resolve watch",
+  Dhcp6: "open find",
+  Dhcp6Client: "renew release close",
   Dns: "resolve lookup flush",
   DnsRequest: "cancel",
   HappyConnection: "cancel",
@@ -347,6 +351,11 @@ export function reservedNames(code, modules, { closed = false, reserved = [], so
       names.add(node.left.text);
   });
   if (closed) return names;
+  // By what name a component counts: `stack.counters.tcp`.
+  walk(parse(code), (node) => {
+    if (!ts.isPropertyAccessExpression(node) || !ts.isPropertyAccessExpression(node.expression)) return;
+    if (node.expression.name.text === "counters") names.add(node.name.text);
+  });
   for (const type of Object.keys(API)) for (const name of API[type].split(" ")) names.add(name);
   for (const file of readdirSync(join(FOLDER, "stack"), { recursive: true, encoding: "utf8" })) {
     if (!file.endsWith(".ts")) continue;

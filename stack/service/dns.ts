@@ -10,7 +10,7 @@ import { nameServers } from "../core/name-servers.js";
 import type { Component, Deferred, Stack } from "../core/stack.js";
 import type { Tcp } from "../tcp/tcp.js";
 import type { Udp } from "../udp/udp.js";
-import { TYPES, canonicalName } from "../wire/dns.js";
+import { canonicalName, typeName, typeNumber } from "../wire/dns.js";
 import { ALIAS, ALIASES, readAnswer } from "./dns-answer.js";
 import type { Answer, DnsRecord } from "./dns-answer.js";
 import { Cache } from "./dns-cache.js";
@@ -216,9 +216,8 @@ export class Dns implements Component {
     type: string | number,
     callback: (code: number, records: DnsRecord[]) => void,
   ): DnsRequest {
-    const number = requireInteger(typeof type === "string" ? TYPES[type] : type, 1, 65535, "type");
-    let label = type;
-    for (const known in TYPES) if (TYPES[known] === number) label = known;
+    const number = requireInteger(typeNumber(type), 1, 65535, "type");
+    const label = typeName(number);
     const request = this.request(name, number, label, callback);
     const plain = canonicalName(name);
     if (request.code !== 0 || plain === null) this.finish(request, request.code || ENOTFOUND);

@@ -27,19 +27,17 @@ export interface MdnsRecord {
 }
 
 export function recordOf(heard: Heard, nif: Interface): MdnsRecord {
-  let type: string | number = heard.type;
-  for (const known in wire.TYPES) if (wire.TYPES[known] === heard.type) type = known;
   let data = heard.value;
   // fe80::/10
   if (heard.type === wire.TYPE_AAAA && heard.data[0] === 0xfe && (heard.data[1] & 0xc0) === 0x80) {
     data = data + "%" + nif.name;
   }
-  return { name: heard.name, type, ttl: heard.ttl, data, interface: nif };
+  return { name: heard.name, type: wire.typeName(heard.type), ttl: heard.ttl, data, interface: nif };
 }
 
 /** The number of a type. Throws `EINVAL`. */
 export function typeNumber(type: string | number): number {
-  return requireInteger(typeof type === "string" ? wire.TYPES[type] : type, 1, 65535, "type");
+  return requireInteger(wire.typeNumber(type), 1, 65535, "type");
 }
 
 export interface LookupOptions {

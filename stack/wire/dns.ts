@@ -45,16 +45,19 @@ export const CLASS_IN = 1;
 export const CLASS_ANY = 255;
 
 /** Types by name; others go by number. */
-export const TYPES: { [name: string]: number } = {
-  A: TYPE_A,
-  NS: TYPE_NS,
-  CNAME: TYPE_CNAME,
-  PTR: TYPE_PTR,
-  MX: TYPE_MX,
-  TXT: TYPE_TXT,
-  AAAA: TYPE_AAAA,
-  SRV: TYPE_SRV,
-};
+const TYPE_NAMES = ["A", "NS", "CNAME", "PTR", "MX", "TXT", "AAAA", "SRV"];
+const TYPES = [TYPE_A, TYPE_NS, TYPE_CNAME, TYPE_PTR, TYPE_MX, TYPE_TXT, TYPE_AAAA, TYPE_SRV];
+
+/** The number of a type that is given by its name or number; of an unknown name undefined. */
+export function typeNumber(type: string | number): number | undefined {
+  return typeof type === "string" ? TYPES[TYPE_NAMES.indexOf(type)] : type;
+}
+
+/** The name of a type, or its number when it has none. */
+export function typeName(type: number): string | number {
+  const known = TYPES.indexOf(type);
+  return known < 0 ? type : TYPE_NAMES[known];
+}
 
 /** Bytes of the longest name on the wire (RFC 1035 section 2.3.4). */
 export const NAME_LIMIT = 255;

@@ -29,6 +29,7 @@ const BAD: Record<string, string[]> = {
     "export function f([a]: number[]): number { return a; }",
     "export function f(a: number, b: number): number { [a, b] = [b, a]; return a; }",
   ],
+  "element-name": ["export const f = (a: { [name: string]: number }, b: string): number => a[b];"],
   enum: ["export enum A { B }", "export namespace A { export const b = 1; }"],
   "for-of": ['export function f(): void { for (const c of "abc") c; }'],
   generator: ["export function* f() { yield 1; }", "export const a = { *b() {} };"],

@@ -47,6 +47,7 @@ export const RULES: Record<string, Rule> = {
   destructuring: (node) => say(isPattern(node), "destructuring"),
   enum: (node) =>
     say(ts.isEnumDeclaration(node) || ts.isModuleDeclaration(node), "enum and namespace: export const"),
+  "element-name": elementName,
   "for-of": forOf,
   generator: (node) => say(ts.isYieldExpression(node) || isGenerator(node), "generators"),
   import: (node) =>
@@ -132,6 +133,14 @@ function isErased(node: ts.Node): boolean {
 
 function say(wrong: boolean, message: string): string | undefined {
   return wrong ? message : undefined;
+}
+
+/** The firmware chain renames properties, and cannot know those that the program asks for by a text. */
+function elementName(node: ts.Node, checker: ts.TypeChecker): string | undefined {
+  if (!ts.isElementAccessExpression(node) || /\/ports\/|\/inspect\.ts$/.test(node.getSourceFile().fileName))
+    return undefined;
+  const { flags } = checker.getTypeAtLocation(node.argumentExpression);
+  return say((flags & ts.TypeFlags.StringLike) !== 0, "a property whose name is a text");
 }
 
 function isText(node: ts.Node): node is ts.LiteralLikeNode {
