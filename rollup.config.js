@@ -37,6 +37,8 @@ export function es5Options(name) {
       passes: 3,
       hoist_funs: true,
       hoist_vars: true,
+      // Beyond 1 terser declares variables below their use, after it has hoisted the others.
+      inline: 1,
       keep_fargs: false,
       pure_getters: true,
       unsafe_comps: true,
