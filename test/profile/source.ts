@@ -135,9 +135,12 @@ function say(wrong: boolean, message: string): string | undefined {
   return wrong ? message : undefined;
 }
 
-/** The firmware chain renames properties, and cannot know those that the program asks for by a text. */
+/** The firmware chain renames properties, and cannot know those that the program asks for by a text (TXT attributes are the application's). */
 function elementName(node: ts.Node, checker: ts.TypeChecker): string | undefined {
-  if (!ts.isElementAccessExpression(node) || /\/ports\/|\/inspect\.ts$/.test(node.getSourceFile().fileName))
+  if (
+    !ts.isElementAccessExpression(node) ||
+    /\/ports\/|\/(inspect|dnssd-text)\.ts$/.test(node.getSourceFile().fileName)
+  )
     return undefined;
   const { flags } = checker.getTypeAtLocation(node.argumentExpression);
   return say((flags & ts.TypeFlags.StringLike) !== 0, "a property whose name is a text");
