@@ -1,9 +1,19 @@
 import test from "ava";
 import type { Ledger } from "./ledger.js";
-import { excesses, insert, markdown } from "./report.js";
+import { excesses, insert, markdown, needsEngines } from "./report.js";
 
 const ledger: Ledger = {
-  combinations: { udp4: { es5: 9001, esm: 8000, esmGzip: 3000 } },
+  combinations: {
+    udp4: {
+      es5: 9001,
+      esm: 8000,
+      esmGzip: 3000,
+      bytecode: 9500,
+      heapDuktape: 50000,
+      heapXs: 40000,
+      heapQuickjs: 30000,
+    },
+  },
   components: { arp: { es5: 1500, esm: 1400, esmGzip: 600 } },
 };
 
@@ -32,8 +42,24 @@ test("a budget for something that is gone is an error", (t) => {
 
 test("the table has a row for each", (t) => {
   const lines = markdown(ledger, { combinations: { udp4: { es5: 9000 } }, components: {} }).split("\n");
-  t.is(lines[2], "| `udp4`      |        9,001 |        8,000 |        3,000 |        9,000 |");
-  t.is(lines[6], "| `arp`          |        1,500 |        1,400 |          600 |              |");
+  const cells = (line?: string) =>
+    line
+      ?.split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+  t.deepEqual(cells(lines[2]), [
+    "`udp4`",
+    "9,001",
+    "8,000",
+    "3,000",
+    "9,500",
+    "50,000",
+    "40,000",
+    "30,000",
+    "9,000",
+  ]);
+  t.deepEqual(cells(lines[6]), ["`arp`", "1,500", "1,400", "600", "", "", "", "", ""]);
+  t.is(new Set(lines.slice(0, 3).map((line) => line.length)).size, 1);
 });
 
 test("the table goes between the markers, again and again", (t) => {
@@ -42,4 +68,13 @@ test("the table goes between the markers, again and again", (t) => {
   t.is(once, "before\n<!-- size:begin -->\n\n| table |\n\n<!-- size:end -->\nafter\n");
   t.is(insert(once, "| table |"), once);
   t.is(insert("no markers", "| table |"), "no markers");
+});
+
+test("budgets of what only an engine can tell", (t) => {
+  t.false(needsEngines({ combinations: { udp4: { es5: 1, esmGzip: 1 } }, components: { arp: {} } }));
+  t.true(needsEngines({ combinations: {}, components: { arp: { heapXs: 1 } } }));
+  t.deepEqual(
+    excesses(ledger, { combinations: { udp4: { heapXs: 39000, bytecode: 9500 } }, components: {} }),
+    ["udp4: 40000 bytes of heapXs, 1000 over the budget of 39000"],
+  );
 });

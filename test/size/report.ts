@@ -1,4 +1,5 @@
 /** The byte ledger as a table, and against its budgets. */
+import { HEAPS, TEXTS } from "./ledger.js";
 import type { Ledger, Weight } from "./ledger.js";
 
 /** Bytes at most, by name and kind. What has no budget is not limited. */
@@ -8,7 +9,12 @@ export interface Budgets {
 }
 
 const SECTIONS = ["combinations", "components"] as const;
-const KINDS = ["es5", "esm", "esmGzip"] as const;
+const KINDS = [...TEXTS, "bytecode", ...(Object.keys(HEAPS) as (keyof typeof HEAPS)[])] as const;
+const HEAD = [
+  ...["ES5", "ESM", "ESM, gzipped", "bytecode"],
+  ...Object.values(HEAPS).map((engine) => `heap ${engine}`),
+  "budget (ES5)",
+];
 
 const BEGIN = "<!-- size:begin -->";
 const END = "<!-- size:end -->";
@@ -22,10 +28,9 @@ export function excesses(ledger: Ledger, budgets: Budgets): string[] {
       if (weight === undefined) found.push(`${name}: has a budget, but is not in the ledger`);
       for (const kind of KINDS) {
         const limit = limits[kind];
-        if (weight !== undefined && limit !== undefined && weight[kind] > limit) {
-          found.push(
-            `${name}: ${weight[kind]} bytes of ${kind}, ${weight[kind] - limit} over the budget of ${limit}`,
-          );
+        const bytes = weight?.[kind] ?? 0;
+        if (limit !== undefined && bytes > limit) {
+          found.push(`${name}: ${bytes} bytes of ${kind}, ${bytes - limit} over the budget of ${limit}`);
         }
       }
     }
@@ -36,13 +41,23 @@ export function excesses(ledger: Ledger, budgets: Budgets): string[] {
 /** Two tables in Markdown. */
 export function markdown(ledger: Ledger, budgets: Budgets): string {
   const section = (title: string, key: (typeof SECTIONS)[number]) => {
-    const rows = Object.entries(ledger[key]).map(([name, { es5, esm, esmGzip }]) => {
-      const limit = budgets[key][name]?.es5;
-      return [`\`${name}\``, ...[es5, esm, esmGzip].map(number), limit === undefined ? "" : number(limit)];
+    const rows = Object.entries(ledger[key]).map(([name, weight]) => {
+      const bytes = [...KINDS.map((kind) => weight[kind]), budgets[key][name]?.es5];
+      return [`\`${name}\``, ...bytes.map((value) => (value === undefined ? "" : number(value)))];
     });
-    return align([[title, "minified ES5", "minified ESM", "ESM, gzipped", "budget (ES5)"], ...rows]);
+    return align([[title, ...HEAD], ...rows]);
   };
   return `${section("combination", "combinations")}\n\n${section("component adds", "components")}`;
+}
+
+/** Whether a budget limits what only an engine can tell. */
+export function needsEngines(budgets: Budgets): boolean {
+  const texts: readonly string[] = TEXTS;
+  return SECTIONS.some((section) =>
+    Object.values(budgets[section]).some((limits) =>
+      Object.keys(limits).some((kind) => !texts.includes(kind)),
+    ),
+  );
 }
 
 function number(bytes: number): string {
