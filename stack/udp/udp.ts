@@ -33,6 +33,8 @@ import * as wire from "../wire/udp.js";
 import { UdpSocket, copyOptions } from "./socket.js";
 import type { UdpOptions } from "./socket.js";
 
+export type { DatagramInfo, UdpOptions, UdpSocket } from "./socket.js";
+
 const PROTOCOL_UDP = 17;
 
 export class UdpCounters {

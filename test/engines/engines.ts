@@ -39,7 +39,8 @@ export const ENGINES: readonly Engine[] = [
   {
     name: "XS",
     obstacles: () => obstacles("xs"),
-    command: async () => [await xs()],
+    // It knows no limit; asked for one, it keeps its memory as small as it can.
+    command: async (limit) => [await xs(), ...(limit === undefined ? [] : ["--small"])],
   },
 ];
 

@@ -1,11 +1,13 @@
 /**
- * `npm run engines`: the bundles in the engines that firmware meets. `--install` only fetches and builds what that needs.
+ * `npm run engines`: the bundles in the engines that firmware meets. `--install` only fetches and builds what that needs,
+ * `--write` measures heaps into docs/engines.md.
  *
  * An engine that this machine cannot have is a failure with CI=true, elsewhere a skip that says what to install.
  */
 import { pathToFileURL } from "node:url";
 import { runAva } from "../support/ava.js";
 import { ENGINES, obstacle } from "./engines.js";
+import { writeReport } from "./report.js";
 
 /** Builds the engines, so that no test waits for it; a line for each that cannot be had. */
 async function prepare(): Promise<string[]> {
@@ -27,7 +29,8 @@ async function main(options: string[]): Promise<void> {
     const lines = await prepare();
     console.log(lines.length > 0 ? lines.join("\n") : "the engines are ready");
     if (lines.length > 0) process.exitCode = 1;
-  } else if ((await runEngines(true)).failed > 0) process.exitCode = 1;
+  } else if (options.includes("--write")) await writeReport();
+  else if ((await runEngines(true)).failed > 0) process.exitCode = 1;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]!).href) await main(process.argv.slice(2));

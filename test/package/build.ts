@@ -21,6 +21,8 @@ export function build(target: string): void {
   for (const file of filesBelow("ports", "").filter((path) => /\.(?!ts$|md$)[a-z]+$/.test(path))) {
     cpSync(join(ROOT, file), join(target, file));
   }
+  // The firmware chain, for `anystack/firmware`.
+  cpSync(join(ROOT, "rollup.config.js"), join(target, "rollup.config.js"));
   const folder = join(target, "component");
   mkdirSync(folder);
   for (const [name, file] of parts()) {

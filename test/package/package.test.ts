@@ -8,19 +8,23 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import test from "ava";
 import { publint } from "publint";
+import type { bundle } from "../../rollup.config.js";
+import { checkBundle } from "../profile/bundle.js";
 import { ROOT } from "../support/files.js";
 import { build } from "./build.js";
-import { components, factoryName } from "./components.js";
+import { components, factoryName, parts } from "./components.js";
 
 const work = mkdtempSync(join(tmpdir(), "package-test-"));
 const staging = join(work, "staging");
 const consumer = join(work, "consumer");
+const vendor = join(work, "vendor");
 
 /** The component names that the build found. */
 function built(): string[] {
@@ -44,8 +48,8 @@ function ports(): string[] {
 
 test.before(() => {
   build(join(staging, "dist"));
-  for (const file of ["package.json", "LICENSE", "README.md", "CHANGELOG.md"]) {
-    if (existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(staging, file));
+  for (const file of ["package.json", "LICENSE", "README.md", "CHANGELOG.md", "examples/firmware"]) {
+    cpSync(join(ROOT, file), join(staging, file), { recursive: true });
   }
   execFileSync("npm", ["pack", "--ignore-scripts", "--pack-destination", work], {
     cwd: staging,
@@ -61,7 +65,20 @@ test.before(() => {
     cwd: consumer,
     stdio: "pipe",
   });
+  makeVendor();
 });
+
+/** A project of a vendor's, with the recipe and the entries of examples/firmware copied into it. */
+function makeVendor(): void {
+  const modules = join(vendor, "node_modules");
+  mkdirSync(modules, { recursive: true });
+  writeFileSync(join(vendor, "package.json"), '{ "name": "vendor", "private": true, "type": "module" }');
+  cpSync(join(consumer, "node_modules/anystack"), join(modules, "anystack"), { recursive: true });
+  for (const tool of ["rollup", "terser", "typescript"]) {
+    symlinkSync(join(ROOT, "node_modules", tool), join(modules, tool));
+  }
+  cpSync(join(modules, "anystack/examples/firmware"), vendor, { recursive: true });
+}
 
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
 
@@ -76,10 +93,10 @@ test("it holds what is built and no source, no test", (t) => {
   const folder = join(consumer, "node_modules/anystack");
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
   t.deepEqual(
-    files.filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts")),
+    files.filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts") && !file.startsWith("examples/")),
     [],
   );
-  const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"];
+  const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "dist", "examples", "package.json"];
   t.deepEqual(
     readdirSync(folder).filter((file) => !allowed.includes(file)),
     [],
@@ -146,3 +163,44 @@ test("publint has nothing to say", async (t) => {
   const { messages } = await publint({ pkgDir, strict: true, pack: false });
   t.deepEqual(messages, []);
 });
+
+/* Firmware */
+
+const ENTRIES = {
+  udp: ["ethernet", "arp", "ipv4", "icmp", "udp"],
+  tcp: ["ethernet", "arp", "ipv4", "icmp", "udp", "tcp", "congestion", "recovery", "dhcp", "name-servers"],
+};
+
+test("firmware: the entries type-check in a vendor's project", (t) => {
+  const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
+  t.is(spawnSync(process.execPath, [compiler, "-p", vendor], { encoding: "utf8" }).stdout, "");
+});
+
+for (const [name, wanted] of Object.entries(ENTRIES)) {
+  test(`firmware: the recipe makes ${name}.ts one ES5 script, with no component but its own`, async (t) => {
+    const rollup = join(vendor, "node_modules/rollup/dist/bin/rollup");
+    const parameters = ["-c", "--configEntry", `${name}.ts`, "--configFile", `build/${name}.js`];
+    const { status, stderr } = spawnSync(process.execPath, [rollup, ...parameters], {
+      cwd: vendor,
+      encoding: "utf8",
+    });
+    t.is(status, 0, stderr);
+    const script = readFileSync(join(vendor, `build/${name}.js`), "utf8");
+    t.deepEqual(checkBundle(script), []);
+    t.is(typeof (new Function(`${script}; return anystack;`)() as { start: unknown }).start, "function");
+
+    const list = `import { bundle } from "anystack/firmware";
+      console.log(JSON.stringify(await bundle("${name}.ts")));`;
+    const output = execFileSync(process.execPath, ["--input-type=module", "-e", list], { cwd: vendor });
+    const { code, modules } = JSON.parse(output.toString()) as Awaited<ReturnType<typeof bundle>>;
+    t.is(code.trim(), script.trim());
+    const dist = join(vendor, "node_modules/anystack/dist");
+    const present = Object.keys(modules).map((path) => relative(dist, path).replace(/\.js$/, ".ts"));
+    const others = [...parts()].filter(([part]) => !wanted.includes(part)).map(([, file]) => file);
+    t.deepEqual(
+      present.filter((file) => others.includes(file)),
+      [],
+    );
+    t.true(present.includes("stack/core/stack.ts"));
+  });
+}
