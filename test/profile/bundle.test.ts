@@ -1,4 +1,5 @@
 import test from "ava";
+import ts from "typescript";
 import { bundle } from "../../rollup.config.js";
 import { checkBundle } from "./bundle.js";
 
@@ -127,3 +128,23 @@ test("the chain refuses what needs a compiler helper", async (t) => {
     message: /__classPrivateField/,
   });
 });
+
+for (const [helper, source] of Object.entries({
+  __extends: "class A {} class B extends A {}",
+  __assign: "var a = {}, b = { ...a, c: 1 };",
+  __spreadArray: "var a = [1], b = [...a, 2];",
+  __rest: "var { a, ...b } = { a: 1, c: 2 };",
+  __generator: "function* f() { yield 1; }",
+  __awaiter: "async function f() { await 1; }",
+  __values: "for (var a of [1]);",
+  __read: "var [a] = [1];",
+  __makeTemplateObject: "function f(a, b) {} f`a${1}b`;",
+})) {
+  test(`the text of the compiler's ${helper} is rejected`, (t) => {
+    const target = ts.ScriptTarget.ES5;
+    const options = { target, downlevelIteration: true, ignoreDeprecations: "6.0", alwaysStrict: false };
+    const { outputText } = ts.transpileModule(source, { compilerOptions: options });
+    t.true(outputText.includes(helper), outputText);
+    t.not(rules(outputText).length, 0);
+  });
+}
