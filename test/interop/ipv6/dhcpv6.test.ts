@@ -271,7 +271,10 @@ test("Dibbler renumbers: its Reconfigure, which the key proves, makes the client
   // It writes its memory after it has answered.
   const memory = join(c.folder, "state/server-AddrMgr.xml");
   const { address } = client.lease!.addresses[0]!;
-  await server.until(() => existsSync(memory) && readFileSync(memory, "utf8").includes(address));
+  await server.until(() => {
+    const text = existsSync(memory) ? readFileSync(memory, "utf8") : "";
+    return text.includes(address) && text.includes("</AddrMgr>");
+  });
   await c.stopServer();
   await c.dibbler(settings("fd77::6:0/112"));
   await c.until(2);
