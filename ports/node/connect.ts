@@ -1,6 +1,8 @@
 /** Connecting as `net.connect` does, through the stack. */
-import { isIP } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import type { LookupFunction } from "node:net";
+import { Timer } from "../../stack/core/timers.js";
+import type { TcpSocket } from "../../stack/tcp/socket.js";
 import type { Tcp } from "../../stack/tcp/tcp.js";
 import { systemError } from "./errors.js";
 import { NodeSocket } from "./socket.js";
@@ -8,7 +10,7 @@ import type { NodeSocketOptions } from "./socket.js";
 
 /** The names are those of `net.connect` and `http.request`: what these hand to a `createConnection` of yours fits. */
 export interface ConnectOptions extends NodeSocketOptions {
-  /** Address, or a name for `lookup`. Default `"localhost"`, which is 127.0.0.1. */
+  /** Address, or a name for `lookup`. Default `"localhost"`: 127.0.0.1, or ::1 where there is IPv6 alone. */
   host?: string | null;
   /** Remote port, 1..65535. */
   port?: number | string | null;
@@ -27,8 +29,8 @@ export interface ConnectOptions extends NodeSocketOptions {
 }
 
 /**
- * Opens a connection. Failures come as "error": `connect ECONNREFUSED 10.0.0.1:80`, `getaddrinfo ENOTFOUND name`, ...; an
- * address after the other is tried. Throws `EINVAL` for what is no port.
+ * Opens a connection. Failures come as "error": `connect ECONNREFUSED 10.0.0.1:80`, `getaddrinfo ENOTFOUND name`, ...; of
+ * several addresses the first that answers stays, families in turn (RFC 8305). Throws `EINVAL` for what is no port.
  *
  * ```ts
  * http.get({ host: "10.0.0.1", createConnection: (options) => connect(sockets, options) }, (response) => ...);
@@ -44,36 +46,96 @@ export function connect(tcp: Tcp, options: ConnectOptions, onConnect?: () => voi
   if (options.keepAlive) socket.setKeepAlive(true, options.keepAliveInitialDelay);
   if (options.timeout) socket.setTimeout(options.timeout);
   if (onConnect) socket.once("connect", onConnect);
-  const attempt = (addresses: string[]) => open(tcp, socket, options, port, addresses);
+  const attempt = (addresses: string[]) => new Race(tcp, socket, options, port, alternate(addresses)).next();
   const host = options.host || "localhost";
   if (isIP(host) !== 0) attempt([host]);
-  else if (host === "localhost") attempt(["127.0.0.1"]);
+  else if (host === "localhost") attempt([tcp.stack.network(4) ? "127.0.0.1" : "::1"]);
   else if (options.lookup) resolve(socket, host, options.lookup, options.family ?? 0, attempt);
   else socket.destroy(notFound(host));
   return socket;
 }
 
-/** Connects to the first of `addresses` that answers, and takes them out as it goes. */
-function open(
-  tcp: Tcp,
-  socket: NodeSocket,
-  options: ConnectOptions,
-  port: number,
-  addresses: string[],
-): void {
-  const { localAddress, localPort } = options;
-  socket.onRefused = () => {
-    if (addresses.length === 0) return false;
-    open(tcp, socket, options, port, addresses);
-    return true;
-  };
-  const address = addresses.shift() as string;
-  try {
-    socket.attach(tcp.connect({ ...socket.tcpHandlers, address, port, localAddress, localPort }), false);
-  } catch (error) {
-    // The next one may be of a family that the stack has.
-    if (!socket.onRefused()) socket.destroy(error as Error);
+/** How long an attempt is alone, ms (RFC 8305 section 5). */
+const ATTEMPT_DELAY = 250;
+
+/** Attempts to connect to addresses in turn, each when the one before has failed or a while after it. The first to answer stays. */
+class Race {
+  private readonly attempts = new Set<TcpSocket>();
+  private readonly timer = new Timer((race: Race) => race.next(), this);
+
+  constructor(
+    private readonly tcp: Tcp,
+    private readonly socket: NodeSocket,
+    private readonly options: ConnectOptions,
+    private readonly port: number,
+    private readonly addresses: string[],
+  ) {
+    socket.once("close", () => this.end());
   }
+
+  next(): void {
+    const { tcp, socket, port, addresses } = this;
+    const { localAddress, localPort } = this.options;
+    const address = addresses.shift();
+    if (address === undefined || socket.destroyed) return;
+    try {
+      const attempt = tcp.connect({
+        ...socket.tcpHandlers,
+        address,
+        port,
+        localAddress,
+        localPort,
+        onConnect: () => this.won(attempt),
+        onClose: (code) => this.lost(attempt, code),
+      });
+      this.attempts.add(attempt);
+      socket.attach(attempt, false);
+    } catch (error) {
+      // The next one may be of a family that the stack has.
+      if (addresses.length > 0) this.next();
+      else if (this.attempts.size === 0) socket.destroy(error as Error);
+      return;
+    }
+    if (addresses.length > 0) tcp.stack.timers.set(this.timer, (tcp.stack.now() + ATTEMPT_DELAY) | 0);
+  }
+
+  private won(attempt: TcpSocket): void {
+    const { socket } = this;
+    this.attempts.delete(attempt);
+    this.end();
+    attempt.handle(socket.tcpHandlers);
+    socket.attach(attempt, false);
+    socket.tcpHandlers.onConnect?.call(attempt);
+  }
+
+  private lost(attempt: TcpSocket, code: number): void {
+    const { socket, attempts } = this;
+    if (!attempts.delete(attempt)) return;
+    if (this.addresses.length > 0) this.next();
+    else if (attempts.size === 0) {
+      socket.attach(attempt, false);
+      socket.tcpHandlers.onClose?.call(attempt, code);
+    }
+  }
+
+  /** Gives up what is under way. */
+  private end(): void {
+    this.tcp.stack.timers.clear(this.timer);
+    const attempts = [...this.attempts];
+    this.attempts.clear();
+    for (const attempt of attempts) attempt.abort();
+  }
+}
+
+/** The families in turn, the first address first (RFC 8305 section 4). */
+function alternate(addresses: string[]): string[] {
+  const ofFirst = (address: string) => isIPv6(address) === isIPv6(addresses[0]);
+  const first = addresses.filter(ofFirst);
+  const other = addresses.filter((address) => !ofFirst(address));
+  return [
+    ...first.flatMap((address, i) => [address, ...other.slice(i, i + 1)]),
+    ...other.slice(first.length),
+  ];
 }
 
 function resolve(

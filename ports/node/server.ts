@@ -9,6 +9,8 @@ import type { NodeSocketOptions } from "./socket.js";
 
 export interface ListenOptions
   extends Omit<TcpListenOptions, "onConnection">, Omit<NodeSocketOptions, "signal"> {
+  /** As `family: 6`: what comes over IPv4 is not for this server, the port stays free for another one. */
+  ipv6Only?: boolean;
   /** Connections accepted, beyond which new ones are reset. Default: no limit but the stack's. */
   maxConnections?: number;
   /** Set on each connection. */
@@ -33,7 +35,8 @@ export class NodeServer extends EventEmitter {
     private readonly target: Server | null,
   ) {
     super();
-    const { port, address, family, backlog } = options;
+    const { port, address, backlog, ipv6Only } = options;
+    const family = ipv6Only ? 6 : options.family;
     const accept = (socket: TcpSocket) => this.accept(socket);
     this.listener = tcp.listen({
       port,
@@ -45,11 +48,13 @@ export class NodeServer extends EventEmitter {
       },
     });
     this.hold = holdProcess();
-    const { net } = this.listener.paths[0];
-    this.localAddress = net.localText(this.listener.paths[0]);
+    // Who listens over both families listens at "::", as with node:net.
+    const { paths } = this.listener;
+    const path = paths.find(({ net }) => net.family === 6) ?? paths[0];
+    this.localAddress = path.net.localText(path);
   }
 
-  /** Where it listens; `address` is `"0.0.0.0"` or `"::"` for any. Null when closed. */
+  /** Where it listens; `address` is `"0.0.0.0"` or, with IPv6, `"::"` for any. Null when closed. */
   address(): { address: string; port: number; family: string } | null {
     if (!this.listening) return null;
     const address = this.localAddress;

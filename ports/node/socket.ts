@@ -215,9 +215,6 @@ export class NodeSocket extends Duplex {
     this.read(0);
   }
 
-  /** @internal Asked when an attempt to connect has failed: true when it goes on with another address. */
-  onRefused: (() => boolean) | null = null;
-
   override _read(): void {
     this.wantsData = true;
     if (!this.connecting) this.pull();
@@ -329,7 +326,6 @@ export class NodeSocket extends Duplex {
     // Both sides have ended; "end" comes when all has been read.
     if (code === 0) return;
     if (this.connecting) {
-      if (this.onRefused?.()) return;
       this.destroy(socketError(code, "connect", socket.remoteAddress(), socket.remotePort()));
       return;
     }

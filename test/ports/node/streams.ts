@@ -42,6 +42,7 @@ export function network(t: ExecutionContext, options: NetworkOptions & WireOptio
   return {
     world,
     links,
+    keep,
     /** 10.0.0.1 */
     client: a,
     /** 10.0.0.2 */
