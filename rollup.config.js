@@ -309,6 +309,8 @@ const members = new Map();
  * @returns {string[]} the names of their members
  */
 function memberNames(file, wanted) {
+  // In the package there are declarations instead of sources.
+  if (!existsSync(file)) file = file.replace(/\.ts$/, ".d.ts");
   if (!members.has(file)) {
     /** @type {[string, string][]} */
     const found = [];
