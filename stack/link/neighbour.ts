@@ -253,8 +253,9 @@ export class NeighbourCache implements Times {
 
   private use(neighbour: Neighbour): void {
     if (neighbour.state === REACHABLE) {
-      // Whoever sends has looked at the clock.
-      const age = (this.stack.time - neighbour.at) | 0;
+      // Transports have looked at the clock; who answers an echo request has not.
+      const stack = this.stack;
+      const age = ((stack.timely ? stack.time : stack.now()) - neighbour.at) | 0;
       if (age < this.times(neighbour.nif).reachableTime) return;
     }
     neighbour.probes = 0;
