@@ -7,6 +7,7 @@ import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { fail } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { Packet, REASSEMBLED } from "../core/packet.js";
+import { RateLimit } from "../core/rate.js";
 import type { Component, Stack } from "../core/stack.js";
 import { HEADROOM } from "../core/stack.js";
 import { FREE, INCOMPLETE, NeighbourCache, PROBE, REACHABLE, STALE, UNREACHABLE } from "../link/neighbour.js";
@@ -34,6 +35,8 @@ export class NdCounters implements NeighbourCounters {
   /** Another hardware address for a reachable neighbour, or our own address claimed. */
   conflict = 0;
   solicitationsSent = 0;
+  /** Questions to all that were not asked because of the rate limit (RFC 6583 section 6.3). */
+  limited = 0;
   advertisementsSent = 0;
   evicted = 0;
   refused = 0;
@@ -50,7 +53,7 @@ export interface DuplicateDetector {
 }
 
 export interface NdOptions {
-  /** Entries of the cache. Default 64. */
+  /** Entries of the cache, and questions to all a second. Default 64. */
   limit?: number;
 }
 
@@ -116,7 +119,12 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
   /** Not `stack.tx`: a solicitation goes out while the packet that needs it still lies there. */
   private readonly packet = new Packet(new Uint8Array(HEADROOM + 64));
 
-  constructor(private readonly limit: number) {}
+  /** Whoever scans a network of 2^64 addresses makes no storm of questions of it. */
+  private readonly rate: RateLimit;
+
+  constructor(private readonly limit: number) {
+    this.rate = new RateLimit(limit, limit);
+  }
 
   attach(stack: Stack): void {
     this.stack = stack;
@@ -197,6 +205,10 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
 
   solicit(neighbour: Neighbour, unicast: boolean): void {
     const ip = this.ip;
+    if (!unicast && !this.rate.take(this.stack.now())) {
+      this.counters.limited++;
+      return;
+    }
     const path = this.path;
     const target = new Uint8Array(16);
     put32(target, 0, neighbour.a0);

@@ -269,12 +269,40 @@ test("ND-05 a scan of the network leaves the flow, the router and a bounded numb
   }
   t.true(node.nd.cache.entries.length <= 64);
   t.true(node.nd.cache.entries.filter(({ state }) => state === INCOMPLETE).length <= 17);
-  node.probe.take();
+  const questions = () => node.probe.takeParsed().filter(({ icmp }) => icmp?.type === 135).length;
+  // As many as the cache has entries: the probe was one of them.
+  t.is(questions(), 63);
+  t.is(node.nd.counters.limited, 4096 - 63);
   node.probe.send(ping());
   t.is(node.probe.takeParsed()[0]!.icmp!.type, 129);
   node.world.run(10000);
+  t.true(questions() <= 17 * 2);
   t.is(node.nd.cache.entries.filter(({ state }) => state === INCOMPLETE).length, 0);
   t.is(node.stack.pool.used, 0);
+});
+
+test("ND-05 while a network is scanned, who is asked for is found all the same", (t) => {
+  const node = probed6(t, { addresses: [STACK_IP6 + "/64", "2001:db8::1/64"] });
+  const path = node.ip6.createPath();
+  const send = (to: string) => {
+    node.ip6.setRemote(path, to);
+    const tx = node.stack.prepare(8)!;
+    tx.data.fill(0, tx.start, tx.end);
+    return node.ip6.output(tx, path, 253);
+  };
+  let found = 0;
+  for (let i = 0; i < 4000; i++) {
+    send(`2001:db8::${(i + 16).toString(16)}`);
+    if (i % 10 === 0) send(PROBE_IP6);
+    for (const sent of node.probe.takeParsed()) {
+      if (sent.icmp?.type === 135 && targetOf(sent) === long(PROBE_IP6))
+        node.probe.send(nd6(NA(PROBE_IP6, "S"), { dst: STACK_IP6 }, targetLink()));
+      if (sent.ip6?.dst === long(PROBE_IP6) && sent.ip6.next === 253) found++;
+    }
+    node.world.run(1);
+  }
+  t.true(node.nd.counters.solicitationsSent <= 64 + 64 * 4 + 20, String(node.nd.counters.solicitationsSent));
+  t.true(found > 300, `${found} of 400`);
 });
 
 test("ND-06 an advertisement that nobody asked for makes no entry", (t) => {
@@ -364,6 +392,7 @@ test("messages that came in fragments are dropped (RFC 6980)", (t) => {
     concat(hex("3a 00 0000 00000001"), body),
   );
   node.probe.send(headed);
+  t.is(node.nd.counters.fragmented, 1);
   t.is(node.nd.cache.entries.length, 0);
   t.is(node.probe.takeParsed().length, 0);
 });
