@@ -1,8 +1,11 @@
 /** IPv6 addresses as text (RFC 4291 section 2.2, RFC 5952). */
-import { get16, put16, put32 } from "./bytes.js";
-import { parse4 } from "./text4.js";
+import { get16, get32, put16, put32 } from "./bytes.js";
+import { format4, parse4 } from "./text4.js";
 
-/** The address in `data[at..at+16)`: lower case, the longest run of two or more zero groups (the first of equals) as `::`. */
+/**
+ * The address in `data[at..at+16)`: lower case, the longest run of two or more zero groups (the first of equals) as `::`, IPv4's
+ * form for an IPv4-mapped one (section 5).
+ */
 export function format6(data: Uint8Array, at: number): string {
   let best = 8;
   let length = 1;
@@ -13,6 +16,10 @@ export function format6(data: Uint8Array, at: number): string {
       length = run;
       best = i - run + 1;
     }
+  }
+  // Five groups of zeros at the start, and ffff.
+  if (best === 0 && length === 5 && get16(data, at + 10) === 0xffff) {
+    return "::ffff:" + format4(get32(data, at + 12));
   }
   let text = "";
   for (let i = 0; i < 8; i++) {

@@ -204,6 +204,9 @@ export class Ipv6 implements Component, LinkProtocol, Network {
         this.advertisedBy !== null &&
         !this.advertisedBy(this.source, entry.gateway)));
 
+  /** Paths that were made, wrapping. */
+  private flows = 0;
+
   constructor(private readonly options: Ipv6Options) {
     this.hopLimit = requireInteger(options.hopLimit || 64, 1, 255, "hopLimit");
     this.fib = options.fib || smallTable6();
@@ -476,10 +479,11 @@ export class Ipv6 implements Component, LinkProtocol, Network {
     return (this.advertisedHopLimit && this.advertisedHopLimit(nif)) || this.hopLimit;
   }
 
-  /** A flow label that nobody can guess and that does not change within a flow (RFC 6437 section 3). */
+  /** A flow label that nobody can guess, another for each flow, the same as long as it lasts (RFC 6437 section 3). */
   flowLabel(path: Path6): number {
     const hash = this.stack.hash;
     hash.begin(1);
+    hash.word(path.flow);
     for (let i = 0; i < 32; i += 4) hash.word(get32(path.ends, i));
     return hash.end() & 0xfffff;
   }
@@ -552,7 +556,8 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   /* Network */
 
   createPath(): Path6 {
-    return new Path6(this);
+    this.flows = (this.flows + 1) | 0;
+    return new Path6(this, this.flows);
   }
 
   setLocal(path: Path, text: string): number {

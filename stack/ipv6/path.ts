@@ -38,7 +38,11 @@ export class Path6 implements Path {
   /** Flow label (RFC 6437), 20 bits. */
   label = 0;
 
-  constructor(readonly net: Ipv6) {}
+  constructor(
+    readonly net: Ipv6,
+    /** Tells flows between the same hosts apart: each has a path of its own. */
+    readonly flow: number,
+  ) {}
 }
 
 /** Finds the way again; see `Network.route`. */
@@ -49,6 +53,8 @@ export function route(ip: Ipv6, path: Path6): number {
   path.neighbour = null;
   path.onLink = true;
   path.kind = isMulticast6(ends, REMOTE) ? NET_MULTICAST : 0;
+  // :: is nobody's (RFC 4291 section 2.5.2).
+  if (isUnspecified6(ends, REMOTE)) return ENETUNREACH;
   let nif: Interface | null = bound;
   let hop: Uint8Array = ends;
   let hopAt = REMOTE;

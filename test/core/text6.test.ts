@@ -21,7 +21,12 @@ test("RFC 5952: lower case, no leading zeros, the longest run of zeros", (t) => 
     "0:1:0:1:0:1:0:1": "0:1:0:1:0:1:0:1",
     "0:0:1:0:0:0:0:0": "0:0:1::",
     "ff02:0:0:0:0:1:ff00:00ab": "ff02::1:ff00:ab",
-    "0:0:0:0:0:ffff:c000:0201": "::ffff:c000:201",
+    // Section 5: what has an IPv4 address in it by a well-known prefix shows it.
+    "0:0:0:0:0:ffff:c000:0201": "::ffff:192.0.2.1",
+    "0:0:0:0:0:ffff:0:0": "::ffff:0.0.0.0",
+    "0:0:0:0:0:fffe:c000:0201": "::fffe:c000:201",
+    "0:0:0:0:ffff:0:c000:0201": "::ffff:0:c000:201",
+    "0:0:0:1:0:ffff:c000:0201": "::1:0:ffff:c000:201",
   };
   for (const [text, expected] of Object.entries(examples)) t.is(format(text), expected, text);
 });
@@ -88,11 +93,20 @@ test("what is no address is refused", (t) => {
   for (const value of [null, undefined, 1, {}, []]) t.is(parse6(value as never), null);
 });
 
-/** Addresses with runs of zeros, and without. */
-const address = fc.array(fc.oneof(fc.constant(0), fc.constant(0), fc.nat(255), fc.nat(65535)), {
-  minLength: 8,
-  maxLength: 8,
-});
+/** Addresses with runs of zeros, and without; of IPv4. */
+const address = fc.oneof(
+  {
+    weight: 9,
+    arbitrary: fc.array(fc.oneof(fc.constant(0), fc.constant(0), fc.nat(255), fc.nat(65535)), {
+      minLength: 8,
+      maxLength: 8,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.nat(65535), fc.nat(65535)).map((low) => [0, 0, 0, 0, 0, 65535, ...low]),
+  },
+);
 
 test("what is written is read again, whatever the bytes", (t) => {
   fc.assert(
@@ -100,6 +114,10 @@ test("what is written is read again, whatever the bytes", (t) => {
       const bytes = Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 255]));
       const text = format6(bytes, 0);
       t.deepEqual(parse6(text), bytes);
+      // Another's opinion: URLs have the same form, but for IPv4's.
+      if (!text.includes(".")) t.is(new URL(`http://[${text}]/`).hostname, `[${text}]`);
+      else t.is(groups.slice(0, 6).join(), "0,0,0,0,0,65535");
+      if (text.includes(".")) return;
       t.regex(text, /^[0-9a-f:]{2,39}$/);
       t.is(text.split("::").length <= 2, true);
       // Nothing shorter says the same: no run of zeros is longer than what `::` stands for.

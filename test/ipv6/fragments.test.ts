@@ -319,6 +319,23 @@ test("a flood of first fragments costs no more memory than allowed, and the hone
   t.deepEqual(findLeaks(stack), []);
 });
 
+test("FRG-06 pieces of 8 bytes are taken while they touch, and refused when they make too many holes", (t) => {
+  const body = datagram(16000 - 8);
+  const pieces = Array.from({ length: 2000 }, (_, i) => piece(body, i * 8, i * 8 + 8));
+  for (const list of [pieces, pieces.slice().reverse()]) {
+    const { probe, received } = setUp(t);
+    for (const each of list) probe.send(each);
+    t.deepEqual(received, [pattern(16000 - 8)]);
+  }
+  const { probe, received, frag, stack, drops } = setUp(t);
+  for (const each of [...pieces.filter((_, i) => i % 2 === 0), ...pieces.filter((_, i) => i % 2 === 1)]) {
+    probe.send(each);
+  }
+  t.deepEqual(received, []);
+  t.true(frag.counters.rejected > 1900 || drops() > 1900, String(drops()));
+  t.is(stack.pool.used, 0);
+});
+
 test("a datagram cut at any places and shuffled comes out as it went in", (t) => {
   const cuts = fc.uniqueArray(fc.integer({ min: 1, max: 250 }), { maxLength: 20 });
   fc.assert(

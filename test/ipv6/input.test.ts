@@ -1,6 +1,7 @@
 /** IPv6 input against hostile headers and addresses. */
 import test from "ava";
 import fc from "fast-check";
+import { ENETUNREACH } from "../../stack/core/errors.js";
 import { fragments6 } from "../../stack/ipv6/fragments.js";
 import { mld } from "../../stack/ipv6/mld.js";
 import { pmtu6 } from "../../stack/ipv6/pmtu.js";
@@ -114,6 +115,38 @@ test("IP6-05 any hop limit gets here, and what is for others stays where it is",
   ip.forwarder = (packet) => forwarded.push(packet.ttl);
   for (const hops of [0, 1, 64]) probe.send(echo({ src: FAR, dst: "2001:db8:e::1", hops }));
   t.deepEqual(forwarded, [0, 1, 64]);
+});
+
+test("IP6-06 flow labels: one for a flow as long as it lasts, others for others, in no order", (t) => {
+  const { probe, udp: sockets, ip6: ip, stack } = bare(t);
+  const label = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) & 0xfffff;
+  const labels: number[] = [];
+  for (let n = 0; n < 10000; n++) {
+    const socket = sockets.open({ port: 1000 + (n % 50000) });
+    socket.connect(n & 1 ? FAR : "2001:db8:f::2", 99);
+    for (let i = 0; i < 2; i++) {
+      socket.send(Uint8Array.of(1));
+      if (i === 0) stack.changed();
+    }
+    const [first, again] = probe.take().map(label);
+    if (first !== again) t.fail("another label within a flow");
+    labels.push(first);
+    socket.close();
+  }
+  // Of 2^20, chance lets about 48 of 10,000 meet.
+  t.true(new Set(labels).size > 9850, String(new Set(labels).size));
+  t.true(new Set(labels.slice(1).map((each, i) => (each - labels[i]) | 0)).size > 9000);
+  for (let bit = 0; bit < 20; bit++) {
+    const ones = labels.filter((each) => (each >>> bit) & 1).length;
+    t.true(ones > 4700 && ones < 5300, `bit ${bit}: ${ones}`);
+  }
+  t.is(ip.counters.noRoute, 0);
+});
+
+test("nothing goes to the unspecified address", (t) => {
+  const { probe, udp: sockets } = bare(t);
+  t.is(sockets.open({ port: 9 }).sendTo("::", 99, Uint8Array.of(1)), ENETUNREACH);
+  t.deepEqual(probe.take(), []);
 });
 
 test("ICM-09 the messages of one family never reach the other's handler", (t) => {
