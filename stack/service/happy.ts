@@ -90,7 +90,10 @@ export class HappyConnection {
   }
 
   private begin(): void {
-    this.started = true;
+    const sort = this.options.sort;
+    const first = [this.found[0][0], this.found[1][0]];
+    // The family of the best of all goes first (section 4): IPv4 where IPv6 has no source that fits.
+    if (sort && first[0] && first[1] && sort(first)[0] === first[1]) this.turn = 1;
     this.step();
   }
 

@@ -20,6 +20,7 @@ interface Answers {
   /** Addresses and the delay of their answer, ms; an empty list: no such records. */
   v6?: [string[], number];
   v4?: [string[], number];
+  sort?(addresses: string[]): string[];
 }
 
 function world2(t: ExecutionContext, answers: Answers) {
@@ -55,6 +56,7 @@ function world2(t: ExecutionContext, answers: Answers) {
   const attempt = happy(ends[0].sockets, names, {
     name: "device.example",
     port: 80,
+    sort: answers.sort,
     onConnect(won) {
       socket = won;
       log.push(`${won.remoteAddress()} after ${Math.round(world.time - start)}`);
@@ -109,6 +111,44 @@ test("a refused address is passed over at once; families alternate", (t) => {
   server.listen({ port: 80, family: 4 });
   world.run(1000);
   t.regex(log[0], /^10\.0\.0\.2 after \d\d$/);
+});
+
+test("of several addresses: families in turn, each a quarter of a second after the one before", (t) => {
+  const v6 = ["2001:db8::71", "2001:db8::72", "2001:db8::73"];
+  const v4 = ["10.0.0.71", "10.0.0.72"];
+  const { world, client, attempt } = world2(t, { v6: [v6, 10], v4: [v4, 10] });
+  const start = world.time;
+  const tried: [string, number][] = [];
+  const connect = client.connect.bind(client);
+  client.connect = (options) => {
+    tried.push([options.address, Math.round((world.time - start - 10) / 250)]);
+    return connect(options);
+  };
+  world.run(1200);
+  t.deepEqual(
+    tried.map(([address]) => address),
+    [v6[0], v4[0], v6[1], v4[1], v6[2]],
+  );
+  t.deepEqual(
+    tried.map(([, quarter]) => quarter),
+    [0, 1, 2, 3, 4],
+  );
+  attempt.cancel();
+  t.is(client.connections.size, 0);
+});
+
+test("the family that the order prefers goes first, whichever has answered first", (t) => {
+  const prefers4 = (addresses: string[]) =>
+    addresses.slice().sort((a, b) => +a.includes(":") - +b.includes(":"));
+  const answers: Answers = { v6: [["2001:db8::2"], 20], v4: [["10.0.0.2"], 10], sort: prefers4 };
+  const four = world2(t, answers);
+  four.server.listen({ port: 80 });
+  four.world.run(1000);
+  t.regex(four.log[0], /^10\.0\.0\.2 after [34]\d$/);
+  const six = world2(t, { ...answers, sort: (addresses) => addresses });
+  six.server.listen({ port: 80 });
+  six.world.run(1000);
+  t.regex(six.log[0], /^2001:db8::2 after [34]\d$/);
 });
 
 test("nobody answers: the last code; no name: the resolver's", (t) => {
