@@ -347,6 +347,14 @@ export function reservedNames(code, modules, { closed = false, reserved = [], so
     if (ts.isElementAccessExpression(node) && node.expression.getText() !== "exports") {
       if (ts.isStringLiteral(node.argumentExpression)) names.add(node.argumentExpression.text);
     }
+    // What classes with accessors are lowered to: a name in quotation marks, and a descriptor.
+    if (ts.isCallExpression(node) && node.expression.getText().endsWith(".defineProperty")) {
+      const [, name, descriptor] = node.arguments;
+      if (ts.isStringLiteral(name)) names.add(name.text);
+      if (ts.isObjectLiteralExpression(descriptor)) {
+        for (const { name } of descriptor.properties) if (name) names.add(name.getText());
+      }
+    }
     if (
       ts.isBinaryExpression(node) &&
       node.operatorToken.kind === ts.SyntaxKind.InKeyword &&
