@@ -155,7 +155,8 @@ export class Datagrams {
   /** Bytes of the first datagram, or `EAGAIN`. */
   nextLength(): number {
     if (this.count === 0) return EAGAIN;
-    this.stream.read(0, this.record, 0, 2);
+    // The record of a datagram that still lies in its frame is here.
+    if (!this.lent) this.stream.read(0, this.record, 0, 2);
     return get16(this.record, 0);
   }
 

@@ -385,3 +385,27 @@ test("a socket that is closed by its own callback hears no more", (t) => {
   t.true(socket.closed);
   t.is(sockets.counters.noPort, 1);
 });
+
+test("the length of a datagram is told before it is read, in the callback and later", (t) => {
+  const { a, b, run } = pair(t);
+  const data = new Uint8Array(100);
+  const told: number[] = [];
+  let inside = true;
+  const receiver = b.udp.open({
+    port: 7,
+    onReadable() {
+      told.push(this.nextLength());
+      if (inside) told.push(this.receive(data));
+    },
+  });
+  const sender = a.udp.open({});
+  sender.sendTo(b.address, 7, data, 0, 5);
+  run(100);
+  inside = false;
+  sender.sendTo(b.address, 7, data, 0, 6);
+  run(100);
+  t.deepEqual(told, [5, 5, 6]);
+  t.is(receiver.nextLength(), 6);
+  t.is(receiver.receive(data), 6);
+  t.is(receiver.nextLength(), EAGAIN);
+});
