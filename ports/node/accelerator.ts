@@ -97,9 +97,12 @@ export function wasmAccelerator(): Accelerator | null {
     copy(target, targetStart, source, sourceStart, length) {
       if (length >= SMALL_COPY) {
         const to = find(target);
+        const base = bases[to];
+        const where = arenas[to];
+        // This may take the place at which the target is remembered.
         const from = find(source);
-        if (bases[to] >= 0 && bases[from] >= 0 && arenas[to] === arenas[from]) {
-          arenas[to].copy(bases[to] + targetStart, bases[from] + sourceStart, length);
+        if (base >= 0 && bases[from] >= 0 && where === arenas[from]) {
+          where.copy(base + targetStart, bases[from] + sourceStart, length);
           return;
         }
       }

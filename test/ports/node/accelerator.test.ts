@@ -69,3 +69,22 @@ test("copies are those of `set`, within packet memory, into it, and out of it", 
     { numRuns: 300 },
   );
 });
+
+test("copies among more arrays than are remembered", (t) => {
+  const { allocate, copy } = wasmAccelerator()!;
+  const memories = Array.from({ length: 20 }, (_, i) => allocate(4096).fill(i));
+  const expected = memories.map((memory) => memory.slice());
+  let seed = 1;
+  const next = (below: number) => {
+    seed = (seed * 1664525 + 1013904223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * below);
+  };
+  for (let i = 0; i < 5000; i++) {
+    const [to, from] = [next(20), next(20)];
+    if (to === from) continue;
+    const [at, start, length] = [next(2000), next(2000), next(2000)];
+    copy(memories[to]!, at, memories[from]!, start, length);
+    expected[to]!.set(expected[from]!.subarray(start, start + length), at);
+  }
+  t.deepEqual(memories, expected);
+});
