@@ -57,7 +57,7 @@ export function run() {
     });
   } });
   const fill = (socket) => { while (sent < 20000 && socket.write(block) > 0) sent += 500; if (sent >= 20000) socket.shutdown(); };
-  const one = a.streams.connect({ address: "10.0.0.2", port: 80, onConnect() { fill(this); }, onWritable() { fill(this); }, onReadable() { this.read(block); }, onClose(code) { log.push("close " + code); } });
+  const one = a.streams.connect({ address: "10.0.0.2", port: 80, onConnect() { fill(this); }, onWritable() { fill(this); }, onReadable() { while (this.read(block) > 0); }, onClose(code) { log.push("close " + code); } });
   log.push(one.remoteAddress() + ":" + one.remotePort());
   const info = { address: "", port: 0, length: 0, truncated: false, localAddress: "", interface: null };
   const server = b.datagrams.open({ port: 7, onReadable() { const n = this.receive(block, info); log.push(info.address + " " + n); this.sendTo(info.address, info.port, block, 0, n); } });
