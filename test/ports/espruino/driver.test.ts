@@ -7,7 +7,7 @@ import type { DriverOptions, NetworkDriver } from "../../../ports/espruino/index
 import { dns } from "../../../stack/service/dns.js";
 import type { TcpSocket } from "../../../stack/tcp/socket.js";
 import { type NetworkOptions, type Node, pair } from "../../support/network.js";
-import type { SimLink, WireOptions } from "../../../ports/sim/index.js";
+import type { SimLink, WireOptions, World } from "../../../ports/sim/index.js";
 import { Loop, type Peer, datagram } from "./loop.js";
 
 interface Bench {
@@ -15,6 +15,7 @@ interface Bench {
   b: Node;
   device: NetworkDriver;
   loop: Loop;
+  world: World;
   links: SimLink[];
   /** Turns the idle loop once a millisecond until `done`. */
   until(done: () => boolean, limit?: number): boolean;
