@@ -58,6 +58,11 @@ export interface TestBoard {
   curl(path: string, ...parameters: string[]): Promise<string>;
 }
 
+/** QEMU's words for a board that runs `image` and writes its log to the standard output. */
+export function machineArguments(machine: string, image: string): string[] {
+  return ["-M", machine, "-kernel", image, "-nographic", "-monitor", "none", "-serial", "stdio"];
+}
+
 /** Puts up a board for the test `t`. It is taken down when the test ends, and tshark must find nothing wrong with its frames. */
 export async function createBoard(t: ExecutionContext, options: BoardOptions): Promise<TestBoard> {
   const { machine, image, range = "10.77.0.100,10.77.0.150,1h", alone = false } = options;
@@ -80,7 +85,7 @@ export async function createBoard(t: ExecutionContext, options: BoardOptions): P
   const words = Object.entries(options.options ?? {}).map(([name, value]) => `,arg=${name}=${value}`);
   const semihosting = `enable=on,target=native,arg=firmware${words.join("")}`;
   const qemu = start("qemu-system-arm", [
-    ...["-M", machine, "-kernel", image, "-nographic", "-monitor", "none", "-serial", "stdio"],
+    ...machineArguments(machine, image),
     ...(alone ? [] : ["-semihosting-config", semihosting]),
     ...["-net", "nic,model=lan9118,netdev=n0,macaddr=02:00:0a:4d:00:02", "-netdev"],
     `dgram,id=n0,local.type=inet,local.host=127.0.0.1,local.port=${cable.boardPort},` +

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { BOARDS, buildImage } from "../../../examples/firmware-image/build.js";
 import { run } from "../support/process.js";
-import { createBoard, KERNEL, SERVER } from "./board.js";
+import { createBoard, KERNEL, machineArguments, SERVER } from "./board.js";
 
 const CONFORMANCE = fileURLToPath(
   new URL("../../../examples/firmware-image/conformance.ts", import.meta.url),
@@ -24,19 +24,8 @@ for (const machine of Object.keys(BOARDS)) {
       const { code, stdout } = await run(
         "qemu-system-arm",
         [
-          ...[
-            "-M",
-            machine,
-            "-kernel",
-            image,
-            "-nic",
-            "none",
-            "-nographic",
-            "-monitor",
-            "none",
-            "-serial",
-            "stdio",
-          ],
+          ...machineArguments(machine, image),
+          ...["-nic", "none"],
           ...["-semihosting-config", `enable=on,target=native,arg=conformance,arg=random=${random}`],
           // Virtual time that jumps over every sleep.
           ...["-icount", "shift=5,sleep=off"],

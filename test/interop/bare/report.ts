@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { BOARDS, buildImage } from "../../../examples/firmware-image/build.js";
 import { ROOT } from "../../support/files.js";
 import { start } from "../support/process.js";
+import { machineArguments } from "./board.js";
 
 const SHIFT = 5;
 /** Instructions in a millisecond of the board's. */
@@ -35,19 +36,8 @@ interface Row {
 /** Boots an image without a network, until its log has `line`. */
 async function boot(machine: string, image: string, line: RegExp): Promise<RegExpExecArray> {
   const board = start("qemu-system-arm", [
-    ...[
-      "-M",
-      machine,
-      "-kernel",
-      image,
-      "-nic",
-      "none",
-      "-nographic",
-      "-monitor",
-      "none",
-      "-serial",
-      "stdio",
-    ],
+    ...machineArguments(machine, image),
+    ...["-nic", "none"],
     ...["-semihosting-config", "enable=on,target=native,arg=firmware,arg=address=10.77.0.2/24"],
     ...["-icount", `shift=${SHIFT}`],
   ]);
