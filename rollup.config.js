@@ -254,7 +254,8 @@ export default function config(options) {
 
 /**
  * What applications call, by class: where they are outside of the script, these names keep, with those of options,
- * information and counters (`DATA`). test/size/names.test.ts holds the list to what the examples and ports use.
+ * information and counters (`DATA`). test/size/names.test.ts checks that each is a public member of its class; what an
+ * application calls beyond them it names in `reserved`.
  *
  * @type {Readonly<Record<string, string>>}
  */
