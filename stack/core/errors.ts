@@ -58,6 +58,17 @@ export function requireInteger(value: unknown, low: number, high: number, what: 
   return value as number;
 }
 
+/** An optional integer setting with its default; see `requireInteger`. */
+export function setting(
+  value: number | undefined,
+  standard: number,
+  low: number,
+  high: number,
+  what: string,
+): number {
+  return value === undefined ? standard : requireInteger(value, low, high, what);
+}
+
 /** Throws `EINVAL` unless `data` is a usable `Uint8Array` (not detached) and `start..end` lies inside it. */
 export function requireBytes(data: unknown, start: unknown, end: unknown, what: string): void {
   if (!(data instanceof Uint8Array)) fail("EINVAL", what);

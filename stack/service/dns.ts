@@ -5,7 +5,16 @@
  * They may hold any address: a name of the outside can point to this host or its network ("DNS rebinding"). Who lets strangers
  * choose names passes `filter: publicOnly()` (dns-filter.ts).
  */
-import { ECANCELED, ELOOP, ENOBUFS, ENODATA, ENOTFOUND, fail, requireInteger } from "../core/errors.js";
+import {
+  ECANCELED,
+  ELOOP,
+  ENOBUFS,
+  ENODATA,
+  ENOTFOUND,
+  fail,
+  requireInteger,
+  setting,
+} from "../core/errors.js";
 import { nameServers } from "../core/name-servers.js";
 import type { Component, Deferred, Stack } from "../core/stack.js";
 import type { Tcp } from "../tcp/tcp.js";
@@ -394,10 +403,6 @@ export class Dns implements Component {
 /** Lower case, without a dot at the end. */
 function plain(name: string): string {
   return (name.slice(-1) === "." ? name.slice(0, -1) : name).toLowerCase();
-}
-
-function setting(value: number | undefined, none: number, low: number, high: number, what: string): number {
-  return value === undefined ? none : requireInteger(value, low, high, what);
 }
 
 /** The resolver. Needs `udp`; with `tcp` it takes answers of any size. Counters: `dns`. */

@@ -12,7 +12,7 @@ import {
   EPROTO,
   ETIMEDOUT,
   fail,
-  requireInteger,
+  setting,
 } from "../core/errors.js";
 import type { Component, Deferred, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
@@ -367,16 +367,6 @@ export class Ntp implements Component {
 
 function expired(ntp: Ntp): void {
   ntp.expire();
-}
-
-function setting(
-  value: number | undefined,
-  standard: number,
-  low: number,
-  high: number,
-  what: string,
-): number {
-  return requireInteger(value === undefined ? standard : value, low, high, what);
 }
 
 /** The SNTP client: `ntp({ servers: ["pool.ntp.org"], names: resolver })`. Counters: `ntp`. Throws `EINVAL`. */

@@ -5,8 +5,12 @@ import { Stream } from "../core/stream.js";
 import type { TableEntry } from "../core/table.js";
 import { Timer } from "../core/timers.js";
 import type { Listener } from "./listener.js";
+import { output } from "./output.js";
 import type { TcpSocket } from "./socket.js";
 import type { Tcp } from "./tcp.js";
+import { onTimer } from "./timers.js";
+
+export const PROTOCOL_TCP = 6;
 
 /** States (RFC 9293 section 3.3.2). */
 export const CLOSED = 0;
@@ -200,13 +204,13 @@ export class Connection implements TableEntry, Deferred {
     const stack = tcp.stack;
     this.sndBuf = new Stream(stack.pool, stack.host.copy);
     this.rcvBuf = new Stream(stack.pool, stack.host.copy);
-    this.timer = new Timer(tcp.onTimer, this);
+    this.timer = new Timer(onTimer, this);
   }
 
   /** Tells the application: see `Stack.defer`. The acknowledgement has waited for what it reads and writes now. */
   run(): void {
     if (this.socket) this.socket.dispatch();
-    if (this.ackNow) this.tcp.send(this);
+    if (this.ackNow) send(this);
   }
 }
 
@@ -218,4 +222,18 @@ export function outstanding(c: Connection): number {
 /** Sequence number behind the last byte that is queued, FIN included. */
 export function sndEnd(c: Connection): number {
   return (c.sndBufSeq + c.sndBuf.length + (c.finQueued ? 1 : 0)) | 0;
+}
+
+/** Something of the application's has happened to `c`: it is told once the stack is at rest. */
+export function tell(c: Connection, event: number): void {
+  if (c.socket && !c.orphan) {
+    c.events |= event;
+    c.tcp.stack.defer(c);
+  }
+}
+
+/** The application has queued data, or an acknowledgement has waited for it. */
+export function send(c: Connection): void {
+  c.tcp.refreshTime();
+  output(c);
 }

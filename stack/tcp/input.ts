@@ -2,6 +2,8 @@
 import type { Packet } from "../core/packet.js";
 import { ECONNREFUSED, ECONNRESET } from "../core/errors.js";
 import * as wire from "../wire/tcp.js";
+import { synWindow, tuneSend } from "./buffer.js";
+import { abort, end, enterTimeWait } from "./close.js";
 import {
   CLOSE_WAIT,
   CLOSING,
@@ -21,9 +23,12 @@ import {
   SYN_SENT,
   outstanding,
   sndEnd,
+  tell,
 } from "./connection.js";
 import type { Connection } from "./connection.js";
+import { respondReset } from "./control.js";
 import { output, sendAck, sendSyn, updateMss } from "./output.js";
+import { established, mayEstablish, mayRepeat } from "./passive.js";
 import { dropRanges, receiveData, reportDuplicate } from "./reassembly.js";
 import type { Segment } from "./segment.js";
 import { clearDeadline, restoreRto, setDeadline, updateRtt } from "./timers.js";
@@ -48,12 +53,12 @@ function synSent(c: Connection, segment: Segment, packet: Packet): void {
   const tcp = c.tcp;
   const flags = segment.flags;
   if (flags & wire.ACK && segment.ack !== c.sndNxt) {
-    if ((flags & wire.RST) === 0) tcp.respondReset(packet, segment);
+    if ((flags & wire.RST) === 0) respondReset(tcp, packet, segment);
     tcp.counters.badAck++;
     return;
   }
   if (flags & wire.RST) {
-    if (flags & wire.ACK) tcp.end(c, ECONNREFUSED);
+    if (flags & wire.ACK) end(c, ECONNREFUSED);
     else tcp.counters.badReset++;
     return;
   }
@@ -65,7 +70,7 @@ function synSent(c: Connection, segment: Segment, packet: Packet): void {
   if (tcp.ecn) tcp.ecn.negotiate(c, flags, (flags & wire.ACK) !== 0);
   c.irs = segment.seq;
   c.rcvNxt = (segment.seq + 1) | 0;
-  c.rcvAdv = (c.rcvNxt + tcp.synWindow(c)) | 0;
+  c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
   if ((flags & wire.ACK) === 0) {
     // Simultaneous open (section 3.5, figure 8).
     c.state = SYN_RCVD;
@@ -119,7 +124,7 @@ function establish(c: Connection, segment: Segment): void {
     if (c.retries > 1) c.cwnd = c.mss;
     c.retries = 0;
   }
-  tcp.established(c);
+  established(c);
   if (c.keepAlive > 0) setDeadline(c, KEEPALIVE, (tcp.time + c.keepAlive) | 0);
 }
 
@@ -130,7 +135,7 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   if (c.state === SYN_RCVD && segment.seq === c.irs && (segment.flags & (wire.SYN | wire.RST)) === wire.SYN) {
     if ((segment.flags & wire.ACK) === 0) {
       // Our SYN-ACK was lost; the timer would send it as well, but the peer is here now.
-      if (tcp.mayRepeat(c)) sendSyn(c);
+      if (mayRepeat(c)) sendSyn(c);
       return;
     }
     // The peer's half of a simultaneous open: its SYN is known already.
@@ -199,8 +204,8 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
       return;
     }
     counters.resetsReceived++;
-    if (c.state === SYN_RCVD && c.listener) tcp.end(c, ECONNRESET);
-    else tcp.end(c, c.state === SYN_RCVD ? ECONNREFUSED : ECONNRESET);
+    if (c.state === SYN_RCVD && c.listener) end(c, ECONNRESET);
+    else end(c, c.state === SYN_RCVD ? ECONNREFUSED : ECONNRESET);
     return;
   }
 
@@ -218,10 +223,10 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   if (c.state === SYN_RCVD) {
     if (((segment.ack - c.sndUna) | 0) <= 0 || ((segment.ack - c.sndNxt) | 0) > 0) {
       counters.badAck++;
-      tcp.respondReset(packet, segment);
+      respondReset(tcp, packet, segment);
       return;
     }
-    if (!tcp.mayEstablish(c)) return;
+    if (!mayEstablish(c)) return;
     c.sndUna = (c.iss + 1) | 0;
     if (c.retries === 0) updateRtt(c, (tcp.time - c.silentSince) | 0);
     establish(c, segment);
@@ -313,11 +318,11 @@ function takeAcknowledged(c: Connection, acked: number): number {
   if (bytes > 0) {
     const held = c.sndBuf.length;
     const data = bytes < held ? bytes : held;
-    tcp.tuneSend(c);
+    tuneSend(c);
     c.sndBuf.consume(data);
     c.sndBufSeq = (c.sndBufSeq + data) | 0;
     if (c.sndBuf.length === 0) c.sndBuf.clear();
-    if (c.wantsWritable && c.sndLimit - c.sndBuf.length >= c.sndLimit >> 2) tcp.event(c, EVENT_WRITABLE);
+    if (c.wantsWritable && c.sndLimit - c.sndBuf.length >= c.sndLimit >> 2) tell(c, EVENT_WRITABLE);
   }
   // What lies behind must not fall out of the half of the sequence space in which comparisons hold.
   if (((c.lostEdge - una) | 0) < 0) c.lostEdge = una;
@@ -394,10 +399,10 @@ function acknowledgedState(c: Connection): boolean {
     c.state = FIN_WAIT_2;
     if (c.orphan) setDeadline(c, ORPHAN, (c.tcp.time + ORPHAN_TIMEOUT) | 0);
   } else if (c.state === CLOSING) {
-    c.tcp.timeWait(c);
+    enterTimeWait(c);
     return false;
   } else if (c.state === LAST_ACK) {
-    c.tcp.end(c, 0);
+    end(c, 0);
     return false;
   }
   return true;
@@ -438,14 +443,14 @@ function takePayload(c: Connection, segment: Segment): void {
   if (length > 0 && c.orphan) {
     // Nobody will read it (RFC 9293 section 3.10.7.1, RFC 2525 section 2.17).
     tcp.counters.dataAfterClose++;
-    tcp.abort(c, 0);
+    abort(c, 0);
     return;
   }
   if (length > 0) {
     const before = c.rcvNxt;
     if (length > c.rcvMss) c.rcvMss = length < 65000 ? length : c.rcvMss;
     if (receiveData(c, seq, segment.data, at, length)) {
-      tcp.event(c, EVENT_READABLE);
+      tell(c, EVENT_READABLE);
       c.unacked += (c.rcvNxt - before) | 0;
     }
   }
@@ -472,11 +477,11 @@ function receiveFin(c: Connection): void {
   c.finSeen = false;
   c.ackNow = true;
   dropRanges(c);
-  c.tcp.event(c, EVENT_END);
+  tell(c, EVENT_END);
   if (c.state === ESTABLISHED) c.state = CLOSE_WAIT;
   else if (c.state === FIN_WAIT_1) c.state = CLOSING;
   else if (c.state === FIN_WAIT_2) {
     sendAck(c);
-    c.tcp.timeWait(c);
+    enterTimeWait(c);
   }
 }

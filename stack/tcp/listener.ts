@@ -3,6 +3,7 @@ import type { Network, Path } from "../core/network.js";
 import type { Packet } from "../core/packet.js";
 import type { Deferred } from "../core/stack.js";
 import type { TableEntry } from "../core/table.js";
+import { closeListener } from "./close.js";
 import type { Connection } from "./connection.js";
 import { TcpSocket } from "./socket.js";
 import type { Tcp } from "./tcp.js";
@@ -76,6 +77,6 @@ export class Listener implements TableEntry, Deferred {
 
   /** Stops listening; connections that nobody has accepted are reset. Legal twice. */
   close(): void {
-    this.tcp.closeListener(this);
+    closeListener(this);
   }
 }

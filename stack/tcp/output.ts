@@ -5,6 +5,7 @@ import type { Interface } from "../core/interface.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
 import { fillChecksum } from "../core/transport.js";
 import * as wire from "../wire/tcp.js";
+import { freeMemory } from "./buffer.js";
 import {
   CLOSE_WAIT,
   CLOSING,
@@ -13,6 +14,7 @@ import {
   FIN_WAIT_1,
   LAST_ACK,
   PERSIST,
+  PROTOCOL_TCP,
   RETRY,
   REXMIT,
   SYN_RCVD,
@@ -25,7 +27,6 @@ import type { Connection } from "./connection.js";
 import { pipe } from "./recovery.js";
 import { clearDeadline, setDeadline } from "./timers.js";
 
-const PROTOCOL_TCP = 6;
 /** Bytes of a timestamps option with its padding. */
 const TIMESTAMPS_LENGTH = 12;
 /** Milliseconds after which a send that the link had no room for is tried again, if the link does not say so earlier. */
@@ -48,7 +49,7 @@ export function updateMss(c: Connection): void {
 export function receiveWindow(c: Connection): number {
   const promised = (c.rcvAdv - c.rcvNxt) | 0;
   let room = c.rcvLimit - c.rcvBuf.length;
-  const free = c.tcp.freeMemory();
+  const free = freeMemory(c.tcp);
   if (room > free) room = free;
   // Silly window avoidance: the edge moves by a segment or half the buffer, or not at all.
   const step = c.rcvLimit >> 1 < c.rcvMss ? c.rcvLimit >> 1 : c.rcvMss;
@@ -291,7 +292,7 @@ export function sendSyn(c: Connection): number {
   const data = packet.data;
   let at = packet.start;
   // The window of a SYN is never scaled (RFC 7323 section 2.2).
-  const room = c.rcvLimit < tcp.freeMemory() ? c.rcvLimit : tcp.freeMemory();
+  const room = c.rcvLimit < freeMemory(tcp) ? c.rcvLimit : freeMemory(tcp);
   const window = room > 0xffff ? 0xffff : room;
   let flags = reply ? wire.SYN | wire.ACK : wire.SYN;
   if (tcp.ecn) flags |= tcp.ecn.synFlags(c, reply);

@@ -2,7 +2,9 @@
  * The TCP socket: what an application holds. Its semantics are those of ECMA-419 IO: counts of what may be read and written,
  * writes of all or nothing, callbacks for changes; and the error codes of core/errors.ts.
  */
-import { EAGAIN, ENOTCONN, EPIPE, requireBytes } from "../core/errors.js";
+import { EAGAIN, ENOTCONN, EPIPE, requireBytes, requireInteger } from "../core/errors.js";
+import { consumed, freeMemory, starve } from "./buffer.js";
+import { abort, closeConnection, shutdown } from "./close.js";
 import {
   CLOSED,
   CLOSE_WAIT,
@@ -12,11 +14,16 @@ import {
   EVENT_END,
   EVENT_READABLE,
   EVENT_WRITABLE,
+  KEEPALIVE,
   SYN_RCVD,
   SYN_SENT,
   TIME_WAIT,
+  send,
+  tell,
 } from "./connection.js";
 import type { Connection } from "./connection.js";
+import { LONGEST } from "./tcp.js";
+import { setDeadline } from "./timers.js";
 
 /** What an application is told. Nothing comes after `close` or `abort`, and nothing after `onClose`. */
 export interface TcpHandlers {
@@ -49,9 +56,9 @@ export class TcpSocket {
   handle(handlers: TcpHandlers): void {
     const c = this.connection;
     this.handlers = handlers;
-    if (c.rcvBuf.length > 0) c.tcp.event(c, EVENT_READABLE);
-    if (c.finReceived) c.tcp.event(c, EVENT_END);
-    if (c.state === CLOSED || c.state === TIME_WAIT) c.tcp.event(c, EVENT_CLOSE);
+    if (c.rcvBuf.length > 0) tell(c, EVENT_READABLE);
+    if (c.finReceived) tell(c, EVENT_END);
+    if (c.state === CLOSED || c.state === TIME_WAIT) tell(c, EVENT_CLOSE);
   }
 
   /** Bytes that may be read now. */
@@ -64,7 +71,7 @@ export class TcpSocket {
     const c = this.connection;
     if (this.closed || (c.state !== ESTABLISHED && c.state !== CLOSE_WAIT)) return 0;
     const room = c.sndLimit - c.sndBuf.length;
-    const free = c.tcp.freeMemory();
+    const free = freeMemory(c.tcp);
     return room < 0 ? 0 : room < free ? room : free;
   }
 
@@ -81,8 +88,8 @@ export class TcpSocket {
     const length = held < end - start ? held : end - start;
     if (length === 0) return 0;
     c.rcvBuf.read(0, target, start, length);
-    c.tcp.consumed(c, length);
-    if (c.rcvBuf.length === 0 && c.finReceived && !this.endTold) c.tcp.event(c, EVENT_END);
+    consumed(c, length);
+    if (c.rcvBuf.length === 0 && c.finReceived && !this.endTold) tell(c, EVENT_END);
     return length;
   }
 
@@ -100,17 +107,17 @@ export class TcpSocket {
     const length = end - start;
     if (length > this.writable() || !c.sndBuf.append(data, start, length, 0)) {
       c.wantsWritable = true;
-      if (c.sndBuf.length === 0) c.tcp.starve(c);
+      if (c.sndBuf.length === 0) starve(c);
       return EAGAIN;
     }
     if (c.sndBuf.length >= c.sndLimit) c.wantsWritable = true;
-    c.tcp.send(c);
+    send(c);
     return length;
   }
 
   /** Sends no more: a FIN follows what is queued. Reading goes on. */
   shutdown(): void {
-    if (!this.closed) this.connection.tcp.shutdown(this.connection);
+    if (!this.closed) shutdown(this.connection);
   }
 
   /**
@@ -120,7 +127,7 @@ export class TcpSocket {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.connection.tcp.closeConnection(this.connection);
+    closeConnection(this.connection);
   }
 
   /** Ends the connection at once with a RST; what is queued is lost. Legal twice. */
@@ -129,7 +136,7 @@ export class TcpSocket {
     this.closed = true;
     const c = this.connection;
     c.orphan = true;
-    c.tcp.abort(c, 0);
+    abort(c, 0);
   }
 
   /** State of the connection as a number: see connection.ts, or `stateName`. */
@@ -162,17 +169,20 @@ export class TcpSocket {
   setNoDelay(on: boolean): void {
     const c = this.connection;
     c.noDelay = on === true;
-    if (c.noDelay && c.sndBuf.length > 0) c.tcp.send(c);
+    if (c.noDelay && c.sndBuf.length > 0) send(c);
   }
 
   /** Probes a silent peer after `idle` ms (0: never). The connection ends when it stays silent for 11 minutes more. */
   setKeepAlive(idle: number): void {
-    this.connection.tcp.setKeepAlive(this.connection, idle);
+    const c = this.connection;
+    c.keepAlive = requireInteger(idle, 0, LONGEST, "keepAlive");
+    if (idle > 0 && c.state >= ESTABLISHED && c.state !== TIME_WAIT)
+      setDeadline(c, KEEPALIVE, (c.tcp.refreshTime() + idle) | 0);
   }
 
   /** Ends the connection (`ETIMEDOUT`) when data stay unacknowledged for `timeout` ms; 0: never (RFC 9293 section 3.9.1.8). */
   setUserTimeout(timeout: number): void {
-    this.connection.tcp.setUserTimeout(this.connection, timeout);
+    this.connection.userTimeout = requireInteger(timeout, 0, LONGEST, "userTimeout");
   }
 
   /** Runs the callbacks for what has happened; called by the stack. */
@@ -190,7 +200,7 @@ export class TcpSocket {
         this.call(this.handlers.onWritable, room);
       } else if (c.sndBuf.length === 0 && (c.state === ESTABLISHED || c.state === CLOSE_WAIT)) {
         // Others were faster to take the memory that had become free.
-        c.tcp.starve(c);
+        starve(c);
       }
     }
     if (events & EVENT_END && c.finReceived && !this.endTold && c.rcvBuf.length === 0) {

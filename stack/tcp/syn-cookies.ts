@@ -8,10 +8,14 @@
  */
 import type { Network } from "../core/network.js";
 import type { Packet } from "../core/packet.js";
+import { synWindow } from "./buffer.js";
+import { end } from "./close.js";
 import { Connection, SYN_RCVD } from "./connection.js";
+import { begin, newConnection, setIss, setUp } from "./create.js";
 import { acceptOptions, segmentArrives } from "./input.js";
 import type { Listener } from "./listener.js";
 import { sendSyn } from "./output.js";
+import { enter, hasRoom } from "./passive.js";
 import { Segment } from "./segment.js";
 import type { Tcp } from "./tcp.js";
 
@@ -73,7 +77,7 @@ class SynCookies implements Cookies {
     this.open(c, segment, localPort, remotePort);
     let size = SIZES.length - 1;
     while (size > 0 && SIZES[size] > c.peerMss) size--;
-    tcp.setIss(c, this.cookie(c, tcp.time >> PERIOD_SHIFT, size));
+    setIss(c, this.cookie(c, tcp.time >> PERIOD_SHIFT, size));
     if (c.timestamps) {
       const now = (tcp.time + c.tsOffset) | 0;
       let stamp = (now & ~OPTIONS) | (c.scaling ? c.sndScale : NO_SCALE) | (c.sackPermitted ? SACK : 0);
@@ -119,29 +123,29 @@ class SynCookies implements Cookies {
       return false;
     }
     // The peer sends again what is dropped here.
-    if (!tcp.hasRoom(listener)) return true;
+    if (!hasRoom(tcp, listener)) return true;
     const path = net.createPath();
     net.setReply(path, packet);
     if (net.route(path) < 0) return true;
-    const c = tcp.create(path);
+    const c = newConnection(tcp, path);
     this.open(c, syn, localPort, remotePort);
-    tcp.setIss(c, iss);
-    c.rcvAdv = (c.rcvNxt + tcp.synWindow(c)) | 0;
+    setIss(c, iss);
+    c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
     c.lastAckSent = c.rcvNxt;
     c.lastSent = c.silentSince = tcp.time;
     // The handshake has measured nothing.
     c.retries = 1;
-    tcp.enter(c, listener);
+    enter(c, listener);
     this.counters.accepted++;
     segmentArrives(c, segment, packet);
-    if (c.state === SYN_RCVD) tcp.end(c, 0);
+    if (c.state === SYN_RCVD) end(c, 0);
     return true;
   }
 
   private open(c: Connection, syn: Segment, localPort: number, remotePort: number): void {
     c.localPort = localPort;
     c.remotePort = remotePort;
-    this.tcp.begin(c, 0);
+    begin(c, 0);
     c.irs = syn.seq;
     c.rcvNxt = (syn.seq + 1) | 0;
     acceptOptions(c, syn);
@@ -156,7 +160,7 @@ class SynCookies implements Cookies {
       c = new Connection(this.tcp, net.createPath());
       this.drafts.push(c);
     }
-    this.tcp.setUp(c);
+    setUp(c);
     net.setReply(c.path, packet);
     return c;
   }

@@ -1,5 +1,7 @@
 /** TCP's timers: one timer of the stack for each connection, and what each of its deadlines does. */
 import { ETIMEDOUT } from "../core/errors.js";
+import { underPressure } from "./buffer.js";
+import { abort, end } from "./close.js";
 import {
   DELACK,
   ESTABLISHED,
@@ -52,7 +54,7 @@ export function onTimer(c: Connection): void {
     if (bit === REXMIT) retransmissionTimeout(c);
     else if (bit === PERSIST) persistTimeout(c);
     else if (bit === KEEPALIVE) keepaliveTimeout(c);
-    else if (bit === ORPHAN) c.tcp.end(c, ETIMEDOUT);
+    else if (bit === ORPHAN) end(c, ETIMEDOUT);
     else if (bit === RECOVERY) c.tcp.recovery.fire!(c);
     else {
       if (bit === DELACK) c.ackNow = true;
@@ -76,7 +78,7 @@ function retransmissionTimeout(c: Connection): void {
   const handshake = c.state === SYN_SENT || c.state === SYN_RCVD;
   const left = handshake ? RTO_MAX : patience(c);
   if (handshake ? c.retries > (c.listener ? tcp.synAckRetries : tcp.synRetries) : left === 0) {
-    tcp.end(c, c.softError || ETIMEDOUT);
+    end(c, c.softError || ETIMEDOUT);
     return;
   }
   tcp.counters.timeouts++;
@@ -128,12 +130,12 @@ function persistTimeout(c: Connection): void {
   const left = patience(c);
   // Probes that are answered go on for ever (RFC 1122 section 4.2.2.17); silence is a dead peer.
   if (c.retries > 0 && left === 0) {
-    tcp.end(c, c.softError || ETIMEDOUT);
+    end(c, c.softError || ETIMEDOUT);
     return;
   }
-  if (tcp.underPressure(c) || (c.orphan && ++c.orphanProbes > ORPHAN_PROBES)) {
+  if (underPressure(c) || (c.orphan && ++c.orphanProbes > ORPHAN_PROBES)) {
     tcp.counters.pressureAborts++;
-    tcp.abort(c, ETIMEDOUT);
+    abort(c, ETIMEDOUT);
     return;
   }
   const open = (c.sndWnd - outstanding(c)) | 0;
@@ -165,7 +167,7 @@ function keepaliveTimeout(c: Connection): void {
     return;
   }
   if (idle >= c.keepAlive + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES) {
-    tcp.end(c, c.softError || ETIMEDOUT);
+    end(c, c.softError || ETIMEDOUT);
     return;
   }
   tcp.counters.keepalives++;

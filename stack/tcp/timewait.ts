@@ -5,6 +5,7 @@ import { Table } from "../core/table.js";
 import type { TableEntry } from "../core/table.js";
 import { Timer } from "../core/timers.js";
 import * as wire from "../wire/tcp.js";
+import { sendControl } from "./control.js";
 import type { Connection } from "./connection.js";
 import type { Segment } from "./segment.js";
 import type { Tcp } from "./tcp.js";
@@ -131,7 +132,8 @@ export class TimeWait {
       this.drop(record);
       this.append(record);
     }
-    this.tcp.sendControl(
+    sendControl(
+      this.tcp,
       record.path,
       localPort,
       remotePort,

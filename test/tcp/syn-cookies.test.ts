@@ -6,6 +6,7 @@ import { icmpv6 } from "../../stack/ipv6/icmpv6.js";
 import { ipv6 } from "../../stack/ipv6/ipv6.js";
 import type { Ipv6 } from "../../stack/ipv6/ipv6.js";
 import { nd } from "../../stack/ipv6/nd.js";
+import { abort } from "../../stack/tcp/close.js";
 import { synCookies } from "../../stack/tcp/syn-cookies.js";
 import type { CookieCounters } from "../../stack/tcp/syn-cookies.js";
 import { macText } from "../support/bytes.js";
@@ -35,7 +36,7 @@ test("while there is room, no cookie is sent, and none is believed (TCP-24)", (t
   for (let i = 0; i < 1000; i++) new Peer(home, 41_000 + i, 80).send("A", { ack: random(i) });
   t.is(home.tcp.connections.size, 1);
   t.deepEqual({ ...counters(home) }, { sent: 0, accepted: 0, invalid: 0 });
-  home.tcp.abort(c, 0);
+  abort(c, 0);
 });
 
 for (const [name, syn, scale, sack, mss] of [
@@ -94,7 +95,7 @@ test("timestamps do not go back from the cookie to what follows, whatever the cl
     const [answer] = peer.take();
     t.true(((answer.tcp.timestamps![0] - stamp) | 0) >= 0);
     t.true(((answer.tcp.timestamps![0] - stamp) | 0) < 32 + 50);
-    home.tcp.connections.each((c) => home.tcp.abort(c, 0));
+    home.tcp.connections.each((c) => abort(c, 0));
   }
 });
 
@@ -107,7 +108,7 @@ test("the ACK may be lost: data end the handshake as well; a SYN that comes agai
   peer.expect("SA", { seq: 0 });
   peer.data(0, 10, {}, "PA");
   t.is(counters(home).accepted, 1);
-  home.tcp.connections.each((c) => home.tcp.abort(c, 0));
+  home.tcp.connections.each((c) => abort(c, 0));
 });
 
 test("a backlog that is full lets an ACK wait, and sends no cookies", (t) => {
@@ -199,7 +200,7 @@ test("any SYN: the cookie comes back as a connection of the same settings, at an
         t.is(c.sackPermitted, Boolean(syn.timestamps && syn.sackPermitted));
         t.true(c.peerMss <= Math.max(64, syn.mss ?? 536));
       });
-      home.tcp.connections.each((c) => home.tcp.abort(c, 0));
+      home.tcp.connections.each((c) => abort(c, 0));
       home.run(200_000);
     }),
     { numRuns: 60 },

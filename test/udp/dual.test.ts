@@ -1,6 +1,7 @@
 /** UDP over both families at once. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
+import { abort } from "../../stack/tcp/close.js";
 import { createWorld } from "../../ports/sim/index.js";
 import { createStack } from "../../stack/core/stack.js";
 import { EAFNOSUPPORT, EMSGSIZE } from "../../stack/core/errors.js";
@@ -145,7 +146,7 @@ test("TCP listens on ::, and connects to mapped addresses", (t) => {
   a.tcp.connect({ address: b.address, port: 81 });
   world.run(100);
   t.deepEqual([only.waiting.length, four.waiting.length, errors.length], [0, 1, 0]);
-  for (const node of [a, b]) node.tcp.connections.each((c) => node.tcp.abort(c, 0));
+  for (const node of [a, b]) node.tcp.connections.each((c) => abort(c, 0));
 });
 
 test("UDP-05 a socket that is connected over one family does not hear the other", (t) => {
