@@ -6,7 +6,7 @@ import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
 import { copyBytes } from "../../stack/core/bytes.js";
 import { wordSum } from "../../stack/core/checksum-words.js";
-import { wasmAccelerator } from "./accelerator.js";
+import { wasmAccelerator } from "../wasm/accelerator.js";
 import { systemError } from "./errors.js";
 
 export interface NodeHostOptions {

@@ -6,7 +6,7 @@
 import { randomFillSync } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
-import { wasmAccelerator } from "../../ports/node/accelerator.js";
+import { wasmAccelerator } from "../../ports/wasm/accelerator.js";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
 import { wordSum } from "../../stack/core/checksum-words.js";

@@ -60,6 +60,10 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "python3",
     ],
   },
+  browser: {
+    about: "a page in Chromium, on a cable of WebSocket and TAP, against Linux, dnsmasq, nginx, curl",
+    programs: ["ip", "ping", "tshark", "dnsmasq", "curl", "nginx", "chromium"],
+  },
   bare: {
     about:
       "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",

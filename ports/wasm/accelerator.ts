@@ -1,6 +1,6 @@
 /**
- * Packet memory inside a WebAssembly memory, and the Internet checksum over it by 128-bit vectors (checksum.wat). Nothing here is
- * Node's own: a browser's port may use it as well.
+ * Packet memory inside a WebAssembly memory, and the Internet checksum over it by 128-bit vectors (checksum.wat): for the ports
+ * to hosts that have WebAssembly, which are Node and browsers.
  */
 import type { Hypercalls } from "../../hypercall/index.js";
 import { copyBytes } from "../../stack/core/bytes.js";

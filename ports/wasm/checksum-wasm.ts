@@ -1,4 +1,4 @@
-/** The WebAssembly module made of checksum.wat, in base64. Made by test/ports/wasm.ts: do not edit. */
+/** The WebAssembly module made of checksum.wat, in base64. Made by test/ports/wasm/make.ts: do not edit. */
 export const CHECKSUM_WASM =
   "AGFzbQEAAAABDgJgA39/fwBgA39/fwF/AhABBGhvc3QGbWVtb3J5AgABAwMCAAEHDgIEY29weQAAA3N1bQABCqkCAgwAIAAgASAC" +
   "/AoAAAuZAgMBfwJ7AX8gAUEfayEGAkADQCAAIAZODQEgBCAA/QAAAP1//a4BIQQgBSAA/QAAEP1//a4BIQUgAEEgaiEADAALCyAE" +

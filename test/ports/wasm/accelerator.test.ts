@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import test from "ava";
 import fc from "fast-check";
-import { wasmAccelerator } from "../../../ports/node/accelerator.js";
+import { wasmAccelerator } from "../../../ports/wasm/accelerator.js";
 import { sum } from "../../../stack/core/checksum.js";
-import { TARGET, generate } from "../wasm.js";
+import { TARGET, generate } from "./make.js";
 
 test("checksum-wasm.ts is what checksum.wat makes", async (t) => {
   t.is(readFileSync(TARGET, "utf8"), await generate());
