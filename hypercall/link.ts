@@ -66,6 +66,11 @@ export interface Link {
   /** The hardware address, 6 bytes; required for `"ethernet"`. */
   readonly mac?: Uint8Array;
   readonly offloads?: LinkOffloads;
+  /**
+   * Bytes that `transmit` writes before the frame it is given (a tunnel's header, a tag), and that a frame it delivers has had there:
+   * default 0. A router then knows whether a frame that came in may go out from where it lies.
+   */
+  readonly headroom?: number;
 
   /** Starts delivery to `receiver`. Throws when the device cannot be had. */
   open(receiver: LinkReceiver): void;

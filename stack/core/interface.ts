@@ -1,8 +1,8 @@
 /** A network interface of the stack: a host's link, the medium that frames for it, and its counters. */
-import { CHECKSUM_NONE } from "../../hypercall/link.js";
+import { CHECKSUM_NONE, CHECKSUM_PARTIAL } from "../../hypercall/link.js";
 import type { Link, LinkReceiver, TransmitOffload } from "../../hypercall/link.js";
 import { EAGAIN, EIO, ENETDOWN } from "./errors.js";
-import { CHECKSUM_OK } from "./packet.js";
+import { CHECKSUM_OK, CHECKSUM_UNFINISHED } from "./packet.js";
 import type { Packet } from "./packet.js";
 import type { Lender, Stack } from "./stack.js";
 
@@ -91,6 +91,7 @@ export class Interface implements LinkReceiver {
     packet.end = end;
     packet.nif = this;
     packet.flags = (checksum || CHECKSUM_NONE) === CHECKSUM_NONE ? 0 : CHECKSUM_OK;
+    if (checksum === CHECKSUM_PARTIAL) packet.flags |= CHECKSUM_UNFINISHED;
     stack.busy = true;
     stack.timely = false;
     this.medium.input(packet);

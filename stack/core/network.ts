@@ -130,6 +130,39 @@ export interface Network {
   leave(group: string, nif: Interface | null, sources: GroupFilter | null): number;
 }
 
+/** What a router adds to a network (router/forwarding.ts, forwarding6.ts). */
+export interface Forwarder {
+  /**
+   * Takes a unicast packet, `start` at its header, that is not for an address of the interface it came in on.
+   *
+   * @returns true when it is for this host after all: a router answers for its addresses on every interface
+   */
+  input(packet: Packet): boolean;
+  /** Nobody answered for the next hop of `packet` (header at `start`, in `stack.tx`). True: it was no packet of this host. */
+  undeliverable(packet: Packet): boolean;
+}
+
+/** Where a hook sees a packet. */
+/** Just in, validated; it is not known yet for whom it is. `start` is at the network header. */
+export const PREROUTING = 0;
+/** For this host, whole; `start` is at the transport header. */
+export const INPUT = 1;
+/** For another host, `out` is known; `start` is at the network header. */
+export const FORWARD = 2;
+/** From this host, with its header; what is too large has been cut into fragments. `start` is at the network header. */
+export const OUTPUT = 3;
+/** Forwarded, the last before it goes to the link, not fragmented yet; `start` is at the network header. */
+export const POSTROUTING = 4;
+
+/**
+ * Sees every packet of a network: a firewall, NAT, a policy. `packet.network` is at the header, the bytes are borrowed. A hook may
+ * change them if it keeps the checksums right, and `source`, `destination`, `pseudo` of the packet with them (IPv4).
+ *
+ * @param out the interface that it leaves by (FORWARD, OUTPUT, POSTROUTING)
+ * @returns false: the hook has taken the packet, or dropped and counted it
+ */
+export type PacketHook = (packet: Packet, point: number, out: Interface | null) => boolean;
+
 /** Source filter of a multicast membership (RFC 3376 section 2). */
 export interface GroupFilter {
   /** true: all but `sources`; false: only `sources`. */

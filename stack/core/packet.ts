@@ -27,6 +27,8 @@ export const DONT_FRAGMENT = 64;
 export const ROUTER_ALERT = 128;
 /** This host has sent it itself, to a group. */
 export const LOOPED = 256;
+/** The transport checksum covers the pseudo-header alone: the frame never left this machine. */
+export const CHECKSUM_UNFINISHED = 512;
 
 export class Packet {
   data: Uint8Array;
@@ -52,6 +54,8 @@ export class Packet {
   checksumField = -1;
   /** Output: payload bytes per segment for a link that segments, or 0. */
   segmentSize = 0;
+  /** A word for policy rules, by whoever looks at packets (`PacketHook`); of a packet that came in. */
+  mark = 0;
 
   constructor(data: Uint8Array) {
     this.data = data;

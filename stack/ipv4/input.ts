@@ -1,6 +1,7 @@
 /** IPv4 input (RFC 791, RFC 1122 section 3.2): validation, addressing, and the hand-over to the transports. */
 import { get16, get32 } from "../core/bytes.js";
 import type { Interface } from "../core/interface.js";
+import { INPUT, PREROUTING } from "../core/network.js";
 import {
   LINK_BROADCAST,
   LINK_MULTICAST,
@@ -80,7 +81,7 @@ export function input(ip: Ipv4, packet: Packet): void {
       return;
     }
   }
-  if (!acceptDestination(ip, packet)) return;
+  if ((ip.hook && !ip.hook(packet, PREROUTING, null)) || !acceptDestination(ip, packet)) return;
   const fragment = get16(data, at + IPV4_FRAGMENT);
   packet.start = at + header;
   if (fragment & (FLAG_MF | FRAGMENT_OFFSET)) {
@@ -96,6 +97,7 @@ export function deliver(ip: Ipv4, packet: Packet): void {
   const protocol = packet.protocol;
   const transports = ip.stack.transports;
   const taps = ip.taps;
+  if (ip.hook && !ip.hook(packet, INPUT, null)) return;
   let taken = false;
   for (let i = 0; i < taps.length; i++) {
     if (taps[i](packet)) taken = true;
@@ -161,10 +163,7 @@ function acceptDestination(ip: Ipv4, packet: Packet): boolean {
     packet.flags |= NET_BROADCAST;
     return true;
   }
-  if (ip.forwarder && (packet.flags & NOT_UNICAST) === 0) {
-    ip.forwarder(packet);
-    return false;
-  }
+  if (ip.forwarder && (packet.flags & NOT_UNICAST) === 0) return ip.forwarder.input(packet);
   // Strong host model (RFC 1122 section 3.3.4.2): our address, but another interface's.
   if (ip.isLocal(destination)) counters.strongHost++;
   else counters.notOurs++;

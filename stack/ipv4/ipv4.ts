@@ -9,7 +9,7 @@ import {
   requireInteger,
 } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import type { GroupFilter, Network, Path } from "../core/network.js";
+import type { Forwarder, GroupFilter, Network, PacketHook, Path } from "../core/network.js";
 import { NET_BROADCAST, NET_MULTICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, LinkProtocol, Stack } from "../core/stack.js";
@@ -149,8 +149,10 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   trial: AddressTrial | null = null;
   /** Gives a packet to a group (its transport header at `start`) back to this host's members; igmp.ts brings it. */
   loop: ((packet: Packet, path: Path4, protocol: number) => void) | null = null;
-  /** Forwards a packet that is for another host, `start` at its header; null: this is no router. */
-  forwarder: ((packet: Packet) => void) | null = null;
+  /** Takes what is for other hosts; null: this is no router. */
+  forwarder: Forwarder | null = null;
+  /** Sees every packet; null: nobody does. */
+  hook: PacketHook | null = null;
   /** Says whether a packet from 0.0.0.0 may pass (a DHCP server's business). */
   acceptUnspecified: ((packet: Packet) => boolean) | null = null;
   readonly taps: ((packet: Packet) => boolean)[] = [];
@@ -385,6 +387,7 @@ export class Ipv4 implements Component, LinkProtocol, Network {
 
   /** A packet of ours (its IPv4 header at `packet.start`) could not be delivered on the link. */
   undeliverable(packet: Packet): void {
+    if (this.forwarder && this.forwarder.undeliverable(packet)) return;
     if (this.icmp) this.icmp.deliverError(packet, EHOSTUNREACH, 0);
   }
 

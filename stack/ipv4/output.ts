@@ -1,8 +1,9 @@
 /** IPv4 output (RFC 791 section 3.2): header, fragmentation, and the hand-over to the link. */
 import { get16, put16, put32 } from "../core/bytes.js";
 import { fold } from "../core/checksum.js";
-import { EMSGSIZE } from "../core/errors.js";
+import { EACCES, EMSGSIZE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
+import { OUTPUT } from "../core/network.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { TYPE_IPV4 } from "../wire/ethernet.js";
@@ -77,6 +78,8 @@ export function emit(
 export function send(packet: Packet, path: Path4): number {
   const neighbour = path.neighbour;
   const nif = path.nif as Interface;
+  const hook = path.net.hook;
+  if (hook && !hook(packet, OUTPUT, nif)) return EACCES;
   if (neighbour) return path.net.arp!.cache.output(neighbour, packet, TYPE_IPV4);
   return nif.medium.output(nif, packet, path.high, path.low, TYPE_IPV4);
 }

@@ -100,7 +100,7 @@ export function walk(ip: Ipv6, packet: Packet, next: number, nextAt: number): nu
 }
 
 /** Walks the options in `data[at..end)`; each step advances. False: the packet is dropped (and its sender perhaps told). */
-function options(ip: Ipv6, packet: Packet, at: number, end: number): boolean {
+export function options(ip: Ipv6, packet: Packet, at: number, end: number): boolean {
   const data = packet.data;
   const counters = ip.extensions;
   let count = 0;

@@ -1,6 +1,7 @@
 /** IPv6 input (RFC 8200 section 3): validation, addressing, and the hand-over to the transports. */
 import { get16 } from "../core/bytes.js";
 import type { Interface } from "../core/interface.js";
+import { INPUT, PREROUTING } from "../core/network.js";
 import { LINK_BROADCAST, LINK_MULTICAST, LOOPED, NET_MULTICAST, NOT_UNICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import * as icmp from "../wire/icmpv6.js";
@@ -39,7 +40,7 @@ export function input(ip: Ipv6, packet: Packet): void {
     counters.martian++;
     return;
   }
-  if (!acceptDestination(ip, packet)) return;
+  if ((ip.hook && !ip.hook(packet, PREROUTING, null)) || !acceptDestination(ip, packet)) return;
   packet.start = at + wire.IPV6_HEADER;
   const protocol = walk(ip, packet, data[at + wire.IPV6_NEXT_HEADER], at + wire.IPV6_NEXT_HEADER);
   if (protocol >= 0) deliver(ip, packet, protocol);
@@ -49,6 +50,7 @@ export function input(ip: Ipv6, packet: Packet): void {
 function deliver(ip: Ipv6, packet: Packet, protocol: number): void {
   const transports = ip.stack.transports;
   const taps = ip.taps;
+  if (ip.hook && !ip.hook(packet, INPUT, null)) return;
   let taken = false;
   for (let i = 0; i < taps.length; i++) {
     if (taps[i](packet)) taken = true;
@@ -124,10 +126,7 @@ function acceptDestination(ip: Ipv6, packet: Packet): boolean {
     counters.linkBroadcast++;
     return false;
   }
-  if (ip.forwarder && (packet.flags & NOT_UNICAST) === 0) {
-    ip.forwarder(packet);
-    return false;
-  }
+  if (ip.forwarder && (packet.flags & NOT_UNICAST) === 0) return ip.forwarder.input(packet);
   if (ip.findAddress(data, at, null)) counters.strongHost++;
   else counters.notOurs++;
   return false;

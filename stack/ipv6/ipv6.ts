@@ -10,7 +10,7 @@ import {
   requireInteger,
 } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import type { GroupFilter, Network, Path } from "../core/network.js";
+import type { Forwarder, GroupFilter, Network, PacketHook, Path } from "../core/network.js";
 import { NET_MULTICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, LinkProtocol, Stack } from "../core/stack.js";
@@ -175,8 +175,10 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   trial: AddressTrial6 | null = null;
   /** Gives a packet to a group (its transport header at `start`) back to this host's members; mld.ts brings it. True: to none else. */
   loop: ((packet: Packet, path: Path6, protocol: number) => boolean) | null = null;
-  /** Forwards a packet that is for another host, `start` at its header; null: this is no router. */
-  forwarder: ((packet: Packet) => void) | null = null;
+  /** Takes what is for other hosts; null: this is no router. */
+  forwarder: Forwarder | null = null;
+  /** Sees every packet; null: nobody does. */
+  hook: PacketHook | null = null;
   /** The first hop that a router told for a destination (RFC 4861 section 8), 16 bytes, or null. */
   redirect: ((nif: Interface, data: Uint8Array, at: number) => Uint8Array | null) | null = null;
   /** Hop limit that a router advertised for an interface, or 0. */
@@ -495,6 +497,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
 
   /** A packet of ours (its IPv6 header at `packet.start`) could not be delivered on the link. */
   undeliverable(packet: Packet): void {
+    if (this.forwarder && this.forwarder.undeliverable(packet)) return;
     if (this.icmp) this.icmp.deliverError(packet, EHOSTUNREACH, 0);
   }
 

@@ -1,7 +1,8 @@
 /** IPv6 output (RFC 8200 section 3): header, fragmentation, and the hand-over to the link. */
 import { put16, put32 } from "../core/bytes.js";
-import { EMSGSIZE } from "../core/errors.js";
+import { EACCES, EMSGSIZE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
+import { OUTPUT } from "../core/network.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { TYPE_IPV6 } from "../wire/ethernet.js";
@@ -53,6 +54,8 @@ export function emit(packet: Packet, path: Path6, next: number, length: number):
 export function send(packet: Packet, path: Path6): number {
   const neighbour = path.neighbour;
   const nif = path.nif as Interface;
+  const hook = path.net.hook;
+  if (hook && !hook(packet, OUTPUT, nif)) return EACCES;
   if (neighbour) return path.net.nd!.cache.output(neighbour, packet, TYPE_IPV6);
   return nif.medium.output(nif, packet, path.high, path.low, TYPE_IPV6);
 }

@@ -10,7 +10,7 @@ import type { Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hy
 import { put16 } from "../core/bytes.js";
 import { fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import { CHECKSUM_OK } from "../core/packet.js";
+import { CHECKSUM_OK, CHECKSUM_UNFINISHED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { ETHERNET_TYPE, TYPE_VLAN, VLAN_TAG } from "../wire/ethernet.js";
@@ -23,6 +23,7 @@ class VlanLink implements Link {
   readonly mac: Uint8Array;
   readonly offloads?: LinkOffloads;
   readonly mtu: number;
+  readonly headroom: number;
   nif: Interface = null as never;
   /** Groups that are in use on the parent for this link, [high, low] pairs end to end. */
   private groups: number[] = [];
@@ -32,6 +33,7 @@ class VlanLink implements Link {
     readonly id: number,
   ) {
     this.mtu = parent.mtu;
+    this.headroom = VLAN_TAG + (parent.link.headroom || 0);
     this.mac = parent.link.mac as Uint8Array;
     this.offloads = parent.link.offloads;
   }
@@ -136,7 +138,7 @@ export class Vlan implements Component, VlanDemux {
     for (let i = start + ETHERNET_TYPE - 1; i >= start; i--) data[i + VLAN_TAG] = data[i];
     packet.start = start + VLAN_TAG;
     packet.nif = nif;
-    packet.flags &= CHECKSUM_OK;
+    packet.flags &= CHECKSUM_OK | CHECKSUM_UNFINISHED;
     nif.counters.rxFrames++;
     nif.counters.rxBytes += packet.end - packet.start;
     nif.medium.input(packet);

@@ -23,3 +23,6 @@ export const PROTOCOL_UNREACHABLE = 2;
 export const PORT_UNREACHABLE = 3;
 export const FRAGMENTATION_NEEDED = 4;
 export const REASSEMBLY_TIMEOUT = 1;
+/** Codes of "destination unreachable" that routers send (RFC 1812 section 5.2.7.1), and of redirects. */
+export const ADMINISTRATIVELY_PROHIBITED = 13;
+export const REDIRECT_HOST = 1;

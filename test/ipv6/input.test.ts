@@ -112,7 +112,10 @@ test("IP6-05 any hop limit gets here, and what is for others stays where it is",
   for (const hops of [0, 1, 255]) probe.send(echo({ hops }));
   t.is(icmp6.counters.echoRequests, 3);
   const forwarded: number[] = [];
-  ip.forwarder = (packet) => forwarded.push(packet.ttl);
+  ip.forwarder = {
+    input: (packet) => forwarded.push(packet.ttl) < 0,
+    undeliverable: () => false,
+  };
   for (const hops of [0, 1, 64]) probe.send(echo({ src: FAR, dst: "2001:db8:e::1", hops }));
   t.deepEqual(forwarded, [0, 1, 64]);
 });

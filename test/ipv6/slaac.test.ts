@@ -465,7 +465,7 @@ test("ND-09 an advertisement from our own address, to a router, or not accepted 
   advertise(node, A, {}, prefixOption(PREFIX));
   t.deepEqual(asked, [B + "%eth0", A + "%eth0"]);
   t.is(made(node).length, 1);
-  node.ip6.forwarder = () => {};
+  node.ip6.forwarder = { input: () => false, undeliverable: () => false };
   advertise(node, A, {}, prefixOption(OTHER));
   t.is(made(node).length, 1);
   t.is(node.slaac!.counters.ignored, 2);

@@ -19,6 +19,8 @@ export const ARROWS: Record<string, string[]> = {
   "stack/route": ["hypercall", "stack/core", "stack/wire", "stack/link"],
   "stack/ipv4": NETWORK,
   "stack/ipv6": NETWORK,
+  // Forwarding stands above the networks: it registers with them.
+  "stack/router": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/filter": NETWORK,
   "stack/ipsec": NETWORK,
   "stack/udp": TRANSPORT,

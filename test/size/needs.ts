@@ -12,6 +12,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   tcp: IPV4,
   udp: IPV4,
   service: [...IPV4, "udp"],
+  router: [...IPV4, "icmp"],
 };
 
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
@@ -22,6 +23,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   icmpv6: ["ethernet", "ipv6"],
   nd: ["ethernet", "ipv6", "icmpv6"],
   dhcpv6: [...IPV6, "udp"],
+  forwarding6: IPV6,
   "name-servers": null,
   mdns: [...IPV4, "igmp", "udp"],
   "mdns-querier": [...IPV4, "igmp", "udp"],
