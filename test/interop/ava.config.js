@@ -1,10 +1,10 @@
-/** Interop suites: one test at a time, for they share the machine's namespaces, ports and processors. */
+/** Interop suites: two files at a time, the tests of each one after the other: they wait more than they work, and each has its namespaces. */
 export default {
   extensions: { ts: "module" },
   nodeArguments: ["--import=tsx"],
   workerThreads: false,
   files: ["test/interop/**/*.test.ts"],
-  concurrency: 1,
+  concurrency: 2,
   serial: true,
   timeout: "5m",
 };

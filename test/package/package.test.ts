@@ -153,9 +153,18 @@ test.serial("stack and hypercalls type-check without Node's or the browser's typ
   t.is(typeCheck(entries(), { module: "ESNext", moduleResolution: "Bundler" }), "");
 });
 
-test.serial("the ports type-check with Node's types", (t) => {
+test.serial("the ports type-check with Node's types, that of browsers with theirs", (t) => {
+  const modules = { module: "NodeNext", moduleResolution: "NodeNext" };
   const types = { types: ["node"], typeRoots: [join(ROOT, "node_modules/@types")] };
-  t.is(typeCheck(ports(), { module: "NodeNext", moduleResolution: "NodeNext", ...types }), "");
+  const browser = "anystack/ports/browser";
+  t.is(
+    typeCheck(
+      ports().filter((name) => name !== browser),
+      { ...modules, ...types },
+    ),
+    "",
+  );
+  t.is(typeCheck([browser], { ...modules, lib: ["ES2022", "DOM"] }), "");
 });
 
 test("publint has nothing to say", async (t) => {
