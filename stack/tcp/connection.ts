@@ -108,6 +108,8 @@ export class Connection implements TableEntry, Deferred {
   /** Segments received since the last acknowledgement, in units of data bytes. */
   unacked = 0;
   ackNow = false;
+  /** Segments that are still to be acknowledged one by one. */
+  quickAcks = 0;
   /** Largest segment seen: what "every second full-sized segment" means. */
   rcvMss = 536;
   /** Receive buffer tuning: bytes read since `tuneTime`. */

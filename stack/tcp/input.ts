@@ -39,6 +39,8 @@ const CHALLENGE_INTERVAL = 500;
 const TIMESTAMP_AGE = 24 * 86400 * 1000;
 /** First RTO, ms, where the handshake measured nothing because its SYN was sent twice (RFC 6298 section 5.7). */
 const REPEATED_SYN_RTO = 3000;
+/** Segments that are acknowledged one by one after a loss: the sender has few in flight, and each acknowledgement may be lost, too. */
+const QUICK_ACKS = 16;
 /** How long FIN_WAIT_2 lasts when nobody reads any more, ms. */
 export const ORPHAN_TIMEOUT = 60000;
 
@@ -249,7 +251,9 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
 
 /** Answers a segment outside the window: data always (the peer repeats what we have acknowledged), else at a limited rate. */
 function answerUnacceptable(c: Connection, length: number): void {
-  if (length > 0 || limited(c)) sendAck(c);
+  if (length > 0) c.quickAcks = QUICK_ACKS;
+  else if (!limited(c)) return;
+  sendAck(c);
 }
 
 /** RFC 5961: makes the peer, if it is one, show its sequence numbers. */
@@ -463,9 +467,17 @@ function takePayload(c: Connection, segment: Segment): void {
     // Data from behind it had come before: the peer contradicts itself.
     if (left < 0) c.finSeen = false;
   }
-  if (c.ackNow) return;
-  if (c.unacked >= 2 * c.rcvMss) c.ackNow = true;
-  else if (c.unacked > 0 && (c.armed & (1 << DELACK)) === 0) {
+  if (c.ackNow) {
+    // Out of order, twice, or into a hole: data were lost.
+    c.quickAcks = QUICK_ACKS;
+    return;
+  }
+  if (c.unacked === 0) return;
+  if (c.quickAcks > 0) {
+    c.quickAcks--;
+    c.ackNow = true;
+  } else if (c.unacked >= 2 * c.rcvMss) c.ackNow = true;
+  else if ((c.armed & (1 << DELACK)) === 0) {
     setDeadline(c, DELACK, (tcp.time + tcp.delayedAck) | 0);
   }
 }

@@ -209,6 +209,27 @@ test("what is not in order is acknowledged at once, and so is what fills a hole 
   peer.silent();
 });
 
+test("after a loss 16 segments are acknowledged one by one, then every second again", (t) => {
+  const { peer } = accepted(t, { syn: { mss: 1000 } });
+  peer.data(1000, 1000);
+  peer.expect("A", { ack: 1 });
+  peer.data(0, 1000);
+  peer.expect("A", { ack: 2001 });
+  for (let i = 2; i < 18; i++) {
+    peer.data(i * 1000, 1000);
+    peer.expect("A", { ack: i * 1000 + 1001 });
+  }
+  peer.data(18000, 1000);
+  peer.silent();
+  peer.data(19000, 1000);
+  peer.expect("A", { ack: 20001 });
+  // Our acknowledgement was lost: the sender has begun with one segment.
+  peer.data(19000, 1000);
+  peer.expect("A", { ack: 20001 });
+  peer.data(20000, 1000);
+  peer.expect("A", { ack: 21001 });
+});
+
 test("a closed window is probed with growing pauses, for ever as long as the peer answers (TCP-17)", (t) => {
   const made = accepted(t, { syn: { mss: 1000 }, window: 1000 });
   const { peer, socket, run, lab, events } = made;
