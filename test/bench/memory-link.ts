@@ -1,5 +1,9 @@
 /** Two links that are each other's far end, in memory: frames are copied into a ring and delivered by `pump`. */
-import type { Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hypercall/index.js";
+import type { Hypercalls, Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hypercall/index.js";
+import { copyBytes } from "../../stack/core/bytes.js";
+
+/** What of a host's accelerators a link has a use for: memory for the frames, and copies. */
+export type LinkMemory = Partial<Pick<Hypercalls, "allocate" | "copy">>;
 
 /** Frames that a direction holds, a power of two; more are refused. */
 const SLOTS = 512;
@@ -14,17 +18,20 @@ class MemoryLink implements Link {
   private tail = 0;
   private full = false;
   private readonly slot: number;
+  private readonly copy: NonNullable<Hypercalls["copy"]>;
 
   constructor(
     readonly mac: Uint8Array,
     readonly mtu: number,
     readonly offloads: LinkOffloads | undefined,
     private readonly slots: number,
-    allocate: (size: number) => Uint8Array,
+    memory: LinkMemory,
   ) {
     this.lengths = new Int32Array(slots);
     this.slot = (mtu + 14 + 63) & ~63;
-    this.ring = allocate(this.slot * slots);
+    const size = this.slot * slots;
+    this.ring = memory.allocate ? memory.allocate(size) : new Uint8Array(size);
+    this.copy = memory.copy ?? copyBytes;
   }
 
   open(receiver: LinkReceiver): void {
@@ -37,7 +44,7 @@ class MemoryLink implements Link {
       this.full = true;
       return -1;
     }
-    this.ring.set(frame.subarray(start, end), this.tail * this.slot);
+    this.copy(this.ring, this.tail * this.slot, frame, start, end - start);
     this.lengths[this.tail] = end - start;
     this.tail = next;
     return 0;
@@ -68,15 +75,15 @@ class MemoryLink implements Link {
   }
 }
 
-/** A pair of links with `mtu`, whose frames lie in memory from `allocate`, `pass`, and `pump`, which delivers frames until none is left. */
+/** A pair of links with `mtu`, whose frames lie in `memory`, `pass`, and `pump`, which delivers frames until none is left. */
 export function memoryLinks(
   mtu = 1500,
   offloads?: LinkOffloads,
   slots = SLOTS,
-  allocate: (size: number) => Uint8Array = (size) => new Uint8Array(size),
+  memory: LinkMemory = {},
 ) {
-  const a = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 1), mtu, offloads, slots, allocate);
-  const b = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 2), mtu, offloads, slots, allocate);
+  const a = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 1), mtu, offloads, slots, memory);
+  const b = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 2), mtu, offloads, slots, memory);
   a.peer = b;
   b.peer = a;
   return {

@@ -42,7 +42,7 @@ for (const [where, memory] of [
 
 test("memory is zeroed, of the size that was asked for, and never given twice", (t) => {
   const { allocate, checksum } = wasmAccelerator()!;
-  const pieces = [1, 1536, 65536, 65536, 500_000, 600_000, 2_000_000, 65536].map((size) => {
+  const pieces = [1, 1536, 65536, 65536, 4_000_000, 5_000_000, 10_000_000, 65536].map((size) => {
     const piece = allocate(size);
     t.is(piece.length, size);
     t.true(piece.every((byte) => byte === 0));
@@ -70,9 +70,9 @@ test("copies are those of `set`, within packet memory, into it, and out of it", 
   );
 });
 
-test("copies among more arrays than are remembered", (t) => {
+test("copies among arrays of several arenas", (t) => {
   const { allocate, copy } = wasmAccelerator()!;
-  const memories = Array.from({ length: 20 }, (_, i) => allocate(4096).fill(i));
+  const memories = Array.from({ length: 20 }, (_, i) => allocate(i % 5 === 4 ? 3_000_000 : 4096).fill(i));
   const expected = memories.map((memory) => memory.slice());
   let seed = 1;
   const next = (below: number) => {
@@ -86,5 +86,5 @@ test("copies among more arrays than are remembered", (t) => {
     copy(memories[to]!, at, memories[from]!, start, length);
     expected[to]!.set(expected[from]!.subarray(start, start + length), at);
   }
-  t.deepEqual(memories, expected);
+  t.true(memories.every((memory, i) => Buffer.compare(memory, expected[i]!) === 0));
 });
