@@ -76,12 +76,7 @@ class MemoryLink implements Link {
 }
 
 /** A pair of links with `mtu`, whose frames lie in `memory`, `pass`, and `pump`, which delivers frames until none is left. */
-export function memoryLinks(
-  mtu = 1500,
-  offloads?: LinkOffloads,
-  slots = SLOTS,
-  memory: LinkMemory = {},
-) {
+export function memoryLinks(mtu = 1500, offloads?: LinkOffloads, slots = SLOTS, memory: LinkMemory = {}) {
   const a = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 1), mtu, offloads, slots, memory);
   const b = new MemoryLink(Uint8Array.of(2, 0, 0, 0, 0, 2), mtu, offloads, slots, memory);
   a.peer = b;
