@@ -15,6 +15,8 @@ export { connectStreamFrame, listenStreamFrame, StreamFrameLink } from "./stream
 export type { StreamFrameOptions } from "./stream-frame.js";
 export { capture, PcapngWriter } from "./pcapng.js";
 export type { CaptureLink, CaptureOptions } from "./pcapng.js";
+export { leaseFile } from "./lease-file.js";
+export type { LeaseFileOptions } from "./lease-file.js";
 export { connect } from "./connect.js";
 export type { ConnectOptions } from "./connect.js";
 export { listen } from "./server.js";

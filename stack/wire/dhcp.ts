@@ -99,6 +99,33 @@ export function parseOption(data: Uint8Array, end: number, code: number, target:
   return to;
 }
 
+/* What servers and relay agents have besides. */
+
+export const DHCP_HTYPE = 1;
+export const DHCP_HLEN = 2;
+export const DHCP_HOPS = 3;
+export const DHCP_SIADDR = 20;
+export const DHCP_GIADDR = 24;
+export const OPTION_BROADCAST = 28;
+export const OPTION_RELAY_AGENT = 82;
+/** Bit of DHCP_FLAGS: the client takes no unicast before it has an address. */
+export const FLAG_BROADCAST = 0x8000;
+
+/**
+ * Is `data[0..end)` a request whose every option can be read, from a client whose hardware address has 1..16 bytes? `scratch` is
+ * written to.
+ */
+export function isRequest(data: Uint8Array, end: number, scratch: Uint8Array): boolean {
+  return (
+    end > DHCP_OPTIONS &&
+    data[DHCP_OP] === BOOT_REQUEST &&
+    get32(data, DHCP_COOKIE) === COOKIE &&
+    data[DHCP_HLEN] > 0 &&
+    data[DHCP_HLEN] <= 16 &&
+    parseOption(data, end, 0, scratch) >= 0
+  );
+}
+
 /** Is `data[0..end)` a reply over Ethernet whose every option can be read? `scratch` is written to. */
 export function isReply(data: Uint8Array, end: number, scratch: Uint8Array): boolean {
   return (
