@@ -11,6 +11,8 @@ import { ETHERNET_HEADER, ETHERNET_MINIMUM, TYPE_ARP, TYPE_IPV4 } from "../wire/
 import { isLinkLocal4, isMartian4 } from "../wire/ipv4.js";
 import type { Ipv4 } from "./ipv4.js";
 
+export { REACHABLE, UNREACHABLE } from "../link/neighbour.js";
+
 export class ArpCounters implements NeighbourCounters {
   /** Too short, or not IPv4 over Ethernet. */
   malformed = 0;

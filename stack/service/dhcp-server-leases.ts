@@ -77,12 +77,12 @@ export class LeaseTable {
     return lease;
   }
 
-  /** The lease that the client `id[0..length)` has in `scope`, or null; one that is DECLINED is nobody's. */
-  findOwner(scope: DhcpScope, id: Uint8Array, length: number): Lease | null {
-    let owner = this.byOwner.first(this.hashId(id, length));
+  /** The lease that the client `id` has in `scope`, or null; one that is DECLINED is nobody's. */
+  findOwner(scope: DhcpScope, id: Uint8Array): Lease | null {
+    let owner = this.byOwner.first(this.hashId(id));
     for (; owner; owner = owner.nextInBucket) {
       const lease = owner.lease;
-      if (lease.scope === scope && lease.state !== LEASE_DECLINED && sameBytes(owner.id, id, length))
+      if (lease.scope === scope && lease.state !== LEASE_DECLINED && sameBytes(owner.id, id, id.length))
         return lease;
     }
     return null;
@@ -104,7 +104,7 @@ export class LeaseTable {
       this.byAddress.insert(lease);
       this.place(lease, scope);
     }
-    lease.owner.hash = this.hashId(id, id.length);
+    lease.owner.hash = this.hashId(id);
     this.byOwner.insert(lease.owner);
     return lease;
   }
@@ -150,17 +150,17 @@ export class LeaseTable {
       this.byAddress.remove(lease);
       this.byOwner.remove(lease.owner);
       lease.hash = this.hashAddress(lease.address);
-      lease.owner.hash = this.hashId(lease.owner.id, lease.owner.id.length);
+      lease.owner.hash = this.hashId(lease.owner.id);
       this.byAddress.insert(lease);
       this.byOwner.insert(lease.owner);
     }
   }
 
   /** Where the client's search for an address begins: always at the same place, and strangers cannot choose it. */
-  hashId(id: Uint8Array, length: number): number {
+  hashId(id: Uint8Array): number {
     const hash = this.stack.hash;
     hash.begin(1);
-    for (let i = 0; i < length; i++) hash.word(id[i]);
+    for (let i = 0; i < id.length; i++) hash.word(id[i]);
     return hash.end();
   }
 

@@ -65,7 +65,7 @@ export function discover(s: DhcpServer, scopes: DhcpScope[], q: Query): void {
 /** Offers the client its lease. */
 export function offer(s: DhcpServer, lease: Lease, q: Query): void {
   const scope = lease.scope as DhcpScope;
-  const reserved = scope.reservationOf(q.id, q.id.length, q.hardware);
+  const reserved = scope.reservationOf(q.id, q.hardware);
   s.counters.offers++;
   reply(s, scope, q, wire.OFFER, lease.address, duration(scope, q), reserved);
 }
@@ -76,11 +76,11 @@ function request(s: DhcpServer, scopes: DhcpScope[], q: Query): void {
   for (let i = 0; i < scopes.length; i++) {
     if (!scope && scopes[i].contains(address)) scope = scopes[i];
   }
-  const lease = scope && s.leases.findOwner(scope, q.id, q.id.length);
+  const lease = scope && s.leases.findOwner(scope, q.id);
   if (q.server && !isOurs(s, scopes, q)) {
     // The client has taken another server's offer.
     for (let i = 0; i < scopes.length; i++) {
-      const spare = s.leases.findOwner(scopes[i], q.id, q.id.length);
+      const spare = s.leases.findOwner(scopes[i], q.id);
       if (spare && spare.state === LEASE_OFFERED) s.leases.set(spare, LEASE_FORMER, s.clock, s.clock);
     }
     s.counters.unexpected++;
@@ -100,7 +100,7 @@ function request(s: DhcpServer, scopes: DhcpScope[], q: Query): void {
 function bind(s: DhcpServer, lease: Lease, q: Query): void {
   const scope = lease.scope as DhcpScope;
   const seconds = duration(scope, q);
-  const reserved = scope.reservationOf(q.id, q.id.length, q.hardware);
+  const reserved = scope.reservationOf(q.id, q.hardware);
   const fresh = lease.state !== LEASE_BOUND;
   const hostName = (reserved && reserved.hostName) || q.hostName;
   const told = !fresh && hostName !== lease.hostName;
@@ -155,7 +155,7 @@ function inform(s: DhcpServer, scopes: DhcpScope[], q: Query): void {
   for (let i = 0; i < scopes.length; i++) {
     if (!scopes[i].contains(q.ciaddr)) continue;
     s.counters.acks++;
-    reply(s, scopes[i], q, wire.ACK, 0, 0, scopes[i].reservationOf(q.id, q.id.length, q.hardware));
+    reply(s, scopes[i], q, wire.ACK, 0, 0, scopes[i].reservationOf(q.id, q.hardware));
     return;
   }
   s.counters.unexpected++;
@@ -171,7 +171,7 @@ function isOurs(s: DhcpServer, scopes: DhcpScope[], q: Query): boolean {
 
 function heldBy(s: DhcpServer, scopes: DhcpScope[], q: Query, address: number): Lease | null {
   for (let i = 0; i < scopes.length; i++) {
-    const lease = s.leases.findOwner(scopes[i], q.id, q.id.length);
+    const lease = s.leases.findOwner(scopes[i], q.id);
     if (lease && lease.address === address) return lease;
   }
   return null;
@@ -188,7 +188,7 @@ function duration(scope: DhcpScope, q: Query): number {
 
 /** May the client have `address` at all: out of a pool, or reserved for it; not reserved for another, nor this host's own? */
 function allowed(s: DhcpServer, scope: DhcpScope, q: Query, address: number): boolean {
-  const reserved = scope.reservationOf(q.id, q.id.length, q.hardware);
+  const reserved = scope.reservationOf(q.id, q.hardware);
   if (reserved && reserved.address === address) return true;
   return scope.inPools(address) && !scope.isReserved(address) && !s.ip.isLocal(address);
 }
@@ -197,14 +197,18 @@ function allowed(s: DhcpServer, scope: DhcpScope, q: Query, address: number): bo
 function isFree(s: DhcpServer, scope: DhcpScope, q: Query, address: number): boolean {
   if (!allowed(s, scope, q, address)) return false;
   const lease = s.leases.findAddress(address);
-  return !lease || lease.state === LEASE_FORMER || sameBytes(lease.owner.id, q.id, q.id.length);
+  return (
+    !lease ||
+    lease.state === LEASE_FORMER ||
+    (lease.state !== LEASE_DECLINED && sameBytes(lease.owner.id, q.id, q.id.length))
+  );
 }
 
 /** The lease to offer: what the client has or had, what is reserved, what it asks for, what is free. Null: there is none. */
 function choose(s: DhcpServer, scope: DhcpScope, q: Query): Lease | null {
   const leases = s.leases;
-  const own = leases.findOwner(scope, q.id, q.id.length);
-  const reserved = scope.reservationOf(q.id, q.id.length, q.hardware);
+  const own = leases.findOwner(scope, q.id);
+  const reserved = scope.reservationOf(q.id, q.hardware);
   if (reserved && (!own || own.address !== reserved.address) && isFree(s, scope, q, reserved.address)) {
     return move(s, scope, q, own, reserved.address);
   }
@@ -232,7 +236,7 @@ function move(s: DhcpServer, scope: DhcpScope, q: Query, own: Lease | null, addr
 function search(s: DhcpServer, scope: DhcpScope, q: Query): number {
   const leases = s.leases;
   const size = scope.size;
-  const start = size ? (leases.hashId(q.id, q.id.length) >>> 0) % size : 0;
+  const start = size ? (leases.hashId(q.id) >>> 0) % size : 0;
   for (let i = 0; i < NEAR && i < size; i++) {
     const address = scope.addressAt((start + i) % size);
     if (!leases.findAddress(address) && isFree(s, scope, q, address)) return address;

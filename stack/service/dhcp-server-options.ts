@@ -103,7 +103,7 @@ export function emitOption(
   at: number,
   limit: number,
   code: number,
-  value: ArrayLike<number>,
+  value: number[] | Uint8Array,
   length: number,
 ): number {
   let from = 0;

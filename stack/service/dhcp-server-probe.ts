@@ -5,7 +5,7 @@
 import { get16, get32 } from "../core/bytes.js";
 import { format4 } from "../core/text4.js";
 import { Timer } from "../core/timers.js";
-import { REACHABLE, UNREACHABLE } from "../link/neighbour.js";
+import { REACHABLE, UNREACHABLE } from "../ipv4/arp.js";
 import type { PingSocket } from "../raw/ping.js";
 import type { Lease } from "./dhcp-server-leases.js";
 import { LEASE_OFFERED, copyOf, sameBytes } from "./dhcp-server-leases.js";

@@ -79,7 +79,7 @@ function emitAsked(
 ): number {
   const data = s.message;
   const own = reserved && reserved.options;
-  const put = (code: number, value: ArrayLike<number>) => {
+  const put = (code: number, value: number[]) => {
     const next = emitOption(data, at, limit, code, value, value.length);
     if (next < 0) s.counters.omitted++;
     else at = next;

@@ -33,7 +33,7 @@ export interface DhcpScopeOptions {
   leaseTime?: number;
   options?: DhcpServerOptions;
   reservations?: DhcpReservation[];
-  /** Addresses of relay agents outside of the network, which name it by RFC 3527. Those inside need not be told. */
+  /** Addresses of relay agents outside of the network: those inside need not be told. One that has many links names the right one (RFC 3527). */
   relays?: string[];
 }
 
@@ -127,18 +127,15 @@ export class DhcpScope {
     return false;
   }
 
-  /** What is reserved for a client; `id` is its identifier, `hardware` its hardware address. */
-  reservationOf(id: Uint8Array, idLength: number, hardware: Uint8Array): Reserved | null {
+  /** What is reserved for a client: by its identifier, or else by its hardware address. */
+  reservationOf(id: Uint8Array, hardware: Uint8Array): Reserved | null {
+    let found: Reserved | null = null;
     for (let i = 0; i < this.reservations.length; i++) {
       const each = this.reservations[i];
-      if (
-        each.clientId
-          ? sameBytes(each.clientId, id, idLength)
-          : sameBytes(each.mac!, hardware, hardware.length)
-      )
-        return each;
+      if (each.clientId && sameBytes(each.clientId, id, id.length)) return each;
+      if (each.mac && !found && sameBytes(each.mac, hardware, hardware.length)) found = each;
     }
-    return null;
+    return found;
   }
 
   isReserved(value: number): boolean {

@@ -101,7 +101,8 @@ export interface ServerLease {
   hostName: string;
   /** Seconds that are left; `Infinity`: for ever. */
   left: number;
-  interface: Interface | null;
+  /** Name of the interface that it is reached over; `""`: its network is not served now. */
+  interface: string;
 }
 
 export class DhcpServer implements Component, Deferred {
@@ -322,7 +323,7 @@ export class DhcpServer implements Component, Deferred {
       hardware: hex(lease.hardware),
       hostName: lease.hostName,
       left: (lease.end - this.clock) / 1000,
-      interface: lease.scope && lease.scope.nif,
+      interface: lease.scope ? lease.scope.nif.name : "",
     };
   }
 
@@ -351,7 +352,7 @@ export class DhcpServer implements Component, Deferred {
       if (scope.nif !== nif || this.identifier(scope) === 0) continue;
       if (q.giaddr) {
         const known = scope.contains(q.giaddr) || scope.relays.indexOf(q.giaddr) >= 0;
-        if (known && scope.contains(q.link || q.giaddr)) found.push(scope);
+        if (known && (!q.link || scope.contains(q.link))) found.push(scope);
       } else if (q.ciaddr && scope.contains(q.ciaddr)) return [scope];
       else if (this.ip.isOnLink(nif, scope.network)) found.push(scope);
     }

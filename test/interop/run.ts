@@ -64,6 +64,10 @@ export const SUITES: Readonly<Record<string, Suite>> = {
     about: "a page in Chromium, on a cable of WebSocket and TAP, against Linux, dnsmasq, nginx, curl",
     programs: ["ip", "ping", "tshark", "dnsmasq", "curl", "nginx", "chromium"],
   },
+  gateway: {
+    about: "the services of a router, and Debian's clients of them: udhcpc, dhclient, dhcpcd, perfdhcp",
+    programs: ["ip", "ping", "tshark", "busybox", "dhclient", "dhcpcd", "perfdhcp"],
+  },
   bare: {
     about:
       "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",
