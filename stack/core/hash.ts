@@ -1,9 +1,12 @@
 /**
- * SipHash (Aumasson, Bernstein 2012) over 32-bit words: the keyed hash of tables, initial sequence numbers and ports.
+ * SipHash (Aumasson, Bernstein 2012) over 32-bit words: the keyed hash of tables, initial sequence numbers and ports. A stack
+ * whose components want none carries none: see `hashOf`.
  *
  * 64-bit lanes are pairs of int32. SipHash-1-3 serves tables, SipHash-2-4 secrets. Nothing is allocated: words are fed one by
  * one, the result is `low` (and `high`).
  */
+import type { Stack } from "./stack.js";
+
 export class SipHash {
   /** Lower and upper half of the last result. */
   low = 0;
@@ -21,6 +24,8 @@ export class SipHash {
   private v6 = 0;
   private v7 = 0;
   private rounds = 1;
+  /** Its key is random. */
+  seeded = false;
   private count = 0;
   private half = 0;
 
@@ -125,4 +130,24 @@ export class SipHash {
     this.v6 = d0;
     this.v7 = d1;
   }
+}
+
+/** The hash of `stack`, under its secret key; made when a component first asks for it. */
+export function hashOf(stack: Stack): SipHash {
+  if (!stack.hash) {
+    stack.hash = new SipHash();
+    secure(stack);
+  }
+  return stack.hash;
+}
+
+/** True when the secrets of `stack` are random. Tries again as long as the host had no entropy: what is hashed then is lost. */
+export function secure(stack: Stack): boolean {
+  const hash = hashOf(stack);
+  if (!hash.seeded) {
+    const key = new Uint8Array(16);
+    hash.seeded = stack.host.random(key);
+    hash.key(key);
+  }
+  return hash.seeded;
 }

@@ -126,8 +126,8 @@ export interface Network {
   portUnreachable(packet: Packet): void;
 
   /** Joins a group on an interface for a transport. 0, `EAFNOSUPPORT`, `EINVAL`, `ENOBUFS`, `EADDRNOTAVAIL`. */
-  join(group: string, nif: Interface | null, sources: GroupFilter | null): number;
-  leave(group: string, nif: Interface | null, sources: GroupFilter | null): number;
+  join?(group: string, nif: Interface | null, sources: GroupFilter | null): number;
+  leave?(group: string, nif: Interface | null, sources: GroupFilter | null): number;
 }
 
 /** What a router adds to a network (router/forwarding.ts, forwarding6.ts). */

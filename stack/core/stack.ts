@@ -1,11 +1,12 @@
 /** A stack: the instance that holds the components, the interfaces, and the memory and time they share. */
 import type { Hypercalls, Link } from "../../hypercall/index.js";
 import { fail, requireInteger } from "./errors.js";
-import { SipHash } from "./hash.js";
+import type { SipHash } from "./hash.js";
 import { Host } from "./host.js";
 import { Interface } from "./interface.js";
 import type { Medium } from "./interface.js";
 import type { NameServers } from "./name-servers.js";
+import type { Memberships } from "./membership.js";
 import type { Network, Transport } from "./network.js";
 import { Packet } from "./packet.js";
 import { Pool } from "./pool.js";
@@ -23,8 +24,6 @@ export interface Component {
   interfaceAdded?(nif: Interface): void;
   interfaceChanged?(nif: Interface): void;
   interfaceRemoved?(nif: Interface): void;
-  /** `stack.hash` has a new key: the host had no entropy until now. Tables are hashed anew. */
-  rekeyed?(): void;
   /** The stack closes: gives back what it holds. */
   close?(): void;
 }
@@ -77,8 +76,8 @@ export class Stack {
   readonly host: Host;
   readonly timers: Timers;
   readonly pool: Pool;
-  /** Keyed hash for tables and secrets; `seeded` says whether its key is random. */
-  readonly hash = new SipHash();
+  /** Keyed hash for tables and secrets, or null as yet: see `hashOf` in hash.ts. */
+  hash: SipHash | null = null;
   readonly components: Component[];
   /** See `StackOptions.maximumPacket`. */
   readonly maximumPacket: number;
@@ -105,6 +104,8 @@ export class Stack {
   closed = false;
   /** Whoever has taken something that still lies in the frame which is being dealt with. */
   lender: Lender | null = null;
+  /** How sockets join groups; null where nothing carries groups: see membership.ts. */
+  memberships: Memberships | null = null;
   /** Servers and search domains for names; null until a component wants them: see `nameServers` in name-servers.ts. */
   nameServers: NameServers | null = null;
   /** What the clock said when it was read last. */
@@ -112,7 +113,6 @@ export class Stack {
   private lastDeferred: Deferred | null = null;
   private running = false;
   private polling = false;
-  private seeded = false;
   private wakePending = false;
   private wakeAt = 0;
   private interfaceCount = 0;
@@ -135,7 +135,6 @@ export class Stack {
     this.quoted = new Packet(nothing);
     this.components = components;
     this.counters.host = host.counters as never;
-    this.secure();
     for (let i = 0; i < components.length; i++) components[i].attach(this);
     for (let i = 0; i < components.length; i++) {
       const component = components[i];
@@ -158,20 +157,6 @@ export class Stack {
   /** As `now`, but in a callback the time of what it is told: for what may be late by as long as the callback takes. */
   recent(): number {
     return this.running && this.timely ? this.time : this.now();
-  }
-
-  /** True when the secrets of this stack are random. Tries again as long as the host had no entropy. */
-  secure(): boolean {
-    if (!this.seeded) {
-      const key = new Uint8Array(16);
-      this.seeded = this.host.random(key);
-      this.hash.key(key);
-      for (let i = 0; i < this.components.length; i++) {
-        const component = this.components[i];
-        if (component.rekeyed) component.rekeyed();
-      }
-    }
-    return this.seeded;
   }
 
   /**

@@ -72,10 +72,6 @@ export class Arp implements Component, LinkProtocol, Resolver {
     this.ip.arp = this;
   }
 
-  rekeyed(): void {
-    if (this.cache) this.cache.rehash();
-  }
-
   interfaceChanged(nif: Interface): void {
     if (!nif.up()) this.cache.clear(nif, false);
   }

@@ -1,4 +1,5 @@
 /** IPv4 identifications (RFC 6864, RFC 7739 section 5.3): no stranger foretells them, no flow sees one twice in 65536 datagrams. */
+import { hashOf } from "../core/hash.js";
 import type { Stack } from "../core/stack.js";
 import type { Path4 } from "./path.js";
 
@@ -26,7 +27,7 @@ export class Identifications {
   next(path: Path4, protocol: number): number {
     if (path.idProtocol !== protocol) {
       // The flow's keys stay as long as its route: hashing them anew cost as much as the rest of the header.
-      const hash = this.stack.hash;
+      const hash = hashOf(this.stack);
       hash.begin(1);
       hash.word(path.source);
       hash.word(path.remote);

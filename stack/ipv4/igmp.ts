@@ -6,8 +6,9 @@
  * than one answer wait for a group, and one for all groups of an interface.
  */
 import { get16, get32, put16, put32 } from "../core/bytes.js";
-import { EADDRNOTAVAIL, EINVAL, ENOBUFS, fail, requireInteger } from "../core/errors.js";
+import { EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, ENOBUFS, fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
+import { memberships } from "../core/membership.js";
 import type { MulticastLoop } from "../core/multicast-loop.js";
 import {
   Filter,
@@ -114,6 +115,7 @@ export class Igmp implements Component, IgmpHooks {
     if (this.stack) fail("EBUSY", "igmp");
     this.stack = stack;
     stack.transports.push(this);
+    stack.memberships = memberships;
     stack.counters.igmp = this.counters as never;
   }
 
@@ -121,6 +123,8 @@ export class Igmp implements Component, IgmpHooks {
     const ip = (this.ip = this.stack.network(4) as Ipv4);
     if (!ip) fail("ENOPROTOOPT", "igmp needs ipv4");
     ip.igmp = this;
+    ip.join = (group, nif, sources) => this.membership(group, nif, sources, true);
+    ip.leave = (group, nif, sources) => this.membership(group, nif, sources, false);
     this.loop = loopMulticast4(ip);
     this.path = ip.createPath();
     this.path.ttl = 1;
@@ -173,7 +177,25 @@ export class Igmp implements Component, IgmpHooks {
     return found !== null && (source === -1 || accepts(found, source));
   }
 
-  join(nif: Interface, address: number, filter: GroupFilter | null): number {
+  /** For the sockets: `nif` null joins where the route to the group leads, and leaves wherever it was joined. */
+  private membership(
+    text: string,
+    nif: Interface | null,
+    sources: GroupFilter | null,
+    join: boolean,
+  ): number {
+    const group = parse4(text);
+    if (group === null) return EAFNOSUPPORT;
+    if (!isMulticast4(group)) fail("EINVAL", "group " + text);
+    if (!join) return this.leave(nif, group, sources);
+    if (!nif) {
+      const entry = this.ip.fib.lookup(group, null);
+      nif = entry ? entry.nif : this.ip.firstInterface();
+    }
+    return nif ? this.join(nif, group, sources) : EADDRNOTAVAIL;
+  }
+
+  private join(nif: Interface, address: number, filter: GroupFilter | null): number {
     const exclude = !filter || filter.exclude === true;
     const sources = this.sources(filter);
     if (!sources) return EINVAL;
@@ -200,7 +222,7 @@ export class Igmp implements Component, IgmpHooks {
     return 0;
   }
 
-  leave(nif: Interface | null, address: number, filter: GroupFilter | null): number {
+  private leave(nif: Interface | null, address: number, filter: GroupFilter | null): number {
     const exclude = !filter || filter.exclude === true;
     const sources = this.sources(filter);
     if (!sources) return EINVAL;

@@ -1,15 +1,9 @@
 /** IPv4 (RFC 791, RFC 1122 section 3): the component. Addresses, routes, and the network seam for the transports. */
 import { get32, put32 } from "../core/bytes.js";
-import {
-  EADDRNOTAVAIL,
-  EAFNOSUPPORT,
-  EHOSTUNREACH,
-  EOPNOTSUPP,
-  fail,
-  requireInteger,
-} from "../core/errors.js";
+import { EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, fail, requireInteger } from "../core/errors.js";
+import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
-import type { Forwarder, GroupFilter, Network, PacketHook, Path } from "../core/network.js";
+import type { Forwarder, Network, PacketHook, Path } from "../core/network.js";
 import { NET_BROADCAST, NET_MULTICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, LinkProtocol, Stack } from "../core/stack.js";
@@ -78,9 +72,6 @@ export interface FragmentHooks {
 export interface IgmpHooks {
   /** Is `group` joined on `nif`, for packets from `source` (-1: for IGMP, from anyone)? */
   accepts(nif: Interface, group: number, source: number): boolean;
-  join(nif: Interface, group: number, sources: GroupFilter | null): number;
-  /** `nif` null: on whichever interface it was joined. */
-  leave(nif: Interface | null, group: number, sources: GroupFilter | null): number;
 }
 
 /** What pmtu.ts adds (RFC 1191). */
@@ -156,6 +147,9 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   /** Says whether a packet from 0.0.0.0 may pass (a DHCP server's business). */
   acceptUnspecified: ((packet: Packet) => boolean) | null = null;
   readonly taps: ((packet: Packet) => boolean)[] = [];
+  /** Joins groups; igmp.ts brings them. */
+  join?: Network["join"];
+  leave?: Network["leave"];
   /** Called when an address has been added, has changed state, or has gone. */
   readonly onAddressChange: ((address: Address4, present: boolean) => void)[] = [];
 
@@ -507,13 +501,15 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   }
 
   hashPacket(packet: Packet): void {
-    this.stack.hash.word(packet.source);
-    this.stack.hash.word(packet.destination);
+    const hash = hashOf(this.stack);
+    hash.word(packet.source);
+    hash.word(packet.destination);
   }
 
   hashPath(path: Path): void {
-    this.stack.hash.word((path as Path4).remote);
-    this.stack.hash.word((path as Path4).local);
+    const hash = hashOf(this.stack);
+    hash.word((path as Path4).remote);
+    hash.word((path as Path4).local);
   }
 
   matches(path: Path, packet: Packet): boolean {
@@ -543,33 +539,6 @@ export class Ipv4 implements Component, LinkProtocol, Network {
 
   portUnreachable(packet: Packet): void {
     if (this.icmp) this.icmp.portUnreachable(packet);
-  }
-
-  join(group: string, nif: Interface | null, sources: GroupFilter | null): number {
-    return this.membership(group, nif, sources, true);
-  }
-
-  leave(group: string, nif: Interface | null, sources: GroupFilter | null): number {
-    return this.membership(group, nif, sources, false);
-  }
-
-  private membership(
-    text: string,
-    nif: Interface | null,
-    sources: GroupFilter | null,
-    join: boolean,
-  ): number {
-    const group = parse4(text);
-    if (group === null) return EAFNOSUPPORT;
-    if (!isMulticast4(group)) fail("EINVAL", "group " + text);
-    if (!this.igmp) return EOPNOTSUPP;
-    if (!join) return this.igmp.leave(nif, group, sources);
-    if (!nif) {
-      const entry = this.fib.lookup(group, null);
-      nif = entry ? entry.nif : this.firstInterface();
-    }
-    if (!nif) return EADDRNOTAVAIL;
-    return this.igmp.join(nif, group, sources);
   }
 }
 

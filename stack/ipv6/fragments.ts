@@ -7,6 +7,7 @@
  */
 import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { EMSGSIZE, fail } from "../core/errors.js";
+import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import type { Packet } from "../core/packet.js";
 import { Reassembly } from "../core/reassembly.js";
@@ -134,7 +135,7 @@ export class Fragments6 implements Component, FragmentHooks6 {
    * nobody foretells one from others (RFC 7739), and none comes again before all have been.
    */
   nextId(): number {
-    const hash = this.stack.hash;
+    const hash = hashOf(this.stack);
     let left = this.count >>> 16;
     let right = this.count & 0xffff;
     this.count = (this.count + 1) | 0;

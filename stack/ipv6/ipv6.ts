@@ -9,7 +9,9 @@ import {
   fail,
   requireInteger,
 } from "../core/errors.js";
+import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
+import { memberships } from "../core/membership.js";
 import type { Forwarder, GroupFilter, Network, PacketHook, Path } from "../core/network.js";
 import { NET_MULTICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
@@ -219,6 +221,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
     this.stack = stack;
     stack.networks.push(this);
     stack.linkProtocols.push(this);
+    stack.memberships = memberships;
     stack.counters.ip6 = this.counters as never;
     stack.counters.ext = this.extensions as never;
   }
@@ -483,7 +486,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
 
   /** A flow label that nobody can guess, another for each flow, the same as long as it lasts (RFC 6437 section 3). */
   flowLabel(path: Path6): number {
-    const hash = this.stack.hash;
+    const hash = hashOf(this.stack);
     hash.begin(1);
     hash.word(path.flow);
     for (let i = 0; i < 32; i += 4) hash.word(get32(path.ends, i));
@@ -681,12 +684,14 @@ export class Ipv6 implements Component, LinkProtocol, Network {
 
   hashPacket(packet: Packet): void {
     const at = packet.network + IPV6_SOURCE;
-    for (let i = 0; i < 32; i += 4) this.stack.hash.word(get32(packet.data, at + i));
+    const hash = hashOf(this.stack);
+    for (let i = 0; i < 32; i += 4) hash.word(get32(packet.data, at + i));
   }
 
   hashPath(path: Path): void {
     const ends = (path as Path6).ends;
-    for (let i = 0; i < 32; i += 4) this.stack.hash.word(get32(ends, REMOTE + i));
+    const hash = hashOf(this.stack);
+    for (let i = 0; i < 32; i += 4) hash.word(get32(ends, REMOTE + i));
   }
 
   matches(path: Path, packet: Packet): boolean {

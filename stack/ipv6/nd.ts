@@ -143,10 +143,6 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     icmp.handlers.push(this);
   }
 
-  rekeyed(): void {
-    if (this.cache) this.cache.rehash();
-  }
-
   interfaceChanged(nif: Interface): void {
     if (!nif.up()) this.cache.clear(nif, false);
   }

@@ -110,6 +110,7 @@ export class NeighbourCache implements Times {
   /** Bytes of all packets that wait. */
   private held = 0;
   private hand = 0;
+  private readonly key: number;
 
   constructor(
     private readonly stack: Stack,
@@ -118,6 +119,7 @@ export class NeighbourCache implements Times {
     readonly counters: NeighbourCounters,
   ) {
     this.timer = new Timer(tick, this);
+    this.key = stack.host.random32();
   }
 
   /** The entry of an address, or null. */
@@ -217,16 +219,6 @@ export class NeighbourCache implements Times {
     if (last !== neighbour) {
       this.entries[neighbour.index] = last;
       (last as { index: number }).index = neighbour.index;
-    }
-  }
-
-  /** Hashes all entries anew: see `Component.rekeyed`. */
-  rehash(): void {
-    for (let i = 0; i < this.entries.length; i++) {
-      const entry = this.entries[i];
-      this.table.remove(entry);
-      entry.hash = this.hash(entry.a0, entry.a1, entry.a2, entry.a3);
-      this.table.insert(entry);
     }
   }
 
@@ -409,17 +401,17 @@ export class NeighbourCache implements Times {
     return victim;
   }
 
+  /** Strangers choose addresses; where in the table they come to lie depends on a key that they do not know. */
   private hash(a0: number, a1: number, a2: number, a3: number): number {
-    const hash = this.stack.hash;
-    hash.begin(1);
-    hash.word(a3);
-    if (a0 | a1 | a2) {
-      hash.word(a0);
-      hash.word(a1);
-      hash.word(a2);
-    }
-    return hash.end();
+    return mix(mix(mix(mix(mix(this.key, a0), a1), a2), a3), 0);
   }
+}
+
+/** A step of Jenkins' one-at-a-time hash, by words: no chain is longer than the cache, so that a weak hash is enough. */
+function mix(hash: number, word: number): number {
+  hash = (hash + word) | 0;
+  hash = (hash + (hash << 10)) | 0;
+  return hash ^ (hash >>> 6);
 }
 
 function tick(cache: NeighbourCache): void {

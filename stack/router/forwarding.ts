@@ -8,6 +8,7 @@
 import { get16, get32, put16 } from "../core/bytes.js";
 import { updateChecksum } from "../core/checksum.js";
 import { fail } from "../core/errors.js";
+import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import { FORWARD, POSTROUTING } from "../core/network.js";
 import type { Forwarder } from "../core/network.js";
@@ -302,7 +303,7 @@ export class Forwarding implements Component, Forwarder {
   private flow(packet: Packet): number {
     const data = packet.data;
     const at = packet.network;
-    const hash = this.stack.hash;
+    const hash = hashOf(this.stack);
     hash.begin(1);
     hash.word(packet.source);
     hash.word(packet.destination);

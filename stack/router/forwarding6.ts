@@ -6,6 +6,7 @@
  */
 import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { fail } from "../core/errors.js";
+import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import { FORWARD, POSTROUTING } from "../core/network.js";
 import type { Forwarder } from "../core/network.js";
@@ -312,7 +313,7 @@ export class Forwarding6 implements Component, Forwarder {
   private flow(packet: Packet): number {
     const data = packet.data;
     const at = packet.network;
-    const hash = this.stack.hash;
+    const hash = hashOf(this.stack);
     hash.begin(1);
     for (let i = 0; i < 32; i += 4) hash.word(get32(data, at + IPV6_SOURCE + i));
     const label = get32(data, at) & 0xfffff;

@@ -4,6 +4,7 @@
  * Bounds: `entries`, and `bytes` for the responses with their names and 64 bytes each. A full cache forgets what would expire
  * first; a response of more than a quarter of it is not kept.
  */
+import { hashOf } from "../core/hash.js";
 import type { Stack } from "../core/stack.js";
 import { Table } from "../core/table.js";
 import type { TableEntry } from "../core/table.js";
@@ -90,7 +91,7 @@ export class Cache {
 
 /** A name's place in tables of answers: strangers choose names, and cannot choose places. */
 export function hashName(stack: Stack, name: string): number {
-  const hash = stack.hash;
+  const hash = hashOf(stack);
   hash.begin(1);
   for (let i = 0; i < name.length; i++) hash.word(name.charCodeAt(i));
   return hash.end();

@@ -9,6 +9,7 @@ import {
   requireInteger,
   setting,
 } from "../core/errors.js";
+import { secure } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import type { Path } from "../core/network.js";
 import { EPHEMERAL_COUNT, EPHEMERAL_LOW } from "../core/transport.js";
@@ -73,7 +74,7 @@ export function connect(tcp: Tcp, options: TcpConnectOptions): TcpSocket {
   if (code === 0) {
     net.pin(path);
     if (tcp.connections.size >= tcp.limit) code = ENOBUFS;
-    else if (!tcp.stack.secure() || !tcp.stack.host.secure(4)) code = EIO;
+    else if (!secure(tcp.stack) || !tcp.stack.host.secure(4)) code = EIO;
     else if (!bindPort(c, localPort)) {
       if (localPort) fail("EADDRINUSE", "localPort");
       code = ENOBUFS;

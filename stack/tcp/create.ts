@@ -1,4 +1,5 @@
 /** A new control block: settings, initial sequence number (RFC 6528), timestamp offset, the hash of its ends. */
+import { hashOf } from "../core/hash.js";
 import type { Network, Path } from "../core/network.js";
 import type { Packet } from "../core/packet.js";
 import { Connection } from "./connection.js";
@@ -29,7 +30,7 @@ export function setUp(c: Connection): void {
  * 4 microseconds; and the hash of the ends.
  */
 export function begin(c: Connection, beyond: number): void {
-  const hash = c.tcp.stack.hash;
+  const hash = hashOf(c.tcp.stack);
   hash.begin(2);
   c.path.net.hashPath(c.path);
   hash.word((c.remotePort << 16) | c.localPort);
@@ -52,7 +53,7 @@ export function hashPacket(
   localPort: number,
   remotePort: number,
 ): number {
-  const hash = tcp.stack.hash;
+  const hash = hashOf(tcp.stack);
   hash.begin(1);
   net.hashPacket(packet);
   hash.word((remotePort << 16) | localPort);
@@ -60,7 +61,7 @@ export function hashPacket(
 }
 
 export function hashPath(tcp: Tcp, path: Path, localPort: number, remotePort: number): number {
-  const hash = tcp.stack.hash;
+  const hash = hashOf(tcp.stack);
   hash.begin(1);
   path.net.hashPath(path);
   hash.word((remotePort << 16) | localPort);

@@ -1,5 +1,6 @@
 /** Passive OPEN (RFC 9293 section 3.10.1): listening, and what becomes of a SYN (section 3.10.7.2). */
 import { EAFNOSUPPORT, fail, requireInteger, setting } from "../core/errors.js";
+import { secure } from "../core/hash.js";
 import type { Network, Path } from "../core/network.js";
 import type { Packet } from "../core/packet.js";
 import { EPHEMERAL_COUNT, EPHEMERAL_LOW } from "../core/transport.js";
@@ -23,7 +24,7 @@ export function listen(tcp: Tcp, options: TcpListenOptions): Listener {
   const port = requireInteger(options.port, 0, 65535, "port");
   const backlog = setting(options.backlog, 16, 1, 65535, "backlog");
   const stack = tcp.stack;
-  if (!stack.secure()) fail("EIO", "random");
+  if (!secure(stack)) fail("EIO", "random");
   const paths: Path[] = [];
   let code = EAFNOSUPPORT;
   for (let i = 0; i < stack.networks.length; i++) {

@@ -6,6 +6,7 @@
  * right once in 2^28. Window scale and SACK travel in the low bits of the timestamp, where both ends have timestamps; else they
  * are lost. Cookies are believed for two minutes at most, and only while the last flood is no older.
  */
+import { hashOf } from "../core/hash.js";
 import type { Network } from "../core/network.js";
 import type { Packet } from "../core/packet.js";
 import { synWindow } from "./buffer.js";
@@ -166,7 +167,7 @@ class SynCookies implements Cookies {
   }
 
   private cookie(c: Connection, period: number, size: number): number {
-    const hash = this.tcp.stack.hash;
+    const hash = hashOf(this.tcp.stack);
     hash.begin(2);
     hash.word(COOKIE_DOMAIN);
     c.path.net.hashPath(c.path);

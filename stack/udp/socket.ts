@@ -1,9 +1,10 @@
 /** A UDP socket: its options, its receive queue, and what the application calls. */
 import { createQueue } from "../core/datagrams.js";
 import type { DatagramInfo, Datagrams } from "../core/datagrams.js";
-import { EAGAIN, EPIPE } from "../core/errors.js";
+import { EAGAIN, EOPNOTSUPP, EPIPE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import type { GroupFilter, Network, Path } from "../core/network.js";
+import type { Joined, Member } from "../core/membership.js";
+import type { GroupFilter, Path } from "../core/network.js";
 import type { Deferred, Lender } from "../core/stack.js";
 import type { TableEntry } from "../core/table.js";
 import type { Udp } from "./udp.js";
@@ -67,7 +68,7 @@ export function copyOptions(from: UdpOptions): UdpOptions {
   };
 }
 
-export class UdpSocket implements Deferred, Lender, TableEntry {
+export class UdpSocket implements Deferred, Lender, Member, TableEntry {
   queued = false;
   nextDeferred: Deferred | null = null;
   /** The port: sockets of one port share a bucket, and strangers choose no ports of ours. */
@@ -80,14 +81,7 @@ export class UdpSocket implements Deferred, Lender, TableEntry {
   port = 0;
   closed = false;
   readonly queue: Datagrams;
-  /** Groups joined: as they were asked for, and `text` as packets have it. */
-  readonly groups: {
-    net: Network;
-    group: string;
-    text: string;
-    nif: Interface | null;
-    sources: GroupFilter | null;
-  }[] = [];
+  readonly joined: Joined[] = [];
   /** An error that waits to be told. */
   error = 0;
   errorAddress = "";
@@ -162,13 +156,21 @@ export class UdpSocket implements Deferred, Lender, TableEntry {
     return taken === EAGAIN && this.closed ? EPIPE : taken;
   }
 
-  /** Joins a multicast group, with a filter of sources where given. 0 or a code of `Network.join`. */
+  /**
+   * Joins a multicast group, with a filter of sources where given. 0 or a code of `Network.join`; `EOPNOTSUPP` where nothing
+   * carries groups (`igmp`, `ipv6`).
+   */
   join(group: string, nif?: Interface, sources?: GroupFilter): number {
-    return this.udp.join(this, group, nif || null, sources || null);
+    const memberships = this.udp.stack.memberships;
+    if (this.closed) return EPIPE;
+    if (!memberships) return EOPNOTSUPP;
+    return memberships.joinGroup(this, group, nif || this.options.interface || null, sources || null);
   }
 
   leave(group: string, nif?: Interface): number {
-    return this.udp.leave(this, group, nif || null);
+    const memberships = this.udp.stack.memberships;
+    if (!memberships) return EOPNOTSUPP;
+    return memberships.leaveGroup(this, group, nif || this.options.interface || null);
   }
 
   /** Gives everything back; legal twice. No callback comes after it. */

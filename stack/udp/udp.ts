@@ -8,15 +8,13 @@ import {
   EAGAIN,
   EMSGSIZE,
   ENOBUFS,
-  ENOENT,
   ENOTCONN,
   EPIPE,
   fail,
   requireBytes,
   requireInteger,
 } from "../core/errors.js";
-import type { Interface } from "../core/interface.js";
-import type { GroupFilter, Network, Path } from "../core/network.js";
+import type { Network, Path } from "../core/network.js";
 import {
   DONT_FRAGMENT,
   LINK_BROADCAST,
@@ -85,10 +83,7 @@ export class Udp implements Component {
     if (!socket) this.sockets.each((each) => each.close());
     else if (!socket.closed) {
       socket.closed = true;
-      while (socket.groups.length > 0) {
-        const entry = socket.groups.pop()!;
-        entry.net.leave(entry.group, entry.nif, entry.sources);
-      }
+      if (socket.joined.length > 0) this.stack.memberships!.leaveAll(socket);
       socket.queue.clear();
       this.sockets.remove(socket);
     }
@@ -209,10 +204,15 @@ export class Udp implements Component {
 
   /** Broadcast and multicast go to every socket that wants them. */
   private deliverAll(packet: Packet, net: Network, from: number, to: number): void {
+    const memberships = this.stack.memberships;
     let taken = false;
     for (let socket = this.sockets.first(to); socket; socket = socket.nextInBucket) {
       if (socket.port !== to || fit(socket, packet, net, from) <= 0) continue;
-      if (packet.flags & NET_BROADCAST ? !socket.options.broadcast : !joined(socket, packet, net)) continue;
+      const wanted =
+        packet.flags & NET_BROADCAST
+          ? socket.options.broadcast
+          : memberships && memberships.wantsGroup(socket, packet);
+      if (!wanted) continue;
       this.enqueue(socket, packet, from);
       taken = true;
     }
@@ -266,34 +266,6 @@ export class Udp implements Component {
     socket.peer = peer;
     socket.peerPort = port;
     return 0;
-  }
-
-  join(socket: UdpSocket, group: string, nif: Interface | null, filter: GroupFilter | null): number {
-    if (socket.closed) return EPIPE;
-    const wanted = nif || socket.options.interface || null;
-    let code = EAFNOSUPPORT;
-    for (let i = 0; i < socket.paths.length && code === EAFNOSUPPORT; i++) {
-      const net = socket.paths[i].net;
-      const sources = filter && {
-        exclude: filter.exclude === true,
-        sources: filter.sources.map((source) => plainText(net, source) || source),
-      };
-      code = net.join(group, wanted, sources);
-      if (code === 0) socket.groups.push({ net, group, text: plainText(net, group), nif: wanted, sources });
-    }
-    return code;
-  }
-
-  leave(socket: UdpSocket, group: string, nif: Interface | null): number {
-    const wanted = nif || socket.options.interface || null;
-    for (let i = 0; i < socket.groups.length; i++) {
-      const entry = socket.groups[i];
-      if (entry.text === plainText(entry.net, group) && entry.nif === wanted) {
-        socket.groups.splice(i, 1);
-        return entry.net.leave(group, entry.nif, entry.sources);
-      }
-    }
-    return ENOENT;
   }
 
   private transmit(
@@ -388,30 +360,6 @@ function fit(socket: UdpSocket, packet: Packet, net: Network, from: number): num
     rank += 4;
   }
   return rank;
-}
-
-/** Does this very socket want the group that `packet` was sent to, on its interface and of its source (RFC 3376 section 3.1)? */
-function joined(socket: UdpSocket, packet: Packet, net: Network): boolean {
-  if (socket.groups.length === 0) return false;
-  const group = withoutZone(net.destinationText(packet));
-  for (let i = 0; i < socket.groups.length; i++) {
-    const entry = socket.groups[i];
-    if (entry.text !== group || (entry.nif && entry.nif !== packet.nif)) continue;
-    const filter = entry.sources;
-    if (!filter || filter.sources.indexOf(net.sourceText(packet)) < 0 === filter.exclude) return true;
-  }
-  return false;
-}
-
-/** An address in the form that packets have it in (IPv6 has many texts for it), or `""` when it is none. */
-function plainText(net: Network, text: string): string {
-  const path = net.createPath();
-  return net.setRemote(path, text) === 0 ? withoutZone(net.remoteText(path)) : "";
-}
-
-function withoutZone(text: string): string {
-  const zone = text.indexOf("%");
-  return zone < 0 ? text : text.substring(0, zone);
 }
 
 /** The UDP component. Counters: `udp`. */

@@ -31,9 +31,9 @@ function setUp(t: ExecutionContext, options: NetworkOptions & { igmp?: IgmpOptio
     return reports();
   };
   const join = (group: string, sources?: string[], exclude = false) =>
-    ip.join(group, nif, sources ? { exclude, sources } : null);
+    ip.join!(group, nif, sources ? { exclude, sources } : null);
   const leave = (group: string, sources?: string[], exclude = false) =>
-    ip.leave(group, nif, sources ? { exclude, sources } : null);
+    ip.leave!(group, nif, sources ? { exclude, sources } : null);
   const query = (fields: IgmpFields = {}, sources?: string[], outer: Ip4Fields = {}) =>
     probe.send(queryFrame(fields, sources, outer));
   return { ...node, component, reports, settle, join, leave, query };
@@ -305,7 +305,7 @@ test("IGM-01 a query in fragments is none", async (t) => {
   const { fragments: reassembly } = await import("../../stack/ipv4/fragments.js");
   const component = igmp();
   const { probe, ip, nif } = probed(t, { components: () => [component, reassembly()] });
-  ip.join(GROUP, nif, null);
+  ip.join!(GROUP, nif, null);
   const whole = queryFrame({ group: GROUP }, ["10.0.0.11", "10.0.0.12"]).slice(14);
   for (const each of fragments(concat(whole.slice(0, 20), whole.slice(24)), 8, TO_ALL)) {
     probe.send(frame(eth({ dst: "01:00:5e:00:00:01", type: 0x0800 }), each));
@@ -388,7 +388,7 @@ test("memberships, filters and sources are bounded, and nothing is left of a ref
 
 test("a long report is split where the MTU ends", (t) => {
   const { query, ip, nif, settle } = setUp(t, { igmp: { groups: 200 } });
-  for (let i = 1; i <= 200; i++) ip.join("239.1.1." + i, nif, null);
+  for (let i = 1; i <= 200; i++) ip.join!("239.1.1." + i, nif, null);
   settle();
   query({ maxResponse: 10 }, []);
   t.is(new Set(settle()).size, 200);
@@ -400,7 +400,7 @@ test("a new carrier and a first address make all groups known again", (t) => {
   settle();
   probe.receiver?.carrier(false);
   world.run(5000);
-  t.is(ip.join(OTHER, nif, null), 0);
+  t.is(ip.join!(OTHER, nif, null), 0);
   t.deepEqual(settle(), []);
   probe.receiver?.carrier(true);
   world.run(1000);
@@ -422,8 +422,8 @@ test("RES-08 a removed interface takes its memberships along", (t) => {
   join(GROUP);
   stack.removeInterface(nif);
   t.false(component.accepts(nif, toInt(GROUP), 1));
-  t.is(ip.join(GROUP, nif, null), EADDRNOTAVAIL);
-  t.is(ip.leave(GROUP, null, null), EADDRNOTAVAIL);
+  t.is(ip.join!(GROUP, nif, null), EADDRNOTAVAIL);
+  t.is(ip.leave!(GROUP, null, null), EADDRNOTAVAIL);
   t.deepEqual(findLeaks(stack, { timers: 1 }), []);
 });
 

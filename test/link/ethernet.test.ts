@@ -134,7 +134,7 @@ function everything(t: ExecutionContext) {
     components: () => [fragments(), igmp(), pmtu(), vlans, loopback(), acd()],
   });
   vlans.add(node.nif, 20);
-  node.ip.join("239.1.2.3", node.nif, null);
+  node.ip.join!("239.1.2.3", node.nif, null);
   // Conflict detection takes its time.
   node.world.run(20000);
   node.probe.send(frame(eth(), arp()));

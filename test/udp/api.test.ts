@@ -8,8 +8,10 @@ import {
   EMSGSIZE,
   ENETUNREACH,
   ENOTCONN,
+  EOPNOTSUPP,
   EPIPE,
 } from "../../stack/core/errors.js";
+import { igmp } from "../../stack/ipv4/igmp.js";
 import type { UdpOptions } from "../../stack/udp/socket.js";
 import { udp as createUdp } from "../../stack/udp/udp.js";
 import { expectFrame } from "../support/expect.js";
@@ -200,13 +202,7 @@ test("an address that goes away is told to those who are bound to it", (t) => {
 });
 
 test("multicast comes to who has joined: the group, the interface, the sources", (t) => {
-  const { udp: sockets, ip, probe } = probed(t, { probe: { medium: "ip" } });
-  const calls: unknown[] = [];
-  ip.igmp = {
-    accepts: () => true,
-    join: (...what: unknown[]) => (calls.push(["join", ...what.slice(1)]), 0),
-    leave: (...what: unknown[]) => (calls.push(["leave", ...what.slice(1)]), 0),
-  } as never;
+  const { udp: sockets, ip, nif, probe } = probed(t, { probe: { medium: "ip" }, components: () => [igmp()] });
   const group = "239.1.2.3";
   const open = () => sockets.open({ port: 7, reuse: true });
   const [all, only, but, none] = [open(), open(), open(), open()];
@@ -228,10 +224,18 @@ test("multicast comes to who has joined: the group, the interface, the sources",
   t.is(all.leave(group), -2);
   probe.send(frame(ip4({ dst: group }), udp(), "later"));
   t.is(textOf(all), undefined);
-  calls.splice(0);
+  t.true(ip.igmp!.accepts(nif, (239 << 24) | 0x10203, 0x0a000003));
   for (const socket of [all, only, but, none]) socket.close();
-  t.is(calls.length, 3);
+  t.false(ip.igmp!.accepts(nif, (239 << 24) | 0x10203, 0x0a000003));
   t.throws(() => open().join("10.0.0.2"), { code: "EINVAL" });
+});
+
+test("where nothing carries groups, a socket joins none", (t) => {
+  const socket = probed(t).udp.open();
+  t.is(socket.join("239.1.2.3"), EOPNOTSUPP);
+  t.is(socket.leave("239.1.2.3"), EOPNOTSUPP);
+  socket.close();
+  t.is(socket.join("239.1.2.3"), EPIPE);
 });
 
 test("multicast is sent with a time to live of 1 or the socket's", (t) => {

@@ -78,8 +78,8 @@ s.sendto(b"news", ("${GROUP}", 7777))`,
       counters.malformed! + counters.badsum! + counters.badTtl! + counters.noAlert! + counters.badSource!,
       0,
     );
-    t.is(ip.join(GROUP, nif, null), 0);
-    t.is(ip.leave(GROUP, nif, null), 0);
+    t.is(ip.join!(GROUP, nif, null), 0);
+    t.is(ip.leave!(GROUP, nif, null), 0);
     await new Promise((resolve) => setTimeout(resolve, version === 3 ? 1500 : 100));
   });
 }
