@@ -44,6 +44,9 @@ export class Datagrams {
   private readonly record: Uint8Array;
   /** The datagram of `record`, which still lies in its frame; see `put`. */
   private lent: Packet | null = null;
+  /** Whence `record` came. */
+  private net: Network | null = null;
+  private nif: Interface | null = null;
   /** The ends last asked for, and their texts: made once for several datagrams of one flow. */
   private sender = "";
   private receiver = "";
@@ -73,12 +76,13 @@ export class Datagrams {
    */
   put(packet: Packet, port: number, lender: Lender | null): boolean {
     const length = packet.end - packet.start;
-    const net = packet.net as Network;
+    const net = (this.net = packet.net as Network);
+    const nif = (this.nif = packet.nif as Interface);
     const record = this.record;
     if (this.stream.length + RECORD + 2 * net.addressSize + length > this.limit) return false;
     put16(record, 0, length);
     put16(record, 2, port);
-    put16(record, 4, (packet.nif as Interface).index);
+    put16(record, 4, nif.index);
     record[6] = net.family;
     record[7] = packet.ttl;
     net.saveEnds(packet, record, RECORD);
@@ -100,19 +104,10 @@ export class Datagrams {
 
   /** Copies `packet`, behind its `record`, into the queue. */
   private store(packet: Packet): boolean {
-    const stream = this.stream;
-    const at = stream.length;
-    const length = packet.end - packet.start;
     const header = RECORD + 2 * (packet.net as Network).addressSize;
+    const length = packet.end - packet.start;
     const keep = this.stack.pool.limit >> 2;
-    if (
-      !stream.write(at + header, packet.data, packet.start, length, keep) ||
-      !stream.append(this.record, 0, header, keep)
-    ) {
-      stream.trim();
-      return false;
-    }
-    stream.length = at + header + length;
+    if (!this.stream.put(this.record, header, packet.data, packet.start, length, keep)) return false;
     this.count++;
     return true;
   }
@@ -121,33 +116,38 @@ export class Datagrams {
   take(target: Uint8Array, info: DatagramInfo | null, start: number, end: number): number {
     requireBytes(target, start, end, "target");
     if (this.count === 0) return EAGAIN;
+    const stack = this.stack;
     const stream = this.stream;
     const record = this.record;
-    const packet = this.lent;
-    if (!packet) stream.read(0, record, 0, RECORD);
+    const lent = this.lent;
+    let net = this.net as Network;
+    if (!lent) {
+      stream.read(0, record, 0, RECORD);
+      net = stack.network(record[6]) as Network;
+      this.nif = interfaceOf(stack, get16(record, 4));
+    }
+    const header = RECORD + 2 * net.addressSize;
     const length = get16(record, 0);
-    const net = this.stack.network(record[6]) as Network;
-    const addresses = 2 * net.addressSize;
     const taken = length < end - start ? length : end - start;
-    if (packet) this.stack.host.copy(target, start, packet.data, packet.start, taken);
+    if (lent) stack.host.copy(target, start, lent.data, lent.start, taken);
     else {
-      stream.read(RECORD, record, RECORD, addresses);
-      stream.read(RECORD + addresses, target, start, taken);
+      stream.read(RECORD, record, RECORD, header - RECORD);
+      stream.read(header, target, start, taken);
     }
     // An `info` that throws at being written to loses nothing.
     if (info) {
-      const nif = interfaceOf(this.stack, get16(record, 4));
-      this.readEnds(net, nif);
+      if (this.nif && this.nif.removed) this.nif = null;
+      this.readEnds(net);
       info.address = this.sender;
       info.localAddress = this.receiver;
       info.port = get16(record, 2);
       info.ttl = record[7];
       info.length = length;
       info.truncated = taken < length;
-      info.interface = nif;
+      info.interface = this.nif;
     }
-    if (packet) this.lent = null;
-    else stream.consume(RECORD + addresses + length);
+    if (lent) this.lent = null;
+    else stream.consume(header + length);
     if (--this.count === 0) stream.clear();
     return taken;
   }
@@ -167,8 +167,9 @@ export class Datagrams {
   }
 
   /** Makes the texts of the ends in `record`. */
-  private readEnds(net: Network, nif: Interface | null): void {
+  private readEnds(net: Network): void {
     const ends = this.ends;
+    const nif = this.nif;
     let same = this.textOf === net && this.textOn === nif;
     for (let i = 0; i < 2 * net.addressSize; i++) {
       const byte = this.record[RECORD + i];

@@ -4,7 +4,7 @@ import type { Link, LinkReceiver, TransmitOffload } from "../../hypercall/link.j
 import { EAGAIN, EIO, ENETDOWN } from "./errors.js";
 import { CHECKSUM_OK, CHECKSUM_UNFINISHED } from "./packet.js";
 import type { Packet } from "./packet.js";
-import type { Lender, Stack } from "./stack.js";
+import type { Stack } from "./stack.js";
 
 /** What frames packets for a kind of link: Ethernet, or nothing (bare IP). */
 export interface Medium {
@@ -82,8 +82,7 @@ export class Interface implements LinkReceiver {
       return;
     }
     // A callback has received this frame while another is still being dealt with.
-    if (stack.lender) this.reclaim(stack.lender);
-    this.counters.rxFrames++;
+    if (stack.lender) stack.reclaim();
     this.counters.rxBytes += end - start;
     const packet = stack.rx;
     packet.data = frame;
@@ -94,15 +93,12 @@ export class Interface implements LinkReceiver {
     if (checksum === CHECKSUM_PARTIAL) packet.flags |= CHECKSUM_UNFINISHED;
     stack.busy = true;
     stack.timely = false;
+    // A host that is kept busy may be late with its wake-ups: from time to time someone looks.
+    if ((++this.counters.rxFrames & 15) === 0) stack.now();
     this.medium.input(packet);
     stack.busy = false;
     if (stack.deferred || stack.overdue) stack.runDeferred();
-    if (stack.lender) this.reclaim(stack.lender);
-  }
-
-  private reclaim(lender: Lender): void {
-    this.stack.lender = null;
-    lender.keep();
+    if (stack.lender) stack.reclaim();
   }
 
   carrier(up: boolean): void {

@@ -34,26 +34,22 @@ export class MulticastLoop implements Deferred {
     const queue = this.queue;
     const record = this.record;
     const length = packet.end - packet.start;
-    const at = queue.length;
     const keep = this.stack.pool.limit >> 2;
     put16(record, 0, length);
     put16(record, 2, nif.index);
     if (
-      at + RECORD + length > this.limit ||
-      !queue.write(at + RECORD, packet.data, packet.start, length, keep) ||
-      !queue.append(record, 0, RECORD, keep)
+      queue.length + RECORD + length <= this.limit &&
+      queue.put(record, RECORD, packet.data, packet.start, length, keep)
     ) {
-      queue.trim();
-      return;
+      this.stack.defer(this);
     }
-    queue.length += length;
-    this.stack.defer(this);
   }
 
   /** Delivers what waits. */
   run(): void {
     const stack = this.stack;
     const queue = this.queue;
+    stack.reclaim();
     while (queue.length > 0) {
       queue.read(0, this.record, 0, RECORD);
       const length = get16(this.record, 0);

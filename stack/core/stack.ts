@@ -308,6 +308,13 @@ export class Stack {
     if (!this.busy && !this.running) this.arm(this.host.now());
   }
 
+  /** The frame goes, or another takes the place of `rx`: what has not been read of it is copied. */
+  reclaim(): void {
+    const lender = this.lender;
+    this.lender = null;
+    if (lender) lender.keep();
+  }
+
   /** Runs the events that wait. What they cause waits for the next round. */
   runDeferred(): void {
     if (this.running) return;

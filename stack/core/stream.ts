@@ -52,6 +52,24 @@ export class Stream {
     return true;
   }
 
+  /** Appends a record: `size` bytes of `header`, then those of the source; all of it, or nothing and false. */
+  put(
+    header: Uint8Array,
+    size: number,
+    source: Uint8Array,
+    start: number,
+    length: number,
+    keep: number,
+  ): boolean {
+    const at = this.length;
+    if (!this.write(at + size, source, start, length, keep) || !this.write(at, header, 0, size, keep)) {
+      this.trim();
+      return false;
+    }
+    this.length = at + size + length;
+    return true;
+  }
+
   /** Appends bytes: all of them, or none and false. */
   append(source: Uint8Array, start: number, length: number, keep: number): boolean {
     if (!this.write(this.length, source, start, length, keep)) {

@@ -83,26 +83,22 @@ export class Loopback implements Component, Link, Deferred {
 
   transmit(frame: Uint8Array, start: number, end: number, offload: TransmitOffload | null): number {
     const queue = this.queue;
-    const at = queue.length;
     const length = end - start;
     const keep = this.stack.pool.limit >> 2;
     const record = this.record;
     put16(record, 0, length);
     record[2] = offload ? CHECKSUM_PARTIAL : CHECKSUM_VERIFIED;
     if (
-      at + RECORD + length > this.limit ||
-      !queue.write(at + RECORD, frame, start, length, keep) ||
-      !queue.append(record, 0, RECORD, keep)
+      queue.length + RECORD + length > this.limit ||
+      !queue.put(record, RECORD, frame, start, length, keep)
     ) {
-      queue.trim();
-      if (at > 0) {
+      if (queue.length > 0) {
         this.full = true;
         return -1;
       }
       this.counters.noMemory++;
       return 0;
     }
-    queue.length += length;
     this.stack.defer(this);
     return 0;
   }

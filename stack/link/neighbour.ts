@@ -58,7 +58,7 @@ export class Neighbour implements TableEntry {
   /** Its hardware address. */
   high = 0;
   low = 0;
-  /** Stack time of the last confirmation (REACHABLE), or of the next step (INCOMPLETE, DELAY, PROBE). */
+  /** Stack time of the next step (INCOMPLETE, REACHABLE, DELAY, PROBE). */
   at = 0;
   probes = 0;
   /** It is, or may be, a router: never evicted. */
@@ -68,13 +68,13 @@ export class Neighbour implements TableEntry {
 
   constructor(
     /** Index in the cache's list. */
-    readonly index: number,
-    public nif: Interface,
+    public index: number,
+    readonly nif: Interface,
     /** The address as four words; IPv4 uses the last alone. */
-    public a0: number,
-    public a1: number,
-    public a2: number,
-    public a3: number,
+    readonly a0: number,
+    readonly a1: number,
+    readonly a2: number,
+    readonly a3: number,
   ) {}
 }
 
@@ -106,6 +106,7 @@ export class NeighbourCache implements Times {
   reachableTime = REACHABLE_TIME;
   retransTimer = RETRANS_TIMER;
   private readonly timer: Timer;
+  private readonly record = new Uint8Array(RECORD);
   private incomplete = 0;
   /** Bytes of all packets that wait. */
   private held = 0;
@@ -125,9 +126,10 @@ export class NeighbourCache implements Times {
   /** The entry of an address, or null. */
   find(nif: Interface, a0: number, a1: number, a2: number, a3: number): Neighbour | null {
     let entry = this.table.first(this.hash(a0, a1, a2, a3));
-    while (entry) {
-      if (entry.a3 === a3 && entry.nif === nif && entry.a2 === a2 && entry.a1 === a1 && entry.a0 === a0)
-        break;
+    while (
+      entry &&
+      (entry.a3 !== a3 || entry.nif !== nif || entry.a2 !== a2 || entry.a1 !== a1 || entry.a0 !== a0)
+    ) {
       entry = entry.nextInBucket;
     }
     return entry;
@@ -135,40 +137,32 @@ export class NeighbourCache implements Times {
 
   /** The entry of an address, made (state FREE) where there is none; null when the cache has no room for it. */
   obtain(nif: Interface, a0: number, a1: number, a2: number, a3: number): Neighbour | null {
-    const found = this.find(nif, a0, a1, a2, a3);
-    if (found) return found;
-    let entry: Neighbour | null = null;
-    if (this.entries.length >= this.limit || this.incomplete * 4 > this.limit) entry = this.evict();
-    if (!entry) {
-      if (this.entries.length >= this.limit) {
-        this.counters.refused++;
-        return null;
-      }
-      entry = new Neighbour(this.entries.length, nif, a0, a1, a2, a3);
-      this.entries.push(entry);
+    const entries = this.entries;
+    let entry = this.find(nif, a0, a1, a2, a3);
+    if (entry) return entry;
+    if (entries.length >= this.limit || this.incomplete * 4 > this.limit) this.evict();
+    if (entries.length >= this.limit) {
+      this.counters.refused++;
+      return null;
     }
-    entry.nif = nif;
-    entry.a0 = a0;
-    entry.a1 = a1;
-    entry.a2 = a2;
-    entry.a3 = a3;
+    entry = new Neighbour(entries.length, nif, a0, a1, a2, a3);
     entry.hash = this.hash(a0, a1, a2, a3);
-    entry.router = false;
+    entries.push(entry);
     this.table.insert(entry);
     return entry;
   }
 
   /** Sends a network packet to the neighbour, now or once its hardware address is known. */
   output(neighbour: Neighbour, packet: Packet, ethertype: number): number {
+    const nif = neighbour.nif;
     let state = neighbour.state;
     if (state === UNREACHABLE) state = (this.resolver as Required<Resolver>).again(neighbour);
+    if (state === STALE) this.step(neighbour, DELAY, DELAY_FIRST_PROBE_TIME);
     if (state >= REACHABLE) {
-      if (state < DELAY) this.use(neighbour);
-      return neighbour.nif.medium.output(neighbour.nif, packet, neighbour.high, neighbour.low, ethertype);
+      return nif.medium.output(nif, packet, neighbour.high, neighbour.low, ethertype);
     }
     if (state === FREE) {
-      this.incomplete++;
-      this.step(neighbour, INCOMPLETE, this.times(neighbour.nif).retransTimer);
+      this.step(neighbour, INCOMPLETE, this.times(nif).retransTimer);
       neighbour.probes = 1;
     }
     const code = this.hold(neighbour, packet, ethertype);
@@ -181,20 +175,18 @@ export class NeighbourCache implements Times {
     const state = neighbour.state;
     if (state === STATIC) return;
     const same = neighbour.high === high && neighbour.low === low;
-    if (state === INCOMPLETE) this.incomplete--;
     neighbour.high = high;
     neighbour.low = low;
     if (reachable) this.confirm(neighbour);
-    else if (state < REACHABLE || !same) neighbour.state = STALE;
-    if (state === INCOMPLETE) this.flush(neighbour);
+    else if (state < REACHABLE || !same) this.enter(neighbour, STALE);
+    if (state === INCOMPLETE) this.drain(neighbour, false);
   }
 
   /** The neighbour is alive: it answered, or a transport saw progress. */
   confirm(neighbour: Neighbour): void {
-    if (neighbour.state === STATIC) return;
-    neighbour.state = REACHABLE;
-    neighbour.at = this.stack.now();
-    neighbour.probes = 0;
+    if (neighbour.state !== STATIC) {
+      this.step(neighbour, REACHABLE, this.times(neighbour.nif).reachableTime);
+    }
   }
 
   /** The neighbour seems dead: the next packet makes us ask. */
@@ -204,21 +196,22 @@ export class NeighbourCache implements Times {
 
   /** Sets an entry that never changes. */
   setStatic(neighbour: Neighbour, high: number, low: number): void {
-    if (neighbour.state === INCOMPLETE) this.incomplete--;
     neighbour.high = high;
     neighbour.low = low;
-    neighbour.state = STATIC;
-    this.flush(neighbour);
+    this.enter(neighbour, STATIC);
+    this.drain(neighbour, false);
   }
 
   /** Forgets an entry and the packets that wait for it. */
   remove(neighbour: Neighbour): void {
-    this.free(neighbour);
+    this.enter(neighbour, FREE);
+    this.discard(neighbour);
+    this.table.remove(neighbour);
     // The list stays dense: the last entry moves into the gap.
     const last = this.entries.pop() as Neighbour;
     if (last !== neighbour) {
       this.entries[neighbour.index] = last;
-      (last as { index: number }).index = neighbour.index;
+      last.index = neighbour.index;
     }
   }
 
@@ -233,9 +226,10 @@ export class NeighbourCache implements Times {
 
   /** Begins to probe an entry whose hardware address has come into doubt. */
   probe(neighbour: Neighbour): void {
-    if (neighbour.state === STATIC || neighbour.state < REACHABLE || neighbour.state === PROBE) return;
-    neighbour.probes = 1;
+    const state = neighbour.state;
+    if (state === STATIC || state < REACHABLE || state === PROBE) return;
     this.step(neighbour, PROBE, this.times(neighbour.nif).retransTimer);
+    neighbour.probes = 1;
     this.resolver.solicit(neighbour, true);
   }
 
@@ -243,21 +237,17 @@ export class NeighbourCache implements Times {
     return this.resolver.times ? this.resolver.times(nif) : this;
   }
 
-  private use(neighbour: Neighbour): void {
-    if (neighbour.state === REACHABLE) {
-      // Transports have looked at the clock; who answers an echo request has not.
-      const stack = this.stack;
-      const age = ((stack.timely ? stack.time : stack.now()) - neighbour.at) | 0;
-      if (age < this.times(neighbour.nif).reachableTime) return;
-    }
-    neighbour.probes = 0;
-    this.step(neighbour, DELAY, DELAY_FIRST_PROBE_TIME);
+  private enter(neighbour: Neighbour, state: number): void {
+    if (neighbour.state === INCOMPLETE) this.incomplete--;
+    if (state === INCOMPLETE) this.incomplete++;
+    neighbour.state = state;
   }
 
+  /** A state that ends in `delay` ms; no packet looks at the clock for it. */
   private step(neighbour: Neighbour, state: number, delay: number): void {
-    neighbour.state = state;
-    const now = this.stack.now();
-    neighbour.at = (now + delay) | 0;
+    this.enter(neighbour, state);
+    neighbour.probes = 0;
+    neighbour.at = (this.stack.now() + delay) | 0;
     if (this.timer.slot < 0 || ((neighbour.at - this.timer.at) | 0) < 0) {
       this.stack.timers.set(this.timer, neighbour.at);
     }
@@ -270,11 +260,15 @@ export class NeighbourCache implements Times {
     for (let i = this.entries.length - 1; i >= 0; i--) {
       const entry = this.entries[i];
       const state = entry.state;
-      if (state !== INCOMPLETE && state !== DELAY && state !== PROBE) continue;
+      if (state === FREE || state === STALE || state > PROBE) continue;
       if (((entry.at - now) | 0) <= 0) {
+        if (state === REACHABLE) {
+          entry.state = STALE;
+          continue;
+        }
         if (entry.probes >= MAX_SOLICIT) {
           this.counters.failed++;
-          this.undeliverable(entry);
+          this.drain(entry, true);
           if (this.resolver.failed) this.resolver.failed(entry);
           else this.remove(entry);
           this.stack.changed();
@@ -292,113 +286,87 @@ export class NeighbourCache implements Times {
   }
 
   private hold(neighbour: Neighbour, packet: Packet, ethertype: number): number {
-    const stack = this.stack;
+    const pool = this.stack.pool;
     const length = packet.end - packet.start;
-    if (!neighbour.pending) neighbour.pending = new Stream(stack.pool, stack.host.copy);
-    const pending = neighbour.pending;
-    const header = new Uint8Array(RECORD);
-    put16(header, 0, length);
-    put16(header, 2, ethertype);
-    put16(header, 4, packet.checksumField < 0 ? 0 : packet.checksumField - packet.start);
-    put16(header, 6, packet.segmentSize);
-    const at = pending.length;
-    const pool = stack.pool;
+    const record = this.record;
     const keep = pool.limit >> 2;
     const more = this.held + RECORD + length <= keep << pool.chunkShift ? PENDING_MOST : PENDING_LIMIT;
+    put16(record, 0, length);
+    put16(record, 2, ethertype);
+    put16(record, 4, packet.checksumField < 0 ? 0 : packet.checksumField - packet.start);
+    put16(record, 6, packet.segmentSize);
+    if (!neighbour.pending) neighbour.pending = new Stream(pool, this.stack.host.copy);
     if (
       neighbour.waiting >= more ||
-      !pending.write(at + RECORD, packet.data, packet.start, length, keep) ||
-      !pending.append(header, 0, RECORD, keep)
+      !neighbour.pending.put(record, RECORD, packet.data, packet.start, length, keep)
     ) {
-      pending.trim();
       this.counters.pendingDropped++;
       return ENOBUFS;
     }
-    pending.length += length;
     this.held += RECORD + length;
     neighbour.waiting++;
     return 0;
   }
 
-  /** Takes the next waiting packet into `stack.tx`; its ethertype, or 0 when none waits. */
-  private next(neighbour: Neighbour): number {
+  /** Sends what waits, or (`lost`) tells those who sent it. */
+  private drain(neighbour: Neighbour, lost: boolean): void {
     const pending = neighbour.pending;
-    if (!pending || neighbour.waiting === 0) return 0;
-    neighbour.waiting--;
-    const header = new Uint8Array(RECORD);
-    pending.read(0, header, 0, RECORD);
-    const length = get16(header, 0);
-    this.held -= RECORD + length;
-    const packet = this.stack.prepare(length);
-    if (packet) pending.read(RECORD, packet.data, packet.start, length);
-    pending.consume(RECORD + length);
-    if (!packet) return 0;
-    packet.network = packet.start;
-    packet.net = this.stack.network(packet.data[packet.start] >> 4);
-    const field = get16(header, 4);
-    if (field) packet.checksumField = packet.start + field;
-    packet.segmentSize = get16(header, 6);
-    return get16(header, 2);
-  }
-
-  private flush(neighbour: Neighbour): void {
-    for (;;) {
-      const ethertype = this.next(neighbour);
-      if (!ethertype) break;
-      const nif = neighbour.nif;
-      nif.medium.output(nif, this.stack.tx, neighbour.high, neighbour.low, ethertype);
+    const record = this.record;
+    const nif = neighbour.nif;
+    // Those that wait now: what the news makes a transport send is not waited for again.
+    for (let n = neighbour.waiting; n > 0 && pending; n--) {
+      pending.read(0, record, 0, RECORD);
+      const length = get16(record, 0);
+      const packet = this.stack.prepare(length);
+      if (!packet) break;
+      const at = packet.start;
+      pending.read(RECORD, packet.data, at, length);
+      pending.consume(RECORD + length);
+      this.held -= RECORD + length;
+      neighbour.waiting--;
+      packet.network = at;
+      packet.net = this.stack.network(packet.data[at] >> 4);
+      const field = get16(record, 4);
+      if (field) packet.checksumField = at + field;
+      packet.segmentSize = get16(record, 6);
+      if (lost) this.resolver.undeliverable(packet);
+      else nif.medium.output(nif, packet, neighbour.high, neighbour.low, get16(record, 2));
     }
     this.discard(neighbour);
   }
 
-  private undeliverable(neighbour: Neighbour): void {
-    // Those that wait now: what the news makes a transport send is not waited for again.
-    for (let n = neighbour.waiting; n > 0 && this.next(neighbour); n--) {
-      this.resolver.undeliverable(this.stack.tx);
-    }
-  }
-
   private discard(neighbour: Neighbour): void {
     const pending = neighbour.pending;
-    if (pending) {
-      this.held -= pending.length;
-      pending.clear();
-    }
+    if (!pending) return;
+    this.held -= pending.length;
+    pending.clear();
     neighbour.pending = null;
     this.counters.pendingDropped += neighbour.waiting;
     neighbour.waiting = 0;
   }
 
-  private free(neighbour: Neighbour): void {
-    if (neighbour.state === INCOMPLETE) this.incomplete--;
-    this.discard(neighbour);
-    this.table.remove(neighbour);
-    neighbour.state = FREE;
-  }
-
-  private evict(): Neighbour | null {
+  private evict(): void {
     const entries = this.entries;
-    let victim: Neighbour | null = null;
     const tooMany = this.incomplete * 4 > this.limit;
+    let victim: Neighbour | null = null;
     for (let i = 0; i < EVICTION_SEARCH && i < entries.length; i++) {
       this.hand = this.hand + 1 < entries.length ? this.hand + 1 : 0;
       const entry = entries[this.hand];
+      const state = entry.state;
       if (entry.router) continue;
-      if (entry.state === FREE) {
+      if (state === FREE) {
         victim = entry;
         break;
       }
-      if (entry.state === INCOMPLETE) {
+      if (state === INCOMPLETE) {
         if (!victim || victim.state !== INCOMPLETE || ((entry.at - victim.at) | 0) < 0) victim = entry;
-      } else if ((entry.state === STALE || entry.state === UNREACHABLE) && !victim && !tooMany)
-        victim = entry;
+      } else if ((state === STALE || state === UNREACHABLE) && !victim && !tooMany) victim = entry;
     }
-    if (!victim) return null;
+    if (!victim) return;
     this.counters.evicted++;
-    this.free(victim);
+    this.remove(victim);
     // Cached paths may still point at the entry: they look it up again.
     this.stack.changed();
-    return victim;
   }
 
   /** Strangers choose addresses; where in the table they come to lie depends on a key that they do not know. */

@@ -198,7 +198,6 @@ function send(socket: RawSocket, address: string, data: Uint8Array, start: numbe
   const path = pathTo(socket.paths, address);
   if (!path) return EAFNOSUPPORT;
   const net = path.net;
-  stack.recent();
   let code = net.route(path);
   if (code === 0 && path.kind & NET_BROADCAST && !options.broadcast) return EACCES;
   if (length > net.maximumPayload) code = EMSGSIZE;

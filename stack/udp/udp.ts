@@ -282,7 +282,6 @@ export class Udp implements Component {
     const options = socket.options;
     const net = path.net;
     const length = end - start;
-    stack.recent();
     let code = net.route(path);
     if (code === 0 && path.kind & NET_BROADCAST && !options.broadcast) return EACCES;
     if (length > net.maximumPayload - wire.UDP_HEADER) code = EMSGSIZE;

@@ -8,6 +8,8 @@ import { ipv6 } from "../../stack/ipv6/ipv6.js";
 import { mld } from "../../stack/ipv6/mld.js";
 import { nd } from "../../stack/ipv6/nd.js";
 import { pair } from "../support/network.js";
+import { eth, frame, ip4, udp } from "../support/packets.js";
+import { probed } from "../support/probe.js";
 import { info, textOf } from "./support.js";
 
 const HELLO = Uint8Array.from("hello", (c) => c.charCodeAt(0));
@@ -105,4 +107,21 @@ test("a group of interface-local scope stays in the host (RFC 4291 section 2.7)"
   run();
   t.is(a.nif.counters.txFrames, before);
   t.deepEqual([textOf(near), textOf(far)], ["hello", undefined]);
+});
+
+test("what is looped does not take the place of a frame that has not been read yet", (t) => {
+  const { udp: sockets, probe } = probed(t, { components: () => [igmp()] });
+  const heard: string[] = [];
+  const member = sockets.open({ port: 7 });
+  member.join(GROUPS[4]);
+  sockets.open({
+    port: 9,
+    onReadable() {
+      heard.push(textOf(this)!);
+    },
+  });
+  member.sendTo(GROUPS[4], 7, HELLO);
+  probe.send(frame(eth(), ip4(), udp({ sport: 1, dport: 9 }), "unicast"));
+  t.deepEqual(heard, ["unicast"]);
+  t.is(textOf(member), "hello");
 });
