@@ -136,18 +136,26 @@ export class SipHash {
 export function hashOf(stack: Stack): SipHash {
   if (!stack.hash) {
     stack.hash = new SipHash();
-    secure(stack);
+    takeKey(stack, stack.hash);
   }
   return stack.hash;
 }
 
-/** True when the secrets of `stack` are random. Tries again as long as the host had no entropy: what is hashed then is lost. */
+/** True when the secrets of `stack` are random. Tries again as long as the host had no entropy. */
 export function secure(stack: Stack): boolean {
   const hash = hashOf(stack);
   if (!hash.seeded) {
-    const key = new Uint8Array(16);
-    hash.seeded = stack.host.random(key);
-    hash.key(key);
+    takeKey(stack, hash);
+    for (let i = 0; i < stack.components.length; i++) {
+      const component = stack.components[i];
+      if (component.rekeyed) component.rekeyed();
+    }
   }
   return hash.seeded;
+}
+
+function takeKey(stack: Stack, hash: SipHash): void {
+  const key = new Uint8Array(16);
+  hash.seeded = stack.host.random(key);
+  hash.key(key);
 }

@@ -24,6 +24,8 @@ export interface Component {
   interfaceAdded?(nif: Interface): void;
   interfaceChanged?(nif: Interface): void;
   interfaceRemoved?(nif: Interface): void;
+  /** The key of `hashOf(stack)` is another: the host had no entropy until now. Tables under it are hashed anew. */
+  rekeyed?(): void;
   /** The stack closes: gives back what it holds. */
   close?(): void;
 }

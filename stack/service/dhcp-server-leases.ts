@@ -4,6 +4,7 @@
  * A lease is never forgotten while there is room: who comes again gets the same address. What may be given to somebody else hangs
  * in a list of its scope for each state, the oldest first; leases in force never do, so no flood of requests takes one away.
  */
+import { hashOf } from "../core/hash.js";
 import type { Stack } from "../core/stack.js";
 import { Table } from "../core/table.js";
 import type { TableEntry } from "../core/table.js";
@@ -158,16 +159,17 @@ export class LeaseTable {
 
   /** Where the client's search for an address begins: always at the same place, and strangers cannot choose it. */
   hashId(id: Uint8Array): number {
-    const hash = this.stack.hash;
+    const hash = hashOf(this.stack);
     hash.begin(1);
     for (let i = 0; i < id.length; i++) hash.word(id[i]);
     return hash.end();
   }
 
   private hashAddress(address: number): number {
-    this.stack.hash.begin(1);
-    this.stack.hash.word(address);
-    return this.stack.hash.end();
+    const hash = hashOf(this.stack);
+    hash.begin(1);
+    hash.word(address);
+    return hash.end();
   }
 
   /** Forgets a former lease, of `scope` if there is one. */
