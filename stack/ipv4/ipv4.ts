@@ -187,21 +187,30 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   addAddress(nif: Interface, text: string, options: AddressOptions = {}): Address4 {
     const parts = splitPrefix(text, 32);
     const address = parts && parse4(parts.address);
-    if (!parts || address === null || address === 0 || (isMartian4(address) && !isLoopback4(address))) {
-      return fail("EINVAL", "address " + text);
+    if (!parts || address === null) return fail("EINVAL", "address " + text);
+    return this.assign(nif, address, parts.length, options);
+  }
+
+  /** `addAddress` for those who have no text. */
+  assign(nif: Interface, address: number, length: number, options: AddressOptions): Address4 {
+    requireInteger(length, 1, 32, "prefix");
+    const entry = new Address4(nif, address, length, options.origin || "manual");
+    if (
+      nif.removed ||
+      address === 0 ||
+      (isMartian4(address) && !isLoopback4(address)) ||
+      isBroadcastOf(entry, address)
+    ) {
+      fail("EINVAL", "address " + format4(address));
     }
-    requireInteger(parts.length, 1, 32, "prefix " + text);
-    if (nif.removed) fail("EINVAL", "interface");
-    const entry = new Address4(nif, address, parts.length, options.origin || "manual");
-    if (isBroadcastOf(entry, address)) fail("EINVAL", "broadcast address " + text);
     for (let i = 0; i < this.addresses.length; i++) {
-      if (this.addresses[i].address === address) fail("EEXIST", text);
+      if (this.addresses[i].address === address) fail("EEXIST", "address " + format4(address));
     }
     this.addresses.push(entry);
-    if (options.route !== false && parts.length < 32) {
+    if (options.route !== false && length < 32) {
       const prefix = address & entry.mask;
       const metric = options.metric || 0;
-      if (!this.fib.add(new Route4(prefix, parts.length, 0, nif, metric, "address", address))) {
+      if (!this.fib.add(new Route4(prefix, length, 0, nif, metric, "address", address))) {
         this.addresses.pop();
         fail("ENOBUFS", "routes");
       }

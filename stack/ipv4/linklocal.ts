@@ -5,7 +5,7 @@
 import { fail } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import type { Component, Stack } from "../core/stack.js";
-import { format4, parse4 } from "../core/text4.js";
+import { parse4 } from "../core/text4.js";
 import { isLinkLocal4 } from "../wire/ipv4.js";
 import type { Acd } from "./acd.js";
 import type { Address4 } from "./address.js";
@@ -106,7 +106,7 @@ export class LinkLocal implements Component {
   private take(seeker: Seeker, address: number): boolean {
     try {
       const options = { origin: "link-local", metric: METRIC };
-      seeker.address = this.ip.addAddress(seeker.nif, format4(address) + "/16", options);
+      seeker.address = this.ip.assign(seeker.nif, address, 16, options);
       return true;
     } catch {
       // Another interface of this host has it, or there is no room for its route.

@@ -10,9 +10,8 @@ import type { Interface } from "../core/interface.js";
 import { nameServers } from "../core/name-servers.js";
 import { format6 } from "../core/text6.js";
 import { Route6 } from "../route/table6.js";
-import { equal6, isLinkLocal6, isMulticast6 } from "../wire/ipv6.js";
+import { equal6, isLinkLocal6, isMulticast6, maskPrefix } from "../wire/ipv6.js";
 import type { Address6 } from "./address.js";
-import { maskPrefix } from "./ipv6.js";
 import type { Ipv6 } from "./ipv6.js";
 import type { NeighbourDiscovery } from "./nd.js";
 

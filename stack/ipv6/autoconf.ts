@@ -4,13 +4,13 @@
  */
 import type { Interface } from "../core/interface.js";
 import type { Stack } from "../core/stack.js";
-import { format6 } from "../core/text6.js";
+import { maskPrefix } from "../wire/ipv6.js";
 import type { Address6 } from "./address.js";
 import { DEPRECATED, PREFERRED, TENTATIVE } from "./address.js";
 import { milliseconds } from "./advertised.js";
 import type { Prefix, Site, SlaacCounters } from "./advertised.js";
+import { assign } from "./configure.js";
 import { stableIdentifier } from "./identifier.js";
-import { maskPrefix } from "./ipv6.js";
 import type { Ipv6 } from "./ipv6.js";
 
 /** Another identifier is tried this often where an address was somebody else's (RFC 7217 section 7, IDGEN_RETRIES). */
@@ -136,7 +136,7 @@ export class Autoconfiguration {
     this.counters.addressesMade++;
     // The route to the prefix is the L flag's business (RFC 5942).
     const options = { origin: "slaac", route: false };
-    prefix.address = this.ip.addAddress(site.nif, format6(bytes, 0) + "/64", options);
+    prefix.address = assign(this.ip, site.nif, bytes, 64, options);
   }
 
   private isEndless(entry: Address6): boolean {

@@ -9,7 +9,8 @@ import type { Component, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
 import { DUPLICATED, PREFERRED, TENTATIVE } from "./address.js";
 import type { Address6 } from "./address.js";
-import type { AddressTrial6, Ipv6 } from "./ipv6.js";
+import type { AddressTrial6 } from "./hooks.js";
+import type { Ipv6 } from "./ipv6.js";
 import { NeighbourDiscovery } from "./nd.js";
 import type { DuplicateDetector } from "./nd.js";
 

@@ -15,7 +15,8 @@ import type { Datagram, FragmentCounters, FragmentOptions } from "../core/reasse
 import type { Component, Stack } from "../core/stack.js";
 import { BAD_HEADER, INCOMPLETE_CHAIN, REASSEMBLY_TIMEOUT6, TIME_EXCEEDED6 } from "../wire/icmpv6.js";
 import * as wire from "../wire/ipv6.js";
-import type { FragmentHooks6, Ipv6 } from "./ipv6.js";
+import type { FragmentHooks6 } from "./hooks.js";
+import type { Ipv6 } from "./ipv6.js";
 import { emit, send } from "./output.js";
 import type { Path6 } from "./path.js";
 

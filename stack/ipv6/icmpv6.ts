@@ -20,7 +20,8 @@ import {
   isMulticast6,
   isUnspecified6,
 } from "../wire/ipv6.js";
-import type { Icmpv6Hooks, Ipv6 } from "./ipv6.js";
+import type { Icmpv6Hooks } from "./hooks.js";
+import type { Ipv6 } from "./ipv6.js";
 import type { Path6 } from "./path.js";
 
 export class Icmpv6Counters {

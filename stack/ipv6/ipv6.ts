@@ -1,14 +1,6 @@
 /** IPv6 (RFC 8200, RFC 4291): the component. Addresses, groups, routes, and the network seam for the transports. */
 import { get32, put32 } from "../core/bytes.js";
-import {
-  EADDRNOTAVAIL,
-  EAFNOSUPPORT,
-  EHOSTUNREACH,
-  ENOBUFS,
-  ENOENT,
-  fail,
-  requireInteger,
-} from "../core/errors.js";
+import { EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, fail, requireInteger } from "../core/errors.js";
 import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import { memberships } from "../core/membership.js";
@@ -16,33 +8,38 @@ import type { Forwarder, GroupFilter, Network, PacketHook, Path } from "../core/
 import { NET_MULTICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, LinkProtocol, Stack } from "../core/stack.js";
-import { splitPrefix } from "../core/text4.js";
 import { format6, parse6 } from "../core/text6.js";
-import { useGroup } from "../link/groups.js";
 import { REACHABLE } from "../link/neighbour.js";
-import { Route6, smallTable6 } from "../route/table6.js";
-import type { Fib6 } from "../route/table6.js";
+import { smallTable6 } from "../route/table6.js";
+import type { Fib6, Route6 } from "../route/table6.js";
 import { TYPE_IPV6 } from "../wire/ethernet.js";
 import {
   IPV6_DESTINATION,
   IPV6_HEADER,
   IPV6_SOURCE,
+  allNodes,
   commonPrefix,
   equal6,
   isLinkLocal6,
-  isLoopback6,
   isMapped6,
   isMulticast6,
-  isUnspecified6,
   scopeOf,
 } from "../wire/ipv6.js";
-import { Address6, DEPRECATED, TENTATIVE, isUsable } from "./address.js";
+import { DEPRECATED, isUsable } from "./address.js";
+import type { Address6 } from "./address.js";
+import { addRoute, assign, drop, parsePrefix } from "./configure.js";
+import type { AddressOptions6, RouteOptions6 } from "./configure.js";
 import { ExtensionCounters } from "./extension.js";
+import { changeGroup, findGroup, joinGroup, leaveGroup } from "./groups.js";
+import type { Membership } from "./groups.js";
+import type { AddressTrial6, FragmentHooks6, Icmpv6Hooks, MldHooks, PathMtuHooks6 } from "./hooks.js";
 import { input } from "./input.js";
 import type { NeighbourDiscovery } from "./nd.js";
 import { acceptMapped } from "./mapped.js";
 import { output } from "./output.js";
 import { LOCAL, Path6, REMOTE, SOURCE, route } from "./path.js";
+
+export type { AddressOptions6, RouteOptions6 } from "./configure.js";
 
 export class Ipv6Counters {
   received = 0;
@@ -67,58 +64,6 @@ export class Ipv6Counters {
   tooBig = 0;
 }
 
-/** What icmpv6.ts adds. */
-export interface Icmpv6Hooks {
-  /** Sends an error about `packet` (IPv6 header at `packet.network`) where that is allowed. */
-  sendError(packet: Packet, type: number, code: number, word: number): void;
-  /** Tells the transport of the packet that starts at `packet.start` (an IPv6 header of ours) of an error. */
-  deliverError(packet: Packet, code: number, mtu: number): boolean;
-}
-
-/** What fragments.ts adds. */
-export interface FragmentHooks6 {
-  /**
-   * Takes a fragment: `at` is its fragment header, `packet.start` behind it, `nextAt` where the header before names it.
-   *
-   * @returns the next header of the whole datagram that `packet` now is, `start` behind its unfragmentable part; or -1
-   */
-  input(packet: Packet, at: number, nextAt: number): number;
-  /** Sends a packet (its transport header at `start`) in pieces that fit `path.mtu`. */
-  output(packet: Packet, path: Path6, protocol: number): number;
-}
-
-/** What pmtu.ts adds (RFC 8201). */
-export interface PathMtuHooks6 {
-  lookup(data: Uint8Array, at: number, mtu: number): number;
-  tooBig(data: Uint8Array, at: number, mtu: number): void;
-}
-
-/** What mld.ts adds: groups are reported to routers, and sources filtered. */
-export interface MldHooks {
-  changed(group: Membership): void;
-  /** Does the group take what the packet's source sends? */
-  accepts(group: Membership, packet: Packet): boolean;
-}
-
-/** What dad.ts adds: an address is tried before it is used (RFC 4862 section 5.4). */
-export interface AddressTrial6 {
-  begin(address: Address6): void;
-  end(address: Address6): void;
-}
-
-/** A group that this host has joined on an interface. */
-export class Membership {
-  /** Joins by sockets and by the host itself. */
-  users = 0;
-  /** Filters of the sockets that have one; see mld.ts. */
-  readonly filters: GroupFilter[] = [];
-
-  constructor(
-    readonly nif: Interface,
-    readonly group: Uint8Array,
-  ) {}
-}
-
 export interface Ipv6Options {
   /** Hop limit of what is sent, where no router says otherwise. Default 64. */
   hopLimit?: number;
@@ -129,28 +74,6 @@ export interface Ipv6Options {
   /** Gives each interface a link-local address when it is added. Default true. */
   linkLocal?: boolean;
 }
-
-export interface AddressOptions6 {
-  origin?: string;
-  /** Makes the route to the address's own network. Default true. */
-  route?: boolean;
-  metric?: number;
-  temporary?: boolean;
-  /** Lifetimes in seconds; absent: for ever. */
-  preferred?: number;
-  valid?: number;
-}
-
-export interface RouteOptions6 {
-  /** Next hop; a link-local one needs `interface` or a zone (`fe80::1%eth0`). */
-  gateway?: string;
-  interface?: Interface;
-  metric?: number;
-  origin?: string;
-}
-
-/** ff02::1, all nodes. */
-const ALL_NODES = "ff02::1";
 
 export class Ipv6 implements Component, LinkProtocol, Network {
   readonly name = "ip6";
@@ -166,6 +89,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   readonly groups: Membership[] = [];
   readonly fib: Fib6;
   readonly hopLimit: number;
+  readonly groupLimit: number;
   stack: Stack = null as never;
   /** The loopback interface, or null; see link/loopback.ts. */
   loopback: Interface | null = null;
@@ -213,6 +137,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
 
   constructor(private readonly options: Ipv6Options) {
     this.hopLimit = requireInteger(options.hopLimit || 64, 1, 255, "hopLimit");
+    this.groupLimit = options.groups || 64;
     this.fib = options.fib || smallTable6();
   }
 
@@ -233,8 +158,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
 
   interfaceAdded(nif: Interface): void {
     if (nif === this.loopback) return;
-    const all = parse6(ALL_NODES) as Uint8Array;
-    this.joinBytes(nif, all, null);
+    joinGroup(this, nif, allNodes(), null);
     if (this.options.linkLocal !== false && nif.medium.resolves) this.addLinkLocal(nif, 0);
   }
 
@@ -246,7 +170,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
     const identifier = this.identifier ? this.identifier(nif, bytes, tries) : hardwareIdentifier(nif);
     if (!identifier) return null;
     bytes.set(identifier, 8);
-    return this.addAddress(nif, format6(bytes, 0) + "/64", { origin: "link-local" });
+    return assign(this, nif, bytes, 64, { origin: "link-local" });
   }
 
   interfaceRemoved(nif: Interface): void {
@@ -262,7 +186,9 @@ export class Ipv6 implements Component, LinkProtocol, Network {
 
   setLoopback(nif: Interface): void {
     this.loopback = nif;
-    this.addAddress(nif, "::1/128", { origin: "loopback", route: false });
+    const bytes = new Uint8Array(16);
+    bytes[15] = 1;
+    assign(this, nif, bytes, 128, { origin: "loopback", route: false });
   }
 
   input(packet: Packet): void {
@@ -276,85 +202,21 @@ export class Ipv6 implements Component, LinkProtocol, Network {
    * tentative at first. Errors: `EINVAL` no unicast address or prefix, `EEXIST` the interface has it already.
    */
   addAddress(nif: Interface, text: string, options: AddressOptions6 = {}): Address6 {
-    const parts = splitPrefix(text, 128);
-    const bytes = parts && parse6(parts.address);
-    if (
-      !parts ||
-      !bytes ||
-      isMulticast6(bytes, 0) ||
-      isUnspecified6(bytes, 0) ||
-      isMapped6(bytes, 0) ||
-      (isLoopback6(bytes, 0) && nif !== this.loopback)
-    ) {
-      return fail("EINVAL", "address " + text);
-    }
-    requireInteger(parts.length, 1, 128, "prefix " + text);
-    if (this.entryOf(bytes, 0, nif)) fail("EEXIST", text);
-    const entry = new Address6(nif, bytes, parts.length, options.origin || "manual");
-    entry.temporary = options.temporary === true;
-    const now = this.stack.now();
-    if (options.valid !== undefined) {
-      const preferred = options.preferred === undefined ? options.valid : options.preferred;
-      entry.expires = true;
-      entry.validUntil = (now + lifetime(options.valid)) | 0;
-      entry.preferredUntil = (now + lifetime(preferred)) | 0;
-    }
-    this.addresses.push(entry);
-    if (options.route !== false && parts.length < 128) {
-      const prefix = maskPrefix(bytes, parts.length);
-      this.fib.add(new Route6(prefix, parts.length, null, nif, options.metric || 0, "address"));
-    }
-    if (nif.medium.resolves) this.joinBytes(nif, solicitedNode(bytes, 0), null);
-    if (this.trial && nif.medium.resolves) {
-      entry.state = TENTATIVE;
-      this.trial.begin(entry);
-    }
-    this.addressChanged(entry, true);
-    return entry;
+    const prefix = parsePrefix(text);
+    return prefix ? assign(this, nif, prefix.bytes, prefix.length, options) : fail("EINVAL", "address " + text);
   }
 
   /** Takes an address away: flows that use it end with `EADDRNOTAVAIL`. False: there is no such address. */
   removeAddress(nif: Interface, text: string): boolean {
-    const parts = splitPrefix(text, 128);
-    const bytes = parts && parse6(parts.address);
-    const entry = bytes ? this.entryOf(bytes, 0, nif) : null;
+    const prefix = parsePrefix(text);
+    const entry = prefix && this.entryOf(prefix.bytes, 0, nif);
     if (entry) this.dropAddress(entry);
     return entry !== null;
   }
 
   /** Removes `entry`, its network's route unless another address needs it, and the flows that use it. */
   dropAddress(entry: Address6): void {
-    const at = this.addresses.indexOf(entry);
-    if (at < 0) return;
-    this.addresses.splice(at, 1);
-    let shared = false;
-    for (let i = 0; i < this.addresses.length; i++) {
-      const other = this.addresses[i];
-      if (
-        other.nif === entry.nif &&
-        other.length === entry.length &&
-        commonPrefix(other.bytes, 0, entry.bytes, 0) >= entry.length
-      ) {
-        shared = true;
-      }
-    }
-    if (!shared) {
-      this.fib.remove(
-        (r) =>
-          r.origin === "address" &&
-          r.nif === entry.nif &&
-          r.length === entry.length &&
-          commonPrefix(r.prefix, 0, entry.bytes, 0) >= entry.length,
-      );
-    }
-    if (entry.nif.medium.resolves) this.leaveBytes(entry.nif, solicitedNode(entry.bytes, 0), null);
-    if (this.trial) this.trial.end(entry);
-    this.addressChanged(entry, false);
-    const transports = this.stack.transports;
-    for (let i = 0; i < transports.length; i++) {
-      const transport = transports[i];
-      if (transport.addressRemoved) transport.addressRemoved(this);
-    }
+    drop(this, entry);
   }
 
   /** Tells everyone that `entry` has come, changed or gone. */
@@ -368,46 +230,18 @@ export class Ipv6 implements Component, LinkProtocol, Network {
    * connected network, `ENOBUFS` table full.
    */
   addRoute(prefix: string, options: RouteOptions6): Route6 {
-    const parts = splitPrefix(prefix, 128);
-    const network = parts && parse6(parts.address);
-    if (!parts || !network || parts.length > 128) return fail("EINVAL", "prefix " + prefix);
-    if (!equal6(network, 0, maskPrefix(network, parts.length), 0)) fail("EINVAL", "host bits " + prefix);
-    let gateway: Uint8Array | null = null;
-    let nif = options.interface || null;
-    if (options.gateway !== undefined) {
-      const zoned = this.parseZoned(options.gateway);
-      if (!zoned || isMulticast6(zoned.bytes, 0) || isUnspecified6(zoned.bytes, 0)) {
-        return fail("EINVAL", "gateway");
-      }
-      gateway = zoned.bytes;
-      if (!nif) nif = zoned.zone;
-      // By its network, not by a route: the interface may be down as yet.
-      for (let i = 0; !nif && i < this.addresses.length; i++) {
-        const entry = this.addresses[i];
-        if (!isLinkLocal6(entry.bytes, 0) && commonPrefix(entry.bytes, 0, gateway, 0) >= entry.length) {
-          nif = entry.nif;
-        }
-      }
-    }
-    if (!nif) return fail("ENETUNREACH", "gateway " + options.gateway);
-    const metric = requireInteger(options.metric || 0, 0, 0x7fffffff, "metric");
-    const entry = new Route6(network, parts.length, gateway, nif, metric, options.origin || "manual");
-    if (!this.fib.add(entry)) fail("ENOBUFS", "routes");
-    this.stack.changed();
-    return entry;
+    return addRoute(this, prefix, options);
   }
 
   /** Removes routes to `prefix` (those by `gateway` alone, where given); returns how many. */
   removeRoute(prefix: string, gateway?: string): number {
-    const parts = splitPrefix(prefix, 128);
-    const network = parts && parse6(parts.address);
+    const parts = parsePrefix(prefix);
     const hop = gateway === undefined ? null : this.parseZoned(gateway);
     const removed = this.fib.remove(
       (r) =>
         parts !== null &&
-        network !== null &&
         r.length === parts.length &&
-        equal6(r.prefix, 0, network, 0) &&
+        equal6(r.prefix, 0, parts.bytes, 0) &&
         (!hop || (r.gateway !== null && equal6(r.gateway, 0, hop.bytes, 0))),
     );
     this.stack.changed();
@@ -512,37 +346,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
 
   /** The membership of a group on `nif`, or null. */
   membership(nif: Interface, data: Uint8Array, at: number): Membership | null {
-    for (let i = 0; i < this.groups.length; i++) {
-      if (this.groups[i].nif === nif && equal6(this.groups[i].group, 0, data, at)) return this.groups[i];
-    }
-    return null;
-  }
-
-  joinBytes(nif: Interface, group: Uint8Array, sources: GroupFilter | null): number {
-    let entry = this.membership(nif, group, 0);
-    if (!entry) {
-      if (this.groups.length >= (this.options.groups || 64)) return ENOBUFS;
-      entry = new Membership(nif, group);
-      this.groups.push(entry);
-      if (nif.medium.resolves) useGroup(nif, 0x3333, get32(group, 12), 1);
-    }
-    entry.users++;
-    if (sources) entry.filters.push(sources);
-    if (this.mld) this.mld.changed(entry);
-    return 0;
-  }
-
-  leaveBytes(nif: Interface, group: Uint8Array, sources: GroupFilter | null): number {
-    const entry = this.membership(nif, group, 0);
-    if (!entry) return ENOENT;
-    const filter = sources ? entry.filters.indexOf(sources) : -1;
-    if (filter >= 0) entry.filters.splice(filter, 1);
-    if (--entry.users <= 0) {
-      this.groups.splice(this.groups.indexOf(entry), 1);
-      if (nif.medium.resolves) useGroup(nif, 0x3333, get32(group, 12), -1);
-    }
-    if (this.mld) this.mld.changed(entry);
-    return 0;
+    return findGroup(this, nif, data, at);
   }
 
   /** Splits `fe80::1%eth0`; a zone is an interface's name or index. Null: no address, or no such zone. */
@@ -739,44 +543,12 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   }
 
   join(group: string, nif: Interface | null, sources: GroupFilter | null): number {
-    const zoned = this.parseZoned(group);
-    if (!zoned) return EAFNOSUPPORT;
-    if (!isMulticast6(zoned.bytes, 0)) fail("EINVAL", "group " + group);
-    const on = nif || zoned.zone || this.defaultInterface();
-    return on ? this.joinBytes(on, zoned.bytes, sources) : EADDRNOTAVAIL;
+    return changeGroup(this, group, nif, sources, joinGroup);
   }
 
   leave(group: string, nif: Interface | null, sources: GroupFilter | null): number {
-    const zoned = this.parseZoned(group);
-    if (!zoned) return EAFNOSUPPORT;
-    const on = nif || zoned.zone || this.defaultInterface();
-    return on ? this.leaveBytes(on, zoned.bytes, sources) : EADDRNOTAVAIL;
+    return changeGroup(this, group, nif, sources, leaveGroup);
   }
-}
-
-/** Milliseconds of a lifetime in seconds; the clock wraps, so it is cut at 24 days. */
-function lifetime(seconds: number): number {
-  return seconds < 2000000 ? seconds * 1000 : 2000000000;
-}
-
-/** A copy of `bytes` whose bits behind `length` are zero. */
-export function maskPrefix(bytes: Uint8Array, length: number): Uint8Array {
-  const masked = new Uint8Array(16);
-  for (let i = 0; i * 8 < length; i++) {
-    masked[i] = length - i * 8 >= 8 ? bytes[i] : bytes[i] & (0xff00 >> (length - i * 8));
-  }
-  return masked;
-}
-
-/** The solicited-node group of an address, ff02::1:ffXX:XXXX (RFC 4291 section 2.7.1). */
-export function solicitedNode(data: Uint8Array, at: number): Uint8Array {
-  const group = new Uint8Array(16);
-  group[0] = 0xff;
-  group[1] = 2;
-  group[11] = 1;
-  group[12] = 0xff;
-  for (let i = 13; i < 16; i++) group[i] = data[at + i];
-  return group;
 }
 
 /** The modified EUI-64 identifier of an Ethernet interface (RFC 2464 section 4). slaac.ts makes opaque ones. */

@@ -31,7 +31,9 @@ import {
 import { isUsable } from "./address.js";
 import { Icmpv6 } from "./icmpv6.js";
 import type { MessageHandler } from "./icmpv6.js";
-import type { Ipv6, Membership, MldHooks } from "./ipv6.js";
+import type { Membership } from "./groups.js";
+import type { MldHooks } from "./hooks.js";
+import type { Ipv6 } from "./ipv6.js";
 import { loopMulticast6 } from "./multicast-loop.js";
 import { LOCAL, REMOTE } from "./path.js";
 import type { Path6 } from "./path.js";

@@ -13,13 +13,19 @@ import { HEADROOM } from "../core/stack.js";
 import { FREE, INCOMPLETE, NeighbourCache, PROBE, REACHABLE, STALE, UNREACHABLE } from "../link/neighbour.js";
 import type { Neighbour, NeighbourCounters, Resolver, Times } from "../link/neighbour.js";
 import * as wire from "../wire/icmpv6.js";
-import { IPV6_DESTINATION, IPV6_SOURCE, isMulticast6, isUnspecified6 } from "../wire/ipv6.js";
+import {
+  IPV6_DESTINATION,
+  IPV6_SOURCE,
+  allNodes,
+  isMulticast6,
+  isUnspecified6,
+  solicitedNode,
+} from "../wire/ipv6.js";
 import type { Address6 } from "./address.js";
 import { TENTATIVE } from "./address.js";
 import { Icmpv6 } from "./icmpv6.js";
 import type { MessageHandler } from "./icmpv6.js";
 import type { Ipv6 } from "./ipv6.js";
-import { solicitedNode } from "./ipv6.js";
 import { REMOTE, SOURCE } from "./path.js";
 import type { Path6 } from "./path.js";
 
@@ -324,17 +330,13 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
 
   /** Advertises `entry`, unasked, to all nodes (RFC 4861 section 7.2.6). */
   announce(entry: Address6): number {
-    const all = new Uint8Array(16);
-    all[0] = 0xff;
-    all[1] = 2;
-    all[15] = 1;
     this.counters.advertisementsSent++;
     return this.emit(
       entry.nif,
       wire.NEIGHBOUR_ADVERTISEMENT,
       wire.NA_OVERRIDE | (this.ip.forwarder ? wire.NA_ROUTER : 0),
       entry.bytes,
-      all,
+      allNodes(),
       0,
       entry.bytes,
       0,
@@ -374,12 +376,6 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     }
     if (link >= 0 && !probe && this.ip.isOnLink(nif, data, source))
       this.learn(nif, data, source, link, false, true, true);
-    const remote = new Uint8Array(16);
-    if (probe) {
-      remote[0] = 0xff;
-      remote[1] = 2;
-      remote[15] = 1;
-    } else for (let i = 0; i < 16; i++) remote[i] = data[source + i];
     counters.advertisementsSent++;
     const flags =
       (probe ? 0 : wire.NA_SOLICITED) |
@@ -391,8 +387,8 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
       wire.NEIGHBOUR_ADVERTISEMENT,
       flags,
       ours ? data.subarray(at + TARGET, at + TARGET + 16) : own,
-      remote,
-      0,
+      probe ? allNodes() : data,
+      probe ? 0 : source,
       data,
       at + TARGET,
       null,

@@ -9,7 +9,8 @@ import { fail, requireInteger } from "../core/errors.js";
 import type { Component, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
 import { ADDRESS, equal6 } from "../wire/ipv6.js";
-import type { Ipv6, PathMtuHooks6 } from "./ipv6.js";
+import type { PathMtuHooks6 } from "./hooks.js";
+import type { Ipv6 } from "./ipv6.js";
 
 export class PathMtuCounters6 {
   /** Reports that were believed. */

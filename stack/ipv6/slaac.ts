@@ -13,7 +13,7 @@ import { nameServers } from "../core/name-servers.js";
 import { format6 } from "../core/text6.js";
 import { Timer } from "../core/timers.js";
 import * as wire from "../wire/icmpv6.js";
-import { IPV6_HEADER, IPV6_SOURCE, equal6, isLinkLocal6, isMulticast6, isZero } from "../wire/ipv6.js";
+import { IPV6_HEADER, IPV6_SOURCE, equal6, isLinkLocal6, isMulticast6, isZero, maskPrefix } from "../wire/ipv6.js";
 import type { Address6 } from "./address.js";
 import {
   NAT64,
@@ -40,7 +40,6 @@ import { Autoconfiguration } from "./autoconf.js";
 import { DuplicateAddressDetection } from "./dad.js";
 import { Icmpv6 } from "./icmpv6.js";
 import type { MessageHandler } from "./icmpv6.js";
-import { maskPrefix } from "./ipv6.js";
 import type { Ipv6 } from "./ipv6.js";
 import { NeighbourDiscovery, findOption } from "./nd.js";
 import type { Path6 } from "./path.js";

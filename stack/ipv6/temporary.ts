@@ -5,14 +5,13 @@
 import { fail } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import type { Component, Stack } from "../core/stack.js";
-import { format6 } from "../core/text6.js";
 import { Timer } from "../core/timers.js";
-import { equal6 } from "../wire/ipv6.js";
+import { equal6, maskPrefix } from "../wire/ipv6.js";
 import { DUPLICATED } from "./address.js";
 import type { Address6 } from "./address.js";
+import { assign } from "./configure.js";
 import { DuplicateAddressDetection } from "./dad.js";
 import { isReserved } from "./identifier.js";
-import { maskPrefix } from "./ipv6.js";
 import type { Ipv6 } from "./ipv6.js";
 import { Slaac } from "./slaac.js";
 
@@ -154,7 +153,7 @@ export class TemporaryAddresses implements Component {
     bytes.set(identifier, 8);
     if (this.ip.entryOf(bytes, 0, plan.nif)) return;
     this.counters.made++;
-    const entry = this.ip.addAddress(plan.nif, format6(bytes, 0) + "/64", {
+    const entry = assign(this.ip, plan.nif, bytes, 64, {
       origin: "temporary",
       temporary: true,
       route: false,

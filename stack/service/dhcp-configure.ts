@@ -5,10 +5,14 @@ import type { Interface } from "../core/interface.js";
 import { nameServers } from "../core/name-servers.js";
 import { parse4 } from "../core/text4.js";
 import { TENTATIVE } from "../ipv4/address.js";
-import type { RouteOptions } from "../ipv4/ipv4.js";
+import { Route4 } from "../route/table.js";
+import { mask4 } from "../wire/ipv4.js";
 import type { DhcpLease } from "./dhcp-lease.js";
 import { DHCP_BOUND, DHCP_DECLINING, DHCP_PROBING } from "./dhcp-state.js";
 import type { DhcpClient } from "./dhcp.js";
+
+/** What this client configures bears its name. */
+const ORIGIN = "dhcp";
 
 /** The server has acknowledged: gives the interface the address, and tries it where the stack can. */
 export function bind(c: DhcpClient, lease: DhcpLease): void {
@@ -16,10 +20,7 @@ export function bind(c: DhcpClient, lease: DhcpLease): void {
   if (held && (held.address !== c.address || held.length !== lease.prefix)) lose(c, EADDRNOTAVAIL);
   if (!c.entry) {
     try {
-      c.entry = c.dhcp.ip.addAddress(c.nif, lease.address + "/" + lease.prefix, {
-        origin: "dhcp",
-        metric: metric(c),
-      });
+      c.entry = c.dhcp.ip.assign(c.nif, c.address, lease.prefix, { origin: ORIGIN, metric: metric(c) });
     } catch (error) {
       // This host has the address already, on this interface or another; or it has no room for the address's route.
       if ((error as StackError).code === "EEXIST") conflict(c);
@@ -60,45 +61,41 @@ export function configure(c: DhcpClient): void {
     // Hosts that were bound in the same moment renew in different ones.
     const jitter = d.stack.host.randomBelow(1024) / 16384;
     c.deadline = c.requested + Math.floor(lease.renewTime * (1000 - 1000 * jitter));
-    d.ip.fib.remove((route) => route.nif === nif && route.origin === "dhcp");
-    d.stack.changed();
+    d.ip.fib.remove((route) => route.nif === nif && route.origin === ORIGIN);
     for (let i = 0; i < lease.routes.length; i++) addRoute(c, i, true);
     for (let i = 0; i < lease.routes.length; i++) addRoute(c, i, false);
+    d.stack.changed();
   }
   if (lease.mtu) {
     if (!c.formerMtu) c.formerMtu = nif.mtu;
     setMtu(nif, lease.mtu);
   }
-  nameServers(d.stack).set("dhcp", nif, lease.nameServers, lease.search);
+  nameServers(d.stack).set(ORIGIN, nif, lease.nameServers, lease.search);
   d.counters.bound++;
   c.boundNow = true;
   d.stack.defer(c);
 }
 
-/** Installs the lease's `i`th route where it is one to the link itself (`direct`), or one by a gateway on the link. */
+/** Installs the lease's route `i`, if it is one to a link (`direct`) or one by a gateway. */
 function addRoute(c: DhcpClient, i: number, direct: boolean): void {
   const ip = c.dhcp.ip;
   const lease = c.lease as DhcpLease;
-  const route = lease.routes[i];
-  const hop = parse4(route.gateway) as number;
-  const options: RouteOptions = {
-    interface: c.nif,
-    metric: metric(c),
-    origin: "dhcp",
-    source: lease.address,
-  };
+  const text = lease.routes[i].prefix;
+  const slash = text.indexOf("/");
+  const length = +text.substring(slash + 1);
+  const prefix = parse4(text.substring(0, slash));
+  const hop = parse4(lease.routes[i].gateway);
   if ((hop === 0) !== direct) return;
-  if (hop) {
-    const via = ip.fib.lookup(hop, c.nif);
-    if (!via || via.gateway || hop === c.address || ip.isBroadcast(c.nif, hop)) {
-      c.dhcp.counters.badRoutes++;
-      return;
-    }
-    options.gateway = route.gateway;
-  }
-  try {
-    ip.addRoute(route.prefix, options);
-  } catch {
+  const via = hop ? ip.fib.lookup(hop, c.nif) : null;
+  if (
+    // What an option's own code has made of its value may be no route.
+    prefix === null ||
+    hop === null ||
+    !(length >= 0 && length <= 32) ||
+    // A gateway is a neighbour, and not this host.
+    (hop !== 0 && (!via || via.gateway !== 0 || hop === c.address || ip.isBroadcast(c.nif, hop))) ||
+    !ip.fib.add(new Route4(prefix & mask4(length), length, hop, c.nif, metric(c), ORIGIN, c.address))
+  ) {
     c.dhcp.counters.badRoutes++;
   }
 }
@@ -118,7 +115,7 @@ export function lose(c: DhcpClient, code: number): void {
   if (entry) d.ip.dropAddress(entry);
   if (c.formerMtu) setMtu(c.nif, c.formerMtu);
   c.formerMtu = 0;
-  nameServers(d.stack).set("dhcp", c.nif, [], []);
+  nameServers(d.stack).set(ORIGIN, c.nif, [], []);
   if (c.told) {
     c.lostCode = code;
     d.stack.defer(c);

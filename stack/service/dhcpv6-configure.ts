@@ -4,6 +4,7 @@ import { nameServers } from "../core/name-servers.js";
 import { format6 } from "../core/text6.js";
 import { DEPRECATED, PREFERRED, TENTATIVE } from "../ipv6/address.js";
 import type { Address6 } from "../ipv6/address.js";
+import { assign } from "../ipv6/configure.js";
 import { OPTION_IA_NA } from "../wire/dhcpv6.js";
 import { GIVEN } from "./dhcpv6-lease.js";
 import type { Answer, Dhcp6Lease, Given } from "./dhcpv6-lease.js";
@@ -104,7 +105,7 @@ function install(c: Dhcp6Client, item: Item): void {
   if (item.kind !== OPTION_IA_NA) return;
   if (!item.entry) {
     try {
-      item.entry = ip.addAddress(c.nif, format6(item.bytes, 0) + "/128", { origin: "dhcpv6", route: false });
+      item.entry = assign(ip, c.nif, item.bytes, 128, { origin: "dhcpv6", route: false });
     } catch {
       // The interface has it from somebody else, who keeps it.
       c.dhcp.counters.refused++;

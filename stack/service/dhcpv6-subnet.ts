@@ -4,6 +4,7 @@ import type { Interface } from "../core/interface.js";
 import { splitPrefix } from "../core/text4.js";
 import { format6, parse6 } from "../core/text6.js";
 import { DEPRECATED, PREFERRED } from "../ipv6/address.js";
+import { assign } from "../ipv6/configure.js";
 import type { Ipv6 } from "../ipv6/ipv6.js";
 import { equal6 } from "../wire/ipv6.js";
 import type { Dhcp6Lease } from "./dhcpv6-lease.js";
@@ -55,7 +56,7 @@ export function numberInterface(
     const bytes = parse6(text.substring(0, text.indexOf("/"))) as Uint8Array;
     for (let k = 8; k < 16; k++) bytes[k] = low[k];
     let entry = ip.entryOf(bytes, 0, nif);
-    if (!entry) entry = ip.addAddress(nif, format6(bytes, 0) + "/64", { origin: ORIGIN });
+    if (!entry) entry = assign(ip, nif, bytes, 64, { origin: ORIGIN });
     const state = prefixes[i].preferred === 0 ? DEPRECATED : PREFERRED;
     if (entry.origin === ORIGIN && entry.state !== state && entry.state + state === DEPRECATED + PREFERRED) {
       entry.state = state;

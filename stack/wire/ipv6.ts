@@ -99,3 +99,28 @@ export function sum6(data: Uint8Array, at: number): number {
   for (let i = 0; i < ADDRESS; i += 2) sum += (data[at + i] << 8) | data[at + i + 1];
   return sum;
 }
+
+/** A copy of `bytes` whose bits behind `length` are zero. */
+export function maskPrefix(bytes: Uint8Array, length: number): Uint8Array {
+  const masked = new Uint8Array(ADDRESS);
+  for (let i = 0; length > 0; i++, length -= 8) masked[i] = length < 8 ? bytes[i] & (0xff00 >> length) : bytes[i];
+  return masked;
+}
+
+/** ff02::1, all nodes of a link. */
+export function allNodes(): Uint8Array {
+  const group = new Uint8Array(ADDRESS);
+  group[0] = 0xff;
+  group[1] = 2;
+  group[15] = 1;
+  return group;
+}
+
+/** The solicited-node group of an address, ff02::1:ffXX:XXXX (RFC 4291 section 2.7.1). */
+export function solicitedNode(data: Uint8Array, at: number): Uint8Array {
+  const group = allNodes();
+  group[11] = 1;
+  group[12] = 0xff;
+  for (let i = 13; i < ADDRESS; i++) group[i] = data[at + i];
+  return group;
+}
