@@ -203,7 +203,9 @@ export class Ipv6 implements Component, LinkProtocol, Network {
    */
   addAddress(nif: Interface, text: string, options: AddressOptions6 = {}): Address6 {
     const prefix = parsePrefix(text);
-    return prefix ? assign(this, nif, prefix.bytes, prefix.length, options) : fail("EINVAL", "address " + text);
+    return prefix
+      ? assign(this, nif, prefix.bytes, prefix.length, options)
+      : fail("EINVAL", "address " + text);
   }
 
   /** Takes an address away: flows that use it end with `EADDRNOTAVAIL`. False: there is no such address. */

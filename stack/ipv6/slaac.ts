@@ -13,7 +13,15 @@ import { nameServers } from "../core/name-servers.js";
 import { format6 } from "../core/text6.js";
 import { Timer } from "../core/timers.js";
 import * as wire from "../wire/icmpv6.js";
-import { IPV6_HEADER, IPV6_SOURCE, equal6, isLinkLocal6, isMulticast6, isZero, maskPrefix } from "../wire/ipv6.js";
+import {
+  IPV6_HEADER,
+  IPV6_SOURCE,
+  equal6,
+  isLinkLocal6,
+  isMulticast6,
+  isZero,
+  maskPrefix,
+} from "../wire/ipv6.js";
 import type { Address6 } from "./address.js";
 import {
   NAT64,

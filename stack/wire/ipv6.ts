@@ -103,7 +103,8 @@ export function sum6(data: Uint8Array, at: number): number {
 /** A copy of `bytes` whose bits behind `length` are zero. */
 export function maskPrefix(bytes: Uint8Array, length: number): Uint8Array {
   const masked = new Uint8Array(ADDRESS);
-  for (let i = 0; length > 0; i++, length -= 8) masked[i] = length < 8 ? bytes[i] & (0xff00 >> length) : bytes[i];
+  for (let i = 0; length > 0; i++, length -= 8)
+    masked[i] = length < 8 ? bytes[i] & (0xff00 >> length) : bytes[i];
   return masked;
 }
 
