@@ -297,6 +297,19 @@ export class Ipv4 implements Component, LinkProtocol, Network {
     return entry;
   }
 
+  /** `addRoute` for those who have numbers and have checked them; `stack.changed()` is theirs to call. False: the table is full. */
+  install(
+    prefix: number,
+    length: number,
+    gateway: number,
+    nif: Interface,
+    metric: number,
+    origin: string,
+    source: number,
+  ): boolean {
+    return this.fib.add(new Route4(prefix, length, gateway, nif, metric, origin, source));
+  }
+
   /** Removes routes to `prefix` (those by `gateway` alone, where given); returns how many. */
   removeRoute(prefix: string, gateway?: string): number {
     const parts = splitPrefix(prefix, 32);

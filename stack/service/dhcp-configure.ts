@@ -5,7 +5,6 @@ import type { Interface } from "../core/interface.js";
 import { nameServers } from "../core/name-servers.js";
 import { parse4 } from "../core/text4.js";
 import { TENTATIVE } from "../ipv4/address.js";
-import { Route4 } from "../route/table.js";
 import { mask4 } from "../wire/ipv4.js";
 import type { DhcpLease } from "./dhcp-lease.js";
 import { DHCP_BOUND, DHCP_DECLINING, DHCP_PROBING } from "./dhcp-state.js";
@@ -94,7 +93,7 @@ function addRoute(c: DhcpClient, i: number, direct: boolean): void {
     !(length >= 0 && length <= 32) ||
     // A gateway is a neighbour, and not this host.
     (hop !== 0 && (!via || via.gateway !== 0 || hop === c.address || ip.isBroadcast(c.nif, hop))) ||
-    !ip.fib.add(new Route4(prefix & mask4(length), length, hop, c.nif, metric(c), ORIGIN, c.address))
+    !ip.install(prefix & mask4(length), length, hop, c.nif, metric(c), ORIGIN, c.address)
   ) {
     c.dhcp.counters.badRoutes++;
   }
