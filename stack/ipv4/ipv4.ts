@@ -321,6 +321,8 @@ export class Ipv4 implements Component, LinkProtocol, Network {
         r.prefix === network &&
         r.length === parts.length &&
         (hop === null || r.gateway === hop),
+      network,
+      parts ? parts.length : 0,
     );
     this.stack.changed();
     return removed;

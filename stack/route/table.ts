@@ -24,8 +24,12 @@ export class Route4 {
 export interface Fib4 {
   /** Adds a route, replacing one that is equal but for its origin; of equals the older wins. False: the table is full. */
   add(route: Route4): boolean;
-  /** Removes the routes for which `match` says so; returns how many. */
-  remove(match: (route: Route4) => boolean): number;
+  /**
+   * Removes the routes for which `match` says so; returns how many.
+   *
+   * @param prefix with `length`: all of them are of this prefix; a large table then need not look at the others
+   */
+  remove(match: (route: Route4) => boolean, prefix?: number | null, length?: number): number;
   /** The best route to `destination` whose interface is up (and is `bound`, where that is not null), or null. */
   lookup(destination: number, bound: Interface | null): Route4 | null;
   /** All routes, best first among those of one prefix. */

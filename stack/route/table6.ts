@@ -23,8 +23,12 @@ export class Route6 {
 export interface Fib6 {
   /** Adds a route, replacing one of equal prefix, gateway, interface and metric. False: the table is full. */
   add(route: Route6): boolean;
-  /** Removes the routes for which `match` says so; returns how many. */
-  remove(match: (route: Route6) => boolean): number;
+  /**
+   * Removes the routes for which `match` says so; returns how many.
+   *
+   * @param prefix with `length`: all of them are of this prefix; a large table then need not look at the others
+   */
+  remove(match: (route: Route6) => boolean, prefix?: Uint8Array | null, length?: number): number;
   /**
    * The best route to `data[at..at+16)` whose interface is up (and is `bound`, where that is not null), or null.
    *

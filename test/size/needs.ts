@@ -28,6 +28,9 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   mdns: [...IPV4, "igmp", "udp"],
   "mdns-querier": [...IPV4, "igmp", "udp"],
   "mdns-responder": [...IPV4, "igmp", "udp"],
+  // Arguments of ipv4() and ipv6().
+  "large-table4": null,
+  "large-table6": null,
   // Arguments of tcp().
   cubic: null,
   ecn: null,
