@@ -1,5 +1,5 @@
 /** A forwarding table for IPv4 with up to millions of routes: `ipv4({ fib: largeTable4() })`. */
-import { get32, put32 } from "../core/bytes.js";
+import { put32 } from "../core/bytes.js";
 import type { Interface } from "../core/interface.js";
 import { RouteList } from "./route-list.js";
 import type { Fib4, Route4 } from "./table.js";
@@ -71,10 +71,10 @@ export class LargeTable4 implements Fib4 {
     return this.all.trie.bytes();
   }
 
+  /** By the route itself, which is read anyway: a large table is as slow as its cache misses. */
   private covers(id: number, destination: number): boolean {
-    const trie = this.all.trie;
-    const length = trie.lengths[id];
-    return length === 0 || (get32(trie.keys, id << 2) ^ destination) >>> (32 - length) === 0;
+    const route = this.all.heads[id] as Route4;
+    return route.length === 0 || (route.prefix ^ destination) >>> (32 - route.length) === 0;
   }
 }
 

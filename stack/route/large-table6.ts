@@ -73,7 +73,7 @@ export class LargeTable6 implements Fib6 {
 
   private covers(id: number, data: Uint8Array, at: number): boolean {
     const keys = this.all.trie.keys;
-    const length = this.all.trie.lengths[id];
+    const length = (this.all.heads[id] as Route6).length;
     const from = id << 4;
     const whole = length >> 3;
     for (let i = 0; i < whole; i++) if (keys[from + i] !== data[at + i]) return false;

@@ -11,7 +11,7 @@ export class RouteList<Route extends AnyRoute> {
   readonly trie: Trie;
   size = 0;
   /** The best route of each id, or null. */
-  private readonly heads: (Route | null)[] = [];
+  readonly heads: (Route | null)[] = [];
   /** The others, best first, or null. */
   private readonly others: (Route[] | null)[] = [];
 

@@ -2,7 +2,8 @@
  * Forwarding of IPv4 (RFC 1812): what makes a host a router.
  *
  * A packet stays where it came in, and goes out from there: it is copied only where the frame has no room for the other link's
- * header. Nothing is allocated for it. Not forwarded: broadcasts (also directed ones, RFC 2644), groups, link-local, loopback and
+ * header. Nothing is allocated for it. Links must not merge received segments (`receiveCoalescing`): what is larger than the next
+ * link takes is refused, not cut. Not forwarded: broadcasts (also directed ones, RFC 2644), groups, link-local, loopback and
  * reserved addresses, source routes (RFC 7126).
  */
 import { get16, get32, put16 } from "../core/bytes.js";

@@ -60,6 +60,10 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "python3",
     ],
   },
+  gateway: {
+    about: "a router between two kernels: ping, traceroute, curl, nginx, tshark (TAP devices in namespaces)",
+    programs: ["ip", "ping", "curl", "tshark", "traceroute", "nginx"],
+  },
   browser: {
     about: "a page in Chromium, on a cable of WebSocket and TAP, against Linux, dnsmasq, nginx, curl",
     programs: ["ip", "ping", "tshark", "dnsmasq", "curl", "nginx", "chromium"],
