@@ -245,7 +245,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
         r.length === parts.length &&
         equal6(r.prefix, 0, parts.bytes, 0) &&
         (!hop || (r.gateway !== null && equal6(r.gateway, 0, hop.bytes, 0))),
-      network,
+      parts && parts.bytes,
       parts ? parts.length : 0,
     );
     this.stack.changed();

@@ -60,17 +60,25 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "python3",
     ],
   },
-  gateway: {
-    about: "a router between two kernels: ping, traceroute, curl, nginx, tshark (TAP devices in namespaces)",
-    programs: ["ip", "ping", "curl", "tshark", "traceroute", "nginx"],
-  },
   browser: {
     about: "a page in Chromium, on a cable of WebSocket and TAP, against Linux, dnsmasq, nginx, curl",
     programs: ["ip", "ping", "tshark", "dnsmasq", "curl", "nginx", "chromium"],
   },
   gateway: {
-    about: "the services of a router, and Debian's clients of them: udhcpc, dhclient, dhcpcd, perfdhcp",
-    programs: ["ip", "ping", "tshark", "busybox", "dhclient", "dhcpcd", "perfdhcp"],
+    about:
+      "a router between two kernels (ping, traceroute, curl, nginx), its services, and Debian's clients of them: udhcpc, dhclient, dhcpcd, perfdhcp",
+    programs: [
+      "ip",
+      "ping",
+      "tshark",
+      "curl",
+      "nginx",
+      "traceroute",
+      "busybox",
+      "dhclient",
+      "dhcpcd",
+      "perfdhcp",
+    ],
   },
   bare: {
     about:
