@@ -21,7 +21,7 @@ export const ARROWS: Record<string, string[]> = {
   "stack/ipv6": NETWORK,
   // Forwarding stands above the networks: it registers with them.
   "stack/router": [...NETWORK, "stack/ipv4", "stack/ipv6"],
-  "stack/filter": NETWORK,
+  "stack/filter": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/ipsec": NETWORK,
   "stack/udp": TRANSPORT,
   "stack/tcp": TRANSPORT,

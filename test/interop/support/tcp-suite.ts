@@ -96,7 +96,7 @@ data = random.randbytes(${size})
 s.sendall(data)
 s.close()
 print(hashlib.sha256(data).hexdigest())`;
-    const { stdout } = await ns.run("python3", ["-c", sender]);
+    const { stdout } = await ns.run("python3", ["-c", sender], { timeout: 90_000 });
     await done;
     t.is(count, size);
     t.is(stdout, hash.digest("hex") + "\n");
@@ -118,7 +118,7 @@ print(hashlib.sha256(data.split(b"\\r\\n\\r\\n", 1)[1]).hexdigest())`;
   test("the cable is pulled for two seconds in the middle of a transfer, in either direction", async (t) => {
     const { ns, tcp, nif, device } = await create(t, { ...ROOM, offloads: true });
     const server = serveHttp(tcp, 80);
-    const size = 400 << 20;
+    const size = 200 << 20;
     const counters = nif.counters;
     const pull = async (moved: () => number) => {
       const start = moved();
@@ -128,11 +128,11 @@ print(hashlib.sha256(data.split(b"\\r\\n\\r\\n", 1)[1]).hexdigest())`;
       ns.ip("link", "set", device, "up");
     };
     const pipe = `set -o pipefail; curl -sS http://${host}/bytes/${size} | sha256sum`;
-    const [down] = await Promise.all([ns.run("bash", ["-c", pipe]), pull(() => counters.txBytes)]);
+    const [down] = await Promise.all([ns.run("bash", ["-c", pipe], { timeout: 90_000 }), pull(() => counters.txBytes)]);
     t.is(down.stdout, `${bodyHash(size)}  -\n`);
 
     const sender = `head -c ${size} /dev/zero | tee >(sha256sum >&2) | curl -sS -T - -H "Content-Length: ${size}" -H "Transfer-Encoding:" http://${host}/`;
-    const [up] = await Promise.all([ns.run("bash", ["-c", sender]), pull(() => counters.rxBytes)]);
+    const [up] = await Promise.all([ns.run("bash", ["-c", sender], { timeout: 90_000 }), pull(() => counters.rxBytes)]);
     t.is(up.stdout.trim(), up.stderr.replace("  -", "").trim());
     t.deepEqual(server.failures, []);
     server.listener.close();
