@@ -10,6 +10,7 @@ import { get32 } from "../core/bytes.js";
 import { fold } from "../core/checksum.js";
 import type { Sum } from "../core/checksum.js";
 import { fail } from "../core/errors.js";
+import { hashOf, secure } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import { FORWARD, INPUT, OUTPUT, PREROUTING } from "../core/network.js";
 import type { Network } from "../core/network.js";
@@ -93,7 +94,7 @@ const GROUP = 6;
 
 /** Flows removed at once. */
 const SWEEP = 256;
-/** Time between two sweeps at the least, ms. */
+/** Time between two sweeps, ms. */
 const SWEEP_PAUSE = 1000;
 
 export class Firewall implements Component {
@@ -127,7 +128,7 @@ export class Firewall implements Component {
     this.perSource = requireCapacity(options.perSource || (this.capacity + 3) >> 2, "perSource");
     this.logRate = requireCapacity(options.logRate || 10, "logRate");
     this.selfRules = anyFromSelf(this.rules);
-    this.timer = new Timer(sweep, this);
+    this.timer = new Timer((wall: Firewall) => wall.sweep(), this);
   }
 
   attach(stack: Stack): void {
@@ -138,12 +139,13 @@ export class Firewall implements Component {
 
   start(): void {
     const stack = this.stack;
-    if (!stack.secure()) fail("EIO", "random");
+    if (!secure(stack)) fail("EIO", "random");
     this.ip4 = stack.network(4) as Ipv4 | null;
     this.ip6 = stack.network(6) as Ipv6 | null;
     if (!this.ip4 && !this.ip6) fail("ENOPROTOOPT", "firewall needs ipv4 or ipv6");
-    this.flows = new Flows(this.capacity, this.perSource, stack.hash);
-    this.fragments = new FragmentMemory(this.flows, stack.hash);
+    const hash = hashOf(stack);
+    this.flows = new Flows(this.capacity, this.perSource, hash);
+    this.fragments = new FragmentMemory(this.flows, hash);
     const hook = (packet: Packet, point: number, out: Interface | null) => this.see(packet, point, out);
     if (this.ip6) this.ip6.hook = hook;
     if (this.ip4) this.ip4.hook = hook;
@@ -195,9 +197,7 @@ export class Firewall implements Component {
 
   /** How often each rule has fitted, in their order. */
   hits(): number[] {
-    const hits: number[] = [];
-    for (let i = 0; i < this.rules.length; i++) hits.push(this.rules[i].packets);
-    return hits;
+    return this.rules.map((rule) => rule.packets);
   }
 
   /** What is remembered. */
@@ -297,8 +297,8 @@ export class Firewall implements Component {
 
   private deliver(packet: Packet): boolean {
     if (this.way.kind === CONTROL || this.way.entry >= 0) return true;
-    const rule = this.judge(this.way.tuple, this.zone(packet.nif as Interface), "self", packet);
-    return rule && (this.way.kind !== FLOW || this.begin(packet, null));
+    if (!this.judge(this.way.tuple, this.zone(packet.nif as Interface), "self", packet)) return false;
+    return this.way.kind !== FLOW || this.begin(packet, null);
   }
 
   private forward(packet: Packet, out: Interface): boolean {
@@ -551,7 +551,7 @@ export class Firewall implements Component {
   }
 
   private network(key: Int32Array, at: number): Network {
-    return (key[at + PROTOCOL] >> 16 === 4 ? this.ip4 : this.ip6) as Network;
+    return (key[at + PROTOCOL] >> 16 === 4 ? this.ip4 : this.ip6)!;
   }
 
   /** @internal */
@@ -560,10 +560,6 @@ export class Firewall implements Component {
     const wait = this.flows.expire(now, SWEEP);
     if (wait >= 0) this.stack.timers.set(this.timer, (now + (wait < SWEEP_PAUSE ? SWEEP_PAUSE : wait)) | 0);
   }
-}
-
-function sweep(firewall: Firewall): void {
-  firewall.sweep();
 }
 
 /** May the packet begin a flow? Of TCP a SYN alone does, of ICMP a question. */

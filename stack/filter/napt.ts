@@ -7,6 +7,7 @@
  */
 import { get32 } from "../core/bytes.js";
 import { fail, requireInteger } from "../core/errors.js";
+import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import type { Packet } from "../core/packet.js";
 import type { Stack } from "../core/stack.js";
@@ -89,7 +90,7 @@ export class Napt implements Translation {
     this.wall = wall;
     this.ip = stack.network(4) as Ipv4;
     if (!this.ip) fail("ENOPROTOOPT", "napt needs ipv4");
-    this.bindings = new Bindings(wall.flows.capacity, stack.hash);
+    this.bindings = new Bindings(wall.flows.capacity, hashOf(stack));
     this.ip.onAddressChange.push((entry, present) => {
       if (!present) this.addressGone(entry);
     });

@@ -13,6 +13,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   udp: IPV4,
   service: [...IPV4, "udp"],
   router: [...IPV4, "icmp"],
+  filter: IPV4,
 };
 
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
@@ -24,6 +25,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   nd: ["ethernet", "ipv6", "icmpv6"],
   dhcpv6: [...IPV6, "udp"],
   forwarding6: IPV6,
+  // An argument of firewall().
+  napt: null,
   "name-servers": null,
   mdns: [...IPV4, "igmp", "udp"],
   "mdns-querier": [...IPV4, "igmp", "udp"],
