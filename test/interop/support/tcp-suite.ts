@@ -128,11 +128,17 @@ print(hashlib.sha256(data.split(b"\\r\\n\\r\\n", 1)[1]).hexdigest())`;
       ns.ip("link", "set", device, "up");
     };
     const pipe = `set -o pipefail; curl -sS http://${host}/bytes/${size} | sha256sum`;
-    const [down] = await Promise.all([ns.run("bash", ["-c", pipe], { timeout: 90_000 }), pull(() => counters.txBytes)]);
+    const [down] = await Promise.all([
+      ns.run("bash", ["-c", pipe], { timeout: 90_000 }),
+      pull(() => counters.txBytes),
+    ]);
     t.is(down.stdout, `${bodyHash(size)}  -\n`);
 
     const sender = `head -c ${size} /dev/zero | tee >(sha256sum >&2) | curl -sS -T - -H "Content-Length: ${size}" -H "Transfer-Encoding:" http://${host}/`;
-    const [up] = await Promise.all([ns.run("bash", ["-c", sender], { timeout: 90_000 }), pull(() => counters.rxBytes)]);
+    const [up] = await Promise.all([
+      ns.run("bash", ["-c", sender], { timeout: 90_000 }),
+      pull(() => counters.rxBytes),
+    ]);
     t.is(up.stdout.trim(), up.stderr.replace("  -", "").trim());
     t.deepEqual(server.failures, []);
     server.listener.close();
