@@ -1,17 +1,18 @@
 /**
  * `npm run firmware [-- BOARD ...]`: complete images for emulated boards, build/firmware/BOARD.elf.
  *
- * The application becomes one ES5 script (rollup.config.js), the script Duktape's bytecode, and that a constant in ROM between
- * the engine, the glue and the board's drivers. `--source` leaves the script as it is, for the engine to compile at each boot.
+ * The application becomes one ES5 script (rollup.config.js), the script Duktape's bytecode, and that a constant in ROM, where it
+ * stays (rom-script.ts), between the engine, the glue and the board's drivers. `--source` leaves the script as it is, for the engine to compile at each boot.
  */
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { bundle } from "../../rollup.config.js";
 import { duktapeSource } from "./duktape-source.js";
+import { romScript } from "./rom-script.js";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "../..");
@@ -71,14 +72,22 @@ async function gcc(parameters: readonly string[]): Promise<void> {
   await run("arm-none-eabi-gcc", [...parameters]);
 }
 
+/** What is being made at this moment, by path. */
+const underway = new Map<string, Promise<string>>();
+
 /** `path` unless it is there already: made as a file beside it first, so that a build that breaks off leaves nothing half done. */
-async function once(path: string, make: (target: string) => Promise<void>): Promise<string> {
-  if (existsSync(path)) return path;
-  mkdirSync(dirname(path), { recursive: true });
-  const target = `${path}.${process.pid}${path.slice(path.lastIndexOf("."))}`;
-  await make(target);
-  renameSync(target, path);
-  return path;
+function once(path: string, make: (target: string) => Promise<void>): Promise<string> {
+  const begin = async () => {
+    if (existsSync(path)) return path;
+    mkdirSync(dirname(path), { recursive: true });
+    const target = `${path}.${process.pid}${path.slice(path.lastIndexOf("."))}`;
+    await make(target);
+    renameSync(target, path);
+    return path;
+  };
+  const known = underway.get(path) ?? begin().finally(() => underway.delete(path));
+  underway.set(path, known);
+  return known;
 }
 
 /** A name for what is made of `inputs`. */
@@ -94,21 +103,32 @@ function contents(folder: string): string[] {
     .map((name) => readFileSync(join(folder, name), "utf8"));
 }
 
-/** The engine, with engine.h at the end of its configuration: its folder of headers, and the object file. */
+/** Where Duktape thinks that a function's list of inner functions ends: at its instructions, which may be in ROM now. */
+const LIST_END = "((duk_hobject **) (void *) DUK_HCOMPFUNC_GET_BYTECODE((heap), (h)))";
+const DATA = "DUK_HCOMPFUNC_GET_DATA((heap), (h))";
+const ROM_LIST_END = `((duk_hobject **) (void *) ((duk_size_t) ((duk_uint8_t *) DUK_HCOMPFUNC_GET_BYTECODE((heap), (h)) - \\
+  DUK_HBUFFER_FIXED_GET_DATA_PTR((heap), ${DATA})) <= DUK_HBUFFER_GET_SIZE((duk_hbuffer *) ${DATA}) ? \\
+  (void *) DUK_HCOMPFUNC_GET_BYTECODE((heap), (h)) : (void *) DUK_HCOMPFUNC_GET_CODE_END((heap), (h))))`;
+
+/**
+ * The engine, with engine.h at the end of its configuration and rom-script.c at its own: its folder of headers, and the object
+ * file.
+ */
 async function engine(board: Board): Promise<{ include: string; object: string }> {
   const source = duktapeSource(BUILD);
-  const tuning = readFileSync(join(HERE, "engine.h"), "utf8");
+  const [tuning, loader] = ["engine.h", "rom-script.c"].map((name) => readFileSync(join(HERE, name), "utf8"));
   const flags = [...board.cpu, ...FLAGS];
-  const include = join(FIRMWARE, `engine-${key(tuning)}`);
-  await once(join(include, "duk_config.h"), async (target) => {
-    const config = readFileSync(join(source, "duk_config.h"), "utf8");
-    writeFileSync(target, config.replace(/(#endif[^\n]*\n)\s*$/, `${tuning}\n$1`));
-  });
-  for (const name of ["duktape.c", "duktape.h"]) {
-    await once(join(include, name), async (target) =>
-      writeFileSync(target, readFileSync(join(source, name))),
+  const include = join(FIRMWARE, `engine-${key(tuning!, loader!, ROM_LIST_END)}`);
+  const copy = (name: string, change: (text: string) => string) =>
+    once(join(include, name), async (target) =>
+      writeFileSync(target, change(readFileSync(join(source, name), "utf8"))),
     );
-  }
+  await copy("duk_config.h", (text) => text.replace(/(#endif[^\n]*\n)\s*$/, `${tuning}\n$1`));
+  await copy("duktape.h", (text) => text);
+  await copy("duktape.c", (text) => {
+    if (text.split(LIST_END).length !== 2) throw new Error("not the sources of Duktape 2.7");
+    return `${text.replace(LIST_END, () => ROM_LIST_END)}\n${loader}`;
+  });
   const object = await once(join(include, `duktape-${key(flags.join())}.o`), (target) =>
     gcc([...flags, "-w", "-c", join(include, "duktape.c"), "-o", target]),
   );
@@ -153,14 +173,34 @@ async function compile(name: string, script: string): Promise<string> {
   });
 }
 
+/** The script `source`, of which `bytecode` was made, in the form that stays in ROM. */
+async function rom(bytecode: string, source: string): Promise<string> {
+  const script = romScript(readFileSync(bytecode), readFileSync(source, "latin1"));
+  return once(bytecode.replace(/\.duk$/, `-${key(script)}.rom`), async (target) =>
+    writeFileSync(target, script),
+  );
+}
+
+/** The application as one script: bundled again when a file has changed that it may be made of. */
+function application(entry: string): Promise<string> {
+  const inputs = ["hypercall", "stack", "ports/bare", relative(ROOT, dirname(entry))].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts"))
+      .sort()
+      .map((name) => join(ROOT, folder, name)),
+  );
+  const chain = ["rollup.config.js", "package-lock.json", "tsconfig.json"].map((name) => join(ROOT, name));
+  const identity = key(entry, ...[...inputs, ...chain].map((path) => readFileSync(path)));
+  return once(join(FIRMWARE, "scripts", `${identity}.js`), async (target) =>
+    writeFileSync(target, (await bundle(entry, { name: "firmware" })).code),
+  );
+}
+
 /** Builds an image; its path. What is there already is not made again. */
 export async function buildImage(name: string, options: ImageOptions = {}): Promise<string> {
   const { script = "bytecode", entry = join(HERE, "main.ts") } = options;
-  const { code } = await bundle(entry, { name: "firmware" });
-  const source = await once(join(FIRMWARE, "scripts", `${key(code)}.js`), async (target) =>
-    writeFileSync(target, code),
-  );
-  const path = script === "source" ? source : await compile(name, source);
+  const source = await application(entry);
+  const path = script === "source" ? source : await rom(await compile(name, source), source);
   const defines = [`-DSCRIPT="${path}"`, ...(script === "bytecode" ? ["-DBYTECODE"] : [])];
   return link(name, ["main.c", "script.S"], defines, readFileSync(path));
 }

@@ -6,6 +6,8 @@
 #include "mps2.h"
 
 extern const char script[], script_end[];
+/* rom-script.c */
+void duk_push_rom_function(duk_context *context, const void *script);
 
 /* What the engine's heap holds, and the most that it has held, bytes. */
 static size_t held, peak;
@@ -118,9 +120,7 @@ static void push_device(duk_context *context) {
 /* Leaves the script's main function on the stack. */
 static void load(duk_context *context) {
 #ifdef BYTECODE
-  duk_push_external_buffer(context);
-  duk_config_buffer(context, -1, (void *)script, (duk_size_t)(script_end - script));
-  duk_load_function(context);
+  duk_push_rom_function(context, script);
 #else
   duk_push_string(context, "firmware.js");
   duk_compile_lstring_filename(context, 0, script, (size_t)(script_end - script));

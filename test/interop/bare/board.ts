@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ExecutionContext } from "ava";
 import type { Fetched } from "../../../examples/firmware-image/fetch.js";
 import { describe, examine } from "../support/judge.js";
 import { Namespace } from "../support/namespace.js";
@@ -43,6 +42,14 @@ export interface BoardOptions {
   parameters?: string[];
 }
 
+/** What a board belongs to: a test (ava's `t`), or a program. */
+export interface Scope {
+  readonly passed: boolean;
+  log(...texts: string[]): void;
+  /** `end` is called at the end; those that were given last are called first. */
+  teardown(end: () => unknown): void;
+}
+
 export interface TestBoard {
   readonly ns: Namespace;
   readonly cable: Cable;
@@ -64,7 +71,7 @@ export function machineArguments(machine: string, image: string): string[] {
 }
 
 /** Puts up a board for the test `t`. It is taken down when the test ends, and tshark must find nothing wrong with its frames. */
-export async function createBoard(t: ExecutionContext, options: BoardOptions): Promise<TestBoard> {
+export async function createBoard(t: Scope, options: BoardOptions): Promise<TestBoard> {
   const { machine, image, range = "10.77.0.100,10.77.0.150,1h", alone = false } = options;
   const folder = mkdtempSync(join(tmpdir(), "anystack-bare-"));
   t.teardown(() => rmSync(folder, { recursive: true }));

@@ -21,7 +21,7 @@
 #define LONGEST (UINT32_MAX / (CLOCK_HZ / 1000))
 
 static uint32_t origin;
-/* Milliseconds of idleness that were skipped, and after how much of it, or 0: none is (option `skip`). */
+/* Milliseconds of idleness that were skipped, and after how much silence, or 0: none are (option `skip`). */
 static uint32_t skipped, grace;
 
 static uint32_t number(const char *name) {
@@ -75,15 +75,24 @@ static void sleep(uint32_t delay) {
   __asm__ volatile("cpsie i\n isb" ::: "memory");
 }
 
+/*
+ * A day in minutes: while no frame passes, the wait for each deadline has passed at once. Silence is counted from the last frame,
+ * not from the last deadline: who is at the other end lives in real time, and needs `grace` ms of it to answer, or to send again.
+ */
+static void skip(uint32_t delay) {
+  static uint32_t frames, since;
+  if (frames != lan9118_frames()) {
+    frames = lan9118_frames();
+    since = FPGAIO_COUNTER;
+  }
+  uint32_t silence = FPGAIO_COUNTER - since;
+  if (silence < grace) sleep(delay < grace - silence ? delay : grace - silence);
+  else if (!lan9118_ready()) skipped += delay;
+}
+
 bool bare_idle(uint32_t delay) {
   if (delay == 0) return true;
-  if (grace == 0 || delay <= grace) {
-    sleep(delay);
-    return true;
-  }
-  /* A day in a minute: when the network has been silent for a while, the rest of the wait has passed. */
-  uint32_t start = FPGAIO_COUNTER;
-  sleep(grace);
-  if (!lan9118_ready() && delay != BARE_FOREVER && FPGAIO_COUNTER - start + 1 >= grace) skipped += delay - grace;
+  if (grace > 0 && delay != BARE_FOREVER) skip(delay);
+  else sleep(delay);
   return true;
 }

@@ -67,6 +67,10 @@
 static struct ring ring;
 #endif
 
+static uint32_t frames;
+
+uint32_t lan9118_frames(void) { return frames; }
+
 static uint32_t mac_read(uint32_t number) {
   while (MAC_CSR_CMD & CSR_BUSY) {
   }
@@ -171,6 +175,7 @@ uint32_t bare_link_state(unsigned index) {
 bool bare_frame_out(unsigned index, const uint8_t *frame, size_t length) {
   (void)index;
   if ((TX_FIFO_INF & 0xffff) < 4 * TX_WORDS(length)) return false;
+  frames++;
   while (TX_FIFO_INF >> 16 & 0xff) (void)TX_STATUS;
   TX_DATA = TX_FIRST | TX_LAST | (uint32_t)length;
   TX_DATA = (uint32_t)length;
@@ -191,11 +196,14 @@ bool bare_frame_out(unsigned index, const uint8_t *frame, size_t length) {
 size_t bare_frame_in(unsigned index, uint8_t *frame, size_t size) {
   (void)index;
 #ifdef LAN9118_RING
-  return ring_take(&ring, frame, size);
+  size_t taken = ring_take(&ring, frame, size);
+  if (taken > 0) frames++;
+  return taken;
 #else
   while (waiting() > 0) {
     uint32_t length = next_frame();
     if (length == 0) continue;
+    frames++;
     read_frame(frame, size, length);
     if (length <= size) return length;
   }

@@ -44,6 +44,8 @@ void semihosting_exit(int code);
 void lan9118_interrupt(void);
 /* A frame waits to be fetched. */
 bool lan9118_ready(void);
+/* Frames fetched and sent. */
+uint32_t lan9118_frames(void);
 
 /* board.c: options that the board was started with, "NAME=VALUE" with blanks between. NULL: there is none of that name. */
 const char *board_option(const char *name, char *value, size_t size);
