@@ -66,18 +66,12 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
   gateway: {
     about:
-      "a router between two kernels (ping, traceroute, curl, nginx), its services, and Debian's clients of them: udhcpc, dhclient, dhcpcd, perfdhcp",
+      "a router between two kernels (ping, traceroute, curl, nginx), its services, and who uses them: udhcpc, dhclient, dhcpcd, perfdhcp; rdisc6, radvdump, rdnssd; dig, dnsperf, dnsmasq, unbound",
     programs: [
-      "ip",
-      "ping",
-      "tshark",
-      "curl",
-      "nginx",
-      "traceroute",
-      "busybox",
-      "dhclient",
-      "dhcpcd",
-      "perfdhcp",
+      ...["ip", "ping", "tshark", "curl", "nginx", "traceroute"],
+      ...["busybox", "dhclient", "dhcpcd", "perfdhcp"],
+      ...["rdisc6", "radvdump", "rdnssd"],
+      ...["dig", "dnsperf", "dnsmasq", "unbound"],
     ],
   },
   bare: {

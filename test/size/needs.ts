@@ -27,6 +27,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   forwarding6: IPV6,
   // An argument of firewall().
   napt: null,
+  // An argument of dnsForwarder().
+  dns64: null,
   "name-servers": null,
   mdns: [...IPV4, "igmp", "udp"],
   "mdns-querier": [...IPV4, "igmp", "udp"],

@@ -1,0 +1,115 @@
+/** DNS over TCP, the server's side (RFC 7766): queries one after the other on a connection, under bounds. */
+import { get16, put16 } from "../core/bytes.js";
+import { Timer } from "../core/timers.js";
+import type { Listener } from "../tcp/listener.js";
+import type { TcpSocket } from "../tcp/socket.js";
+import type { Tcp } from "../tcp/tcp.js";
+import type { DnsForwarder } from "./dns-forwarder.js";
+
+/** Milliseconds without a whole query after which a connection is closed. */
+const IDLE = 10000;
+/** The longest query that is read. */
+const QUERY = 1232;
+
+class Connection {
+  readonly data = new Uint8Array(2 + QUERY);
+  have = 0;
+  closed = false;
+  readonly timer: Timer;
+
+  constructor(
+    readonly server: StreamServer,
+    readonly socket: TcpSocket,
+    readonly from: string,
+  ) {
+    this.timer = new Timer(end, this);
+  }
+}
+
+export class StreamServer {
+  private readonly listener: Listener;
+  private readonly connections: Connection[] = [];
+
+  constructor(
+    readonly forwarder: DnsForwarder,
+    tcp: Tcp,
+    port: number,
+  ) {
+    this.listener = tcp.listen({
+      port,
+      onConnection: (socket) => this.accept(socket),
+    });
+  }
+
+  close(): void {
+    this.listener.close();
+    while (this.connections.length > 0) end(this.connections[0]);
+  }
+
+  /** `c` has ended. */
+  forget(c: Connection): void {
+    const at = this.connections.indexOf(c);
+    if (at >= 0) this.connections.splice(at, 1);
+  }
+
+  private accept(socket: TcpSocket): void {
+    const forwarder = this.forwarder;
+    const from = socket.remoteAddress();
+    if (this.connections.length >= forwarder.connections || !forwarder.isNear(from)) {
+      if (this.connections.length >= forwarder.connections) forwarder.counters.refused++;
+      else forwarder.counters.strangers++;
+      socket.abort();
+      return;
+    }
+    const c = new Connection(this, socket, from);
+    this.connections.push(c);
+    this.rest(c);
+    socket.handle({
+      onReadable: () => this.readable(c),
+      onEnd: () => end(c),
+      onClose: () => end(c),
+    });
+  }
+
+  private rest(c: Connection): void {
+    const stack = this.forwarder.stack;
+    stack.timers.set(c.timer, (stack.now() + IDLE) | 0);
+  }
+
+  private readable(c: Connection): void {
+    while (!c.closed) {
+      const size = c.have < 2 ? 2 : 2 + get16(c.data, 0);
+      if (size > c.data.length) {
+        this.forwarder.counters.malformed++;
+        end(c);
+        return;
+      }
+      const length = c.socket.read(c.data, c.have, size);
+      if (length <= 0) return;
+      c.have += length;
+      if (c.have < 2 || c.have < 2 + get16(c.data, 0)) continue;
+      const query = new Uint8Array(c.have - 2);
+      query.set(c.data.subarray(2, c.have));
+      c.have = 0;
+      this.rest(c);
+      this.forwarder.ask(query, query.length, c.from, true, (data, length) => answer(c, data, length));
+    }
+  }
+}
+
+function answer(c: Connection, data: Uint8Array, length: number): void {
+  if (c.closed) return;
+  const message = new Uint8Array(2 + length);
+  put16(message, 0, length);
+  message.set(data.subarray(0, length), 2);
+  // Who does not read what it asks for is no longer listened to.
+  if (c.socket.write(message) < 0) end(c);
+}
+
+function end(c: Connection): void {
+  if (c.closed) return;
+  c.closed = true;
+  c.server.forwarder.stack.timers.clear(c.timer);
+  c.server.forget(c);
+  c.socket.close();
+}
