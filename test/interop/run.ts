@@ -66,11 +66,11 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
   gateway: {
     about:
-      "a router between two kernels (ping, traceroute, curl, nginx), its services, and who uses them: udhcpc, dhclient, dhcpcd, perfdhcp; rdisc6, radvdump, rdnssd; dig, dnsperf, dnsmasq, unbound",
+      "a router between two kernels (ping, traceroute, curl, nginx), its services, and who uses them: udhcpc, dhclient, dhcpcd, perfdhcp; rdisc6, radvdump, rdnssd; dig, dnsperf, dnsmasq, unbound; dibbler, chrony",
     programs: [
       ...["ip", "ping", "tshark", "curl", "nginx", "traceroute"],
       ...["busybox", "dhclient", "dhcpcd", "perfdhcp"],
-      ...["rdisc6", "radvdump", "rdnssd"],
+      ...["rdisc6", "radvdump", "rdnssd", "dibbler-client", "chronyd"],
       ...["dig", "dnsperf", "dnsmasq", "unbound"],
     ],
   },

@@ -24,6 +24,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   icmpv6: ["ethernet", "ipv6"],
   nd: ["ethernet", "ipv6", "icmpv6"],
   dhcpv6: [...IPV6, "udp"],
+  "dhcpv6-server": [...IPV6, "udp"],
   forwarding6: IPV6,
   // An argument of firewall().
   napt: null,
