@@ -9,21 +9,22 @@ export function fold(sum: number): number {
   return (sum & 0xffff) + (sum >>> 16);
 }
 
-/** Bytes whose sum cannot overflow 31 bits together with a folded one: 2^15 words. */
-const BLOCK = 65532;
-
 /** The sum of `data[start..end)`, folded to 16 bits, not complemented. See `Hypercalls.checksum`. */
 export function sum(data: Uint8Array, start: number, end: number, initial: number): number {
-  let total = initial;
-  while (start < end) {
-    let stop = start + BLOCK < end ? start + BLOCK : end;
-    const odd = (stop - start) & 1;
-    stop -= odd;
-    for (; start < stop; start += 2) total += (data[start] << 8) | data[start + 1];
-    if (odd) total += data[start++] << 8;
-    total = fold(total);
+  // Upper and lower bytes apart, eight at a time: an interpreter needs half the instructions of a sum of words.
+  let upper = 0;
+  let lower = initial;
+  for (; start + 7 < end; start += 8) {
+    upper += data[start] + data[start + 2] + data[start + 4] + data[start + 6];
+    lower += data[start + 1] + data[start + 3] + data[start + 5] + data[start + 7];
   }
-  return total;
+  for (; start + 1 < end; start += 2) {
+    upper += data[start];
+    lower += data[start + 1];
+  }
+  if (start < end) upper += data[start];
+  // 2^16 counts as 1 in this sum: what does not fit goes round.
+  return fold(((upper & 255) << 8) + (upper >>> 8) + lower);
 }
 
 /** Replaces a checksum field's value after a 16-bit word under it changed from `from` to `to` (RFC 1624, equation 3). */

@@ -42,11 +42,10 @@ export class Datagrams {
   count = 0;
   private readonly stream: Stream;
   private readonly record: Uint8Array;
-  /** The datagram of `record`, which still lies in its frame; see `put`. */
+  /** The one datagram, which still lies in its frame; see `put`. */
   private lent: Packet | null = null;
-  /** Whence `record` came. */
-  private net: Network | null = null;
-  private nif: Interface | null = null;
+  /** Whence it came. */
+  private port = 0;
   /** The ends last asked for, and their texts: made once for several datagrams of one flow. */
   private sender = "";
   private receiver = "";
@@ -75,20 +74,13 @@ export class Datagrams {
    *   frame, and what it leaves is copied then (two copies less: a third of an echo's time)
    */
   put(packet: Packet, port: number, lender: Lender | null): boolean {
-    const length = packet.end - packet.start;
-    const net = (this.net = packet.net as Network);
-    const nif = (this.nif = packet.nif as Interface);
-    const record = this.record;
-    if (this.stream.length + RECORD + 2 * net.addressSize + length > this.limit) return false;
-    put16(record, 0, length);
-    put16(record, 2, port);
-    put16(record, 4, nif.index);
-    record[6] = net.family;
-    record[7] = packet.ttl;
-    net.saveEnds(packet, record, RECORD);
-    if (!lender || this.count > 0 || this.stack.lender) return this.store(packet);
+    const stack = this.stack;
+    const header = RECORD + 2 * (packet.net as Network).addressSize;
+    if (this.stream.length + header + packet.end - packet.start > this.limit) return false;
+    if (!lender || this.count > 0 || stack.lender) return this.store(packet, port);
     this.lent = packet;
-    this.stack.lender = lender;
+    this.port = port;
+    stack.lender = lender;
     this.count = 1;
     return true;
   }
@@ -99,15 +91,23 @@ export class Datagrams {
     if (!packet) return true;
     this.lent = null;
     this.count = 0;
-    return this.store(packet);
+    return this.store(packet, this.port);
   }
 
-  /** Copies `packet`, behind its `record`, into the queue. */
-  private store(packet: Packet): boolean {
-    const header = RECORD + 2 * (packet.net as Network).addressSize;
+  /** Copies `packet`, behind its record, into the queue. */
+  private store(packet: Packet, port: number): boolean {
+    const net = packet.net as Network;
+    const record = this.record;
+    const header = RECORD + 2 * net.addressSize;
     const length = packet.end - packet.start;
     const keep = this.stack.pool.limit >> 2;
-    if (!this.stream.put(this.record, header, packet.data, packet.start, length, keep)) return false;
+    put16(record, 0, length);
+    put16(record, 2, port);
+    put16(record, 4, (packet.nif as Interface).index);
+    record[6] = net.family;
+    record[7] = packet.ttl;
+    net.saveEnds(packet, record, RECORD);
+    if (!this.stream.put(record, header, packet.data, packet.start, length, keep)) return false;
     this.count++;
     return true;
   }
@@ -115,72 +115,105 @@ export class Datagrams {
   /** Takes the first datagram into `target[start..end)`; bytes written, or `EAGAIN`. */
   take(target: Uint8Array, info: DatagramInfo | null, start: number, end: number): number {
     requireBytes(target, start, end, "target");
+    const lent = this.lent;
+    if (lent) return this.takeLent(lent, target, info, start, end);
     if (this.count === 0) return EAGAIN;
     const stack = this.stack;
     const stream = this.stream;
     const record = this.record;
-    const lent = this.lent;
-    let net = this.net as Network;
-    if (!lent) {
-      stream.read(0, record, 0, RECORD);
-      net = stack.network(record[6]) as Network;
-      this.nif = interfaceOf(stack, get16(record, 4));
-    }
+    stream.read(0, record, 0, RECORD);
+    const net = stack.network(record[6]) as Network;
     const header = RECORD + 2 * net.addressSize;
     const length = get16(record, 0);
     const taken = length < end - start ? length : end - start;
-    if (lent) stack.host.copy(target, start, lent.data, lent.start, taken);
-    else {
-      stream.read(RECORD, record, RECORD, header - RECORD);
-      stream.read(header, target, start, taken);
-    }
+    stream.read(RECORD, record, RECORD, header - RECORD);
+    stream.read(header, target, start, taken);
     // An `info` that throws at being written to loses nothing.
     if (info) {
-      if (this.nif && this.nif.removed) this.nif = null;
-      this.readEnds(net);
-      info.address = this.sender;
-      info.localAddress = this.receiver;
-      info.port = get16(record, 2);
-      info.ttl = record[7];
-      info.length = length;
-      info.truncated = taken < length;
-      info.interface = this.nif;
+      this.describe(
+        info,
+        net,
+        interfaceOf(stack, get16(record, 4)),
+        get16(record, 2),
+        record[7],
+        length,
+        taken,
+      );
     }
-    if (lent) this.lent = null;
-    else stream.consume(header + length);
+    stream.consume(header + length);
     if (--this.count === 0) stream.clear();
     return taken;
   }
 
-  /** Bytes of the first datagram, or `EAGAIN`. */
-  nextLength(): number {
-    if (this.count === 0) return EAGAIN;
-    // The record of a datagram that still lies in its frame is here.
-    if (!this.lent) this.stream.read(0, this.record, 0, 2);
-    return get16(this.record, 0);
-  }
-
-  clear(): void {
-    this.stream.clear();
-    this.lent = null;
+  /** Takes the datagram that still lies in its frame. */
+  private takeLent(
+    packet: Packet,
+    target: Uint8Array,
+    info: DatagramInfo | null,
+    start: number,
+    end: number,
+  ): number {
+    const stack = this.stack;
+    const net = packet.net as Network;
+    const nif = packet.nif as Interface;
+    const length = packet.end - packet.start;
+    const taken = length < end - start ? length : end - start;
+    stack.host.copy(target, start, packet.data, packet.start, taken);
+    if (info) {
+      net.saveEnds(packet, this.record, RECORD);
+      this.describe(info, net, nif.removed ? null : nif, this.port, packet.ttl, length, taken);
+    }
+    this.lent = stack.lender = null;
     this.count = 0;
+    return taken;
   }
 
-  /** Makes the texts of the ends in `record`. */
-  private readEnds(net: Network): void {
+  /** Fills in `info`; both ends are in `record`. */
+  private describe(
+    info: DatagramInfo,
+    net: Network,
+    nif: Interface | null,
+    port: number,
+    ttl: number,
+    length: number,
+    taken: number,
+  ): void {
     const ends = this.ends;
-    const nif = this.nif;
+    // Texts are made once for several datagrams of one flow.
     let same = this.textOf === net && this.textOn === nif;
     for (let i = 0; i < 2 * net.addressSize; i++) {
       const byte = this.record[RECORD + i];
       if (ends[i] !== byte) same = false;
       ends[i] = byte;
     }
-    if (same) return;
-    this.textOf = net;
-    this.textOn = nif;
-    this.sender = net.addressText(ends, 0, nif);
-    this.receiver = net.addressText(ends, net.addressSize, nif);
+    if (!same) {
+      this.textOf = net;
+      this.textOn = nif;
+      this.sender = net.addressText(ends, 0, nif);
+      this.receiver = net.addressText(ends, net.addressSize, nif);
+    }
+    info.address = this.sender;
+    info.localAddress = this.receiver;
+    info.port = port;
+    info.ttl = ttl;
+    info.length = length;
+    info.truncated = taken < length;
+    info.interface = nif;
+  }
+
+  /** Bytes of the first datagram, or `EAGAIN`. */
+  nextLength(): number {
+    if (this.count === 0) return EAGAIN;
+    if (this.lent) return this.lent.end - this.lent.start;
+    this.stream.read(0, this.record, 0, 2);
+    return get16(this.record, 0);
+  }
+
+  clear(): void {
+    this.stream.clear();
+    // Who closes while the frame is dealt with has nothing to keep.
+    this.lent = null;
+    this.count = 0;
   }
 }
 

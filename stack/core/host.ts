@@ -95,7 +95,7 @@ export class Host {
   /** 16 random bits. Secrets call `secure(2)` before; without it they fall back to bits that serve as jitter only. */
   random16(): number {
     // Nothing is put into the store of entropy: `secure` must not take it for random later.
-    if (!this.secure(2)) return (this.jitter = (this.jitter * 75 + 74) % 65537) & 0xffff;
+    if (this.left < 2 && !this.secure(2)) return (this.jitter = (this.jitter * 75 + 74) % 65537) & 0xffff;
     this.left -= 2;
     return (this.entropy[this.left] << 8) | this.entropy[this.left + 1];
   }

@@ -3,6 +3,7 @@ import { get16, get32 } from "../core/bytes.js";
 import type { Interface } from "../core/interface.js";
 import { INPUT, PREROUTING } from "../core/network.js";
 import {
+  CHECKSUM_OK,
   LINK_BROADCAST,
   LINK_MULTICAST,
   LOOPED,
@@ -31,11 +32,11 @@ import {
 import type { Ipv4 } from "./ipv4.js";
 import { OPTIONS_OK, OPTIONS_SOURCE_ROUTE, checkOptions } from "./options.js";
 
-/** Takes a packet whose `start` is at the IPv4 header. */
-export function input(ip: Ipv4, packet: Packet): void {
+/** `Ipv4.input`: takes a packet whose `start` is at the IPv4 header. */
+export function input(this: Ipv4, packet: Packet): void {
   const data = packet.data;
   const at = packet.start;
-  const counters = ip.counters;
+  const counters = this.counters;
   counters.received++;
   if (packet.end - at < IPV4_HEADER) {
     counters.badhdr++;
@@ -56,23 +57,19 @@ export function input(ip: Ipv4, packet: Packet): void {
     counters.badlen++;
     return;
   }
-  if (headerSum(data, at, header) !== 0xffff) {
+  if (this.stack.host.sum(data, at, at + header, 0) !== 0xffff) {
     counters.badsum++;
     return;
   }
   packet.end = at + length;
   packet.network = at;
-  packet.net = ip;
+  packet.net = this;
   const source = (packet.source = get32(data, at + IPV4_SOURCE));
   const destination = (packet.destination = get32(data, at + IPV4_DESTINATION));
   packet.pseudo = (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff);
   packet.protocol = data[at + IPV4_PROTOCOL];
   packet.ttl = data[at + IPV4_TTL];
   packet.tos = data[at + IPV4_TOS];
-  if (!acceptSource(ip, packet)) {
-    counters.martian++;
-    return;
-  }
   if (header > IPV4_HEADER) {
     const options = checkOptions(packet, at + IPV4_HEADER, at + header);
     if (options !== OPTIONS_OK) {
@@ -81,15 +78,36 @@ export function input(ip: Ipv4, packet: Packet): void {
       return;
     }
   }
-  if ((ip.hook && !ip.hook(packet, PREROUTING, null)) || !acceptDestination(ip, packet)) return;
+  // The flow that came last comes again: its ends need no second look while addresses and interfaces are what they were.
+  const known =
+    this.seenSource === source &&
+    this.seenDestination === destination &&
+    this.seenOn === packet.nif &&
+    this.seenAt === this.stack.generation &&
+    (packet.flags & ~CHECKSUM_OK) === 0;
+  if (!known && !acceptSource(this, packet)) {
+    counters.martian++;
+    return;
+  }
+  if (this.hook) {
+    if (!this.hook(packet, PREROUTING, null) || !acceptDestination(this, packet)) return;
+  } else if (!known) {
+    if (!acceptDestination(this, packet)) return;
+    if (source !== 0 && (packet.flags & ~CHECKSUM_OK) === 0) {
+      this.seenSource = source;
+      this.seenDestination = destination;
+      this.seenOn = packet.nif;
+      this.seenAt = this.stack.generation;
+    }
+  }
   const fragment = get16(data, at + IPV4_FRAGMENT);
   packet.start = at + header;
   if (fragment & (FLAG_MF | FRAGMENT_OFFSET)) {
-    if (!ip.fragments) counters.fragments++;
-    else if (ip.fragments.input(packet, fragment)) deliver(ip, packet);
+    if (!this.fragments) counters.fragments++;
+    else if (this.fragments.input(packet, fragment)) deliver(this, packet);
     return;
   }
-  deliver(ip, packet);
+  deliver(this, packet);
 }
 
 /** Gives a whole datagram to its transport. */
@@ -114,12 +132,6 @@ export function deliver(ip: Ipv4, packet: Packet): void {
     ip.counters.unknownProtocol++;
     if (ip.icmp) ip.icmp.protocolUnreachable(packet);
   }
-}
-
-function headerSum(data: Uint8Array, at: number, header: number): number {
-  let sum = 0;
-  for (const end = at + header; at < end; at += 2) sum += (data[at] << 8) | data[at + 1];
-  return (sum & 0xffff) + (sum >>> 16);
 }
 
 /** No host sends from such an address (RFC 1122 section 3.2.1.3); our own comes back over the loopback alone. */

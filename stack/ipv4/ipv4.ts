@@ -146,6 +146,14 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   hook: PacketHook | null = null;
   /** Says whether a packet from 0.0.0.0 may pass (a DHCP server's business). */
   acceptUnspecified: ((packet: Packet) => boolean) | null = null;
+  /** See input.ts and output.ts. */
+  readonly input = input;
+  readonly output = output;
+  /** The ends that `input` has looked at last, where, and the stack's generation then. */
+  seenSource = 0;
+  seenDestination = 0;
+  seenOn: Interface | null = null;
+  seenAt = 0;
   readonly taps: ((packet: Packet) => boolean)[] = [];
   /** Joins groups; igmp.ts brings them. */
   join?: Network["join"];
@@ -162,7 +170,8 @@ export class Ipv4 implements Component, LinkProtocol, Network {
     if (this.stack) fail("EBUSY", "ipv4");
     this.stack = stack;
     stack.networks.push(this);
-    stack.linkProtocols.push(this);
+    // Before ARP: most frames are its own.
+    stack.linkProtocols.unshift(this);
     stack.counters.ip4 = this.counters as never;
   }
 
@@ -172,10 +181,6 @@ export class Ipv4 implements Component, LinkProtocol, Network {
     }
     this.fib.remove((entry) => entry.nif === nif);
     if (this.loopback === nif) this.loopback = null;
-  }
-
-  input(packet: Packet): void {
-    input(this, packet);
   }
 
   /* Configuration */
@@ -488,10 +493,6 @@ export class Ipv4 implements Component, LinkProtocol, Network {
 
   route(path: Path): number {
     return (path as Path4).generation === this.stack.generation ? 0 : route(this, path as Path4);
-  }
-
-  output(packet: Packet, path: Path, protocol: number): number {
-    return output(this, packet, path as Path4, protocol);
   }
 
   fits(path: Path, length: number): boolean {

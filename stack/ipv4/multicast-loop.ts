@@ -3,12 +3,11 @@ import { MulticastLoop } from "../core/multicast-loop.js";
 import type { Interface } from "../core/interface.js";
 import { NET_MULTICAST } from "../core/packet.js";
 import { IPV4_HEADER } from "../wire/ipv4.js";
-import { input } from "./input.js";
 import type { IgmpHooks, Ipv4 } from "./ipv4.js";
 import { emit } from "./output.js";
 
 export function loopMulticast4(ip: Ipv4): MulticastLoop {
-  const loop = new MulticastLoop(ip.stack, (packet) => input(ip, packet));
+  const loop = new MulticastLoop(ip.stack, (packet) => ip.input(packet));
   ip.loop = (packet, path, protocol) => {
     const nif = path.nif as Interface;
     if (nif === ip.loopback || path.anonymous) return;

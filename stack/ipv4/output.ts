@@ -1,40 +1,42 @@
 /** IPv4 output (RFC 791 section 3.2): header, fragmentation, and the hand-over to the link. */
-import { get16, put16, put32 } from "../core/bytes.js";
+import { put32 } from "../core/bytes.js";
 import { fold } from "../core/checksum.js";
 import { EACCES, EMSGSIZE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { OUTPUT } from "../core/network.js";
+import type { Path } from "../core/network.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { TYPE_IPV4 } from "../wire/ethernet.js";
-import { FLAG_DF, IPV4_CHECKSUM, IPV4_HEADER } from "../wire/ipv4.js";
+import { FLAG_DF, IPV4_DESTINATION, IPV4_HEADER, IPV4_ID, IPV4_SOURCE, IPV4_TTL } from "../wire/ipv4.js";
 import type { Ipv4 } from "./ipv4.js";
 import { route } from "./path.js";
 import type { Path4 } from "./path.js";
 
-/** See `Network.output`. */
-export function output(ip: Ipv4, packet: Packet, path: Path4, protocol: number): number {
-  const counters = ip.counters;
-  if (path.generation !== ip.stack.generation) {
-    const code = route(ip, path);
+/** `Ipv4.output`: see `Network.output`. */
+export function output(this: Ipv4, packet: Packet, to: Path, protocol: number): number {
+  const path = to as Path4;
+  const counters = this.counters;
+  if (path.generation !== this.stack.generation) {
+    const code = route(this, path);
     if (code < 0) {
       counters.noRoute++;
       return code;
     }
   }
-  if (path.loop && path.kind && ip.loop) ip.loop(packet, path, protocol);
+  if (path.loop && path.kind && this.loop) this.loop(packet, path, protocol);
   const header = path.option ? IPV4_HEADER + 4 : IPV4_HEADER;
   const length = packet.end - packet.start + header;
   const df = packet.flags & DONT_FRAGMENT;
   if (length > path.mtu && packet.segmentSize === 0) {
-    if (df || !ip.fragments) {
+    if (df || !this.fragments) {
       counters.tooBig++;
       return EMSGSIZE;
     }
-    return ip.fragments.output(packet, path, protocol);
+    return this.fragments.output(packet, path, protocol);
   }
   // An atomic datagram needs no identification (RFC 6864 section 4.1).
-  const id = df ? 0 : ip.nextId(path, protocol);
+  const id = df ? 0 : this.nextId(path, protocol);
   packet.start -= header;
   emit(packet, path, protocol, length, id, df ? FLAG_DF : 0);
   counters.sent++;
@@ -54,24 +56,19 @@ export function emit(
   const at = packet.start;
   packet.network = at;
   packet.net = path.net;
-  const first = path.option ? 0x4600 | path.tos : 0x4500 | path.tos;
-  const ttlProtocol = ((path.ttl || (path.kind ? 1 : path.net.ttl)) << 8) | protocol;
-  const source = path.source;
-  const remote = path.remote;
-  put16(data, at, first);
-  put16(data, at + 2, length);
-  put16(data, at + 4, id);
-  put16(data, at + 6, fragment);
-  put16(data, at + 8, ttlProtocol);
-  put32(data, at + 12, source);
-  put32(data, at + 16, remote);
-  let sum = first + length + id + fragment + ttlProtocol;
-  sum += (source >>> 16) + (source & 0xffff) + (remote >>> 16) + (remote & 0xffff);
+  const first = (((path.option ? 0x4600 : 0x4500) | path.tos) << 16) | length;
+  const second = (id << 16) | fragment;
+  const third = ((path.ttl || (path.kind ? 1 : path.net.ttl)) << 8) | protocol;
+  let sum = (first >>> 16) + (first & 0xffff) + id + fragment + third + path.pseudo;
   if (path.option) {
-    put32(data, at + 20, path.option);
-    sum += get16(data, at + 20) + get16(data, at + 22);
+    put32(data, at + IPV4_HEADER, path.option);
+    sum += (path.option >>> 16) + (path.option & 0xffff);
   }
-  put16(data, at + IPV4_CHECKSUM, ~fold(sum));
+  put32(data, at, first);
+  put32(data, at + IPV4_ID, second);
+  put32(data, at + IPV4_TTL, (third << 16) | (~fold(sum) & 0xffff));
+  put32(data, at + IPV4_SOURCE, path.source);
+  put32(data, at + IPV4_DESTINATION, path.remote);
 }
 
 /** Hands a complete IPv4 packet to the link of `path`. */

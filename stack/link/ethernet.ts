@@ -77,12 +77,16 @@ export class Ethernet implements Component, Medium {
       counters.otherHost++;
       return;
     }
-    const sourceHigh = get16(data, start + ETHERNET_SOURCE);
-    if (sourceHigh & 0x100) {
+    if (data[start + ETHERNET_SOURCE] & 1) {
       counters.badSource++;
       return;
     }
-    if (sourceHigh === nif.high && get32(data, start + ETHERNET_SOURCE + 2) === nif.low) {
+    // The last byte tells most apart.
+    if (
+      data[start + ETHERNET_TYPE - 1] === (nif.low & 255) &&
+      get32(data, start + ETHERNET_SOURCE + 2) === nif.low &&
+      get16(data, start + ETHERNET_SOURCE) === nif.high
+    ) {
       counters.ownSource++;
       return;
     }
@@ -117,9 +121,8 @@ export class Ethernet implements Component, Medium {
     const data = packet.data;
     const start = packet.start - ETHERNET_HEADER;
     let end = packet.end;
-    put16(data, start, high);
-    put32(data, start + 2, low);
-    put16(data, start + ETHERNET_SOURCE, nif.high);
+    put32(data, start, (high << 16) | (low >>> 16));
+    put32(data, start + 4, (low << 16) | nif.high);
     put32(data, start + ETHERNET_SOURCE + 2, nif.low);
     put16(data, start + ETHERNET_TYPE, ethertype);
     if (end - start < ETHERNET_MINIMUM) {

@@ -1,7 +1,7 @@
 /** A UDP socket: its options, its receive queue, and what the application calls. */
-import { createQueue } from "../core/datagrams.js";
+import { createQueue, pathTo } from "../core/datagrams.js";
 import type { DatagramInfo, Datagrams } from "../core/datagrams.js";
-import { EAGAIN, EOPNOTSUPP, EPIPE } from "../core/errors.js";
+import { EAFNOSUPPORT, EAGAIN, ENOTCONN, EOPNOTSUPP, EPIPE, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import type { Joined, Member } from "../core/membership.js";
 import type { GroupFilter, Path } from "../core/network.js";
@@ -88,8 +88,9 @@ export class UdpSocket implements Deferred, Lender, Member, TableEntry {
   errorPort = 0;
   wantsWritable = false;
   writableNow = false;
-  /** The text of the last destination, and the path that leads there: `sendTo` parses a text once. */
+  /** The last destination, and the path that leads there: `sendTo` parses a text once. */
   lastText = "";
+  lastPort = 0;
   lastPath: Path | null = null;
 
   constructor(
@@ -127,12 +128,23 @@ export class UdpSocket implements Deferred, Lender, Member, TableEntry {
    * `ENOBUFS` `EAGAIN` (the link has no room: `onWritable` follows) `EPIPE` (closed)
    */
   sendTo(address: string, port: number, data: Uint8Array, start = 0, end = data.length): number {
-    return this.udp.sendTo(this, address, port, data, start, end);
+    if (this.closed) return EPIPE;
+    if (this.lastPath === null || address !== this.lastText || port !== this.lastPort) {
+      requireInteger(port, 1, 65535, "port");
+      const path = pathTo(this.paths, address);
+      if (!path) return EAFNOSUPPORT;
+      this.lastPath = path;
+      this.lastText = address;
+      this.lastPort = port;
+    }
+    return this.udp.transmit(this, this.lastPath, port, data, start, end);
   }
 
   /** Sends to the connected remote; `ENOTCONN` without one. Otherwise as `sendTo`. */
   send(data: Uint8Array, start = 0, end = data.length): number {
-    return this.udp.send(this, data, start, end);
+    if (this.closed) return EPIPE;
+    if (!this.peer) return ENOTCONN;
+    return this.udp.transmit(this, this.peer, this.peerPort, data, start, end);
   }
 
   /** Receives from `address`:`port` alone, and makes that the destination of `send`. 0 or a code as of `sendTo`. */

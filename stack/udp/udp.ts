@@ -1,5 +1,5 @@
 /** UDP (RFC 768, RFC 1122 section 4.1): the component. Demultiplexing, sending, errors. */
-import { get16, put16 } from "../core/bytes.js";
+import { get32, put32 } from "../core/bytes.js";
 import { bindPaths, pathOf, pathTo } from "../core/datagrams.js";
 import {
   EACCES,
@@ -8,7 +8,6 @@ import {
   EAGAIN,
   EMSGSIZE,
   ENOBUFS,
-  ENOTCONN,
   EPIPE,
   fail,
   requireBytes,
@@ -115,14 +114,15 @@ export class Udp implements Component {
     const at = packet.start;
     const have = packet.end - at;
     counters.received++;
-    const length = have < wire.UDP_HEADER ? 0 : get16(data, at + wire.UDP_LENGTH);
+    const second = have < wire.UDP_HEADER ? 0 : get32(data, at + wire.UDP_LENGTH);
+    const length = second >>> 16;
     if (length < wire.UDP_HEADER || length > have) {
       counters.badlen++;
       return;
     }
     packet.end = at + length;
     const net = packet.net as Network;
-    if (get16(data, at + wire.UDP_CHECKSUM) === 0) {
+    if ((second & 0xffff) === 0) {
       // No checksum: legal over IPv4 alone (RFC 8200 section 8.1).
       if (net.family !== 4) {
         counters.badsum++;
@@ -132,8 +132,9 @@ export class Udp implements Component {
       counters.badsum++;
       return;
     }
-    const from = get16(data, at + wire.UDP_SOURCE_PORT);
-    const to = get16(data, at + wire.UDP_DESTINATION_PORT);
+    const ports = get32(data, at + wire.UDP_SOURCE_PORT);
+    const from = ports >>> 16;
+    const to = ports & 0xffff;
     if (from === 0 || to === 0) {
       counters.badPort++;
       return;
@@ -147,8 +148,9 @@ export class Udp implements Component {
     const data = quoted.data;
     if (quoted.end - quoted.start < 4) return false;
     const net = quoted.net as Network;
-    const port = get16(data, quoted.start + wire.UDP_SOURCE_PORT);
-    const remotePort = get16(data, quoted.start + wire.UDP_DESTINATION_PORT);
+    const ports = get32(data, quoted.start + wire.UDP_SOURCE_PORT);
+    const port = ports >>> 16;
+    const remotePort = ports & 0xffff;
     net.swap(quoted);
     let socket = this.sockets.first(port);
     let found: UdpSocket | null = null;
@@ -227,30 +229,6 @@ export class Udp implements Component {
 
   /* From the application */
 
-  sendTo(
-    socket: UdpSocket,
-    address: string,
-    port: number,
-    data: Uint8Array,
-    start: number,
-    end: number,
-  ): number {
-    if (socket.closed) return EPIPE;
-    if (socket.lastPath === null || address !== socket.lastText) {
-      const path = pathTo(socket.paths, address);
-      if (!path) return EAFNOSUPPORT;
-      socket.lastPath = path;
-      socket.lastText = address;
-    }
-    return this.transmit(socket, socket.lastPath, port, data, start, end);
-  }
-
-  send(socket: UdpSocket, data: Uint8Array, start: number, end: number): number {
-    if (socket.closed) return EPIPE;
-    if (!socket.peer) return ENOTCONN;
-    return this.transmit(socket, socket.peer, socket.peerPort, data, start, end);
-  }
-
   connect(socket: UdpSocket, address: string, port: number): number {
     if (socket.closed) return EPIPE;
     requireInteger(port, 1, 65535, "port");
@@ -268,7 +246,8 @@ export class Udp implements Component {
     return 0;
   }
 
-  private transmit(
+  /** Sends `data[start..end)` along `path`. */
+  transmit(
     socket: UdpSocket,
     path: Path,
     port: number,
@@ -277,7 +256,6 @@ export class Udp implements Component {
     end: number,
   ): number {
     requireBytes(data, start, end, "data");
-    requireInteger(port, 1, 65535, "port");
     const stack = this.stack;
     const options = socket.options;
     const net = path.net;
@@ -294,9 +272,8 @@ export class Udp implements Component {
     path.ttl = (path.kind ? options.multicastTtl : options.ttl) || 0;
     const at = packet.start;
     const out = packet.data;
-    put16(out, at + wire.UDP_SOURCE_PORT, socket.port);
-    put16(out, at + wire.UDP_DESTINATION_PORT, port);
-    put16(out, at + wire.UDP_LENGTH, length + wire.UDP_HEADER);
+    put32(out, at + wire.UDP_SOURCE_PORT, (socket.port << 16) | port);
+    put32(out, at + wire.UDP_LENGTH, (length + wire.UDP_HEADER) << 16);
     stack.host.copy(out, at + wire.UDP_HEADER, data, start, length);
     fillChecksum(stack, packet, path, PROTOCOL_UDP, at + wire.UDP_CHECKSUM, 0xffff);
     if (options.dontFragment || net.fits(path, length + wire.UDP_HEADER)) packet.flags |= DONT_FRAGMENT;
