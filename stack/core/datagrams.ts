@@ -1,6 +1,6 @@
 /** What sockets of datagrams share (UDP, raw, ping): where they are bound, and the queue of what they have received. */
 import { get16, put16 } from "./bytes.js";
-import { EAFNOSUPPORT, EAGAIN, fail, requireBytes, requireInteger } from "./errors.js";
+import { EAFNOSUPPORT, EAGAIN, fail, requireBytes, setting } from "./errors.js";
 import type { Interface } from "./interface.js";
 import type { Network, Path } from "./network.js";
 import type { Packet } from "./packet.js";
@@ -96,109 +96,63 @@ export class Datagrams {
 
   /** Copies `packet`, behind its record, into the queue. */
   private store(packet: Packet, port: number): boolean {
-    const net = packet.net as Network;
-    const record = this.record;
-    const header = RECORD + 2 * net.addressSize;
+    const header = this.note(packet, port);
     const length = packet.end - packet.start;
     const keep = this.stack.pool.limit >> 2;
-    put16(record, 0, length);
+    if (!this.stream.put(this.record, header, packet.data, packet.start, length, keep)) return false;
+    this.count++;
+    return true;
+  }
+
+  /** Makes the record of `packet`; returns its bytes. */
+  private note(packet: Packet, port: number): number {
+    const net = packet.net as Network;
+    const record = this.record;
+    put16(record, 0, packet.end - packet.start);
     put16(record, 2, port);
     put16(record, 4, (packet.nif as Interface).index);
     record[6] = net.family;
     record[7] = packet.ttl;
     net.saveEnds(packet, record, RECORD);
-    if (!this.stream.put(record, header, packet.data, packet.start, length, keep)) return false;
-    this.count++;
-    return true;
+    return RECORD + 2 * net.addressSize;
   }
 
   /** Takes the first datagram into `target[start..end)`; bytes written, or `EAGAIN`. */
   take(target: Uint8Array, info: DatagramInfo | null, start: number, end: number): number {
     requireBytes(target, start, end, "target");
-    const lent = this.lent;
-    if (lent) return this.takeLent(lent, target, info, start, end);
     if (this.count === 0) return EAGAIN;
     const stack = this.stack;
     const stream = this.stream;
     const record = this.record;
-    stream.read(0, record, 0, RECORD);
-    const net = stack.network(record[6]) as Network;
+    const lent = this.lent;
+    if (!lent) stream.read(0, record, 0, RECORD);
+    else if (info) this.note(lent, this.port);
+    const net = (lent ? lent.net : stack.network(record[6])) as Network;
+    const length = lent ? lent.end - lent.start : get16(record, 0);
     const header = RECORD + 2 * net.addressSize;
-    const length = get16(record, 0);
     const taken = length < end - start ? length : end - start;
-    stream.read(RECORD, record, RECORD, header - RECORD);
-    stream.read(header, target, start, taken);
+    if (lent) stack.host.copy(target, start, lent.data, lent.start, taken);
+    else {
+      stream.read(RECORD, record, RECORD, header - RECORD);
+      stream.read(header, target, start, taken);
+    }
     // An `info` that throws at being written to loses nothing.
     if (info) {
-      this.describe(
-        info,
-        net,
-        interfaceOf(stack, get16(record, 4)),
-        get16(record, 2),
-        record[7],
-        length,
-        taken,
-      );
+      const nif = interfaceOf(stack, get16(record, 4));
+      this.readEnds(net, nif);
+      info.address = this.sender;
+      info.localAddress = this.receiver;
+      info.port = get16(record, 2);
+      info.ttl = record[7];
+      info.length = length;
+      info.truncated = taken < length;
+      info.interface = nif;
     }
-    stream.consume(header + length);
-    if (--this.count === 0) stream.clear();
+    this.count--;
+    if (lent) this.lent = stack.lender = null;
+    else stream.consume(header + length);
+    if (!lent && this.count === 0) stream.clear();
     return taken;
-  }
-
-  /** Takes the datagram that still lies in its frame. */
-  private takeLent(
-    packet: Packet,
-    target: Uint8Array,
-    info: DatagramInfo | null,
-    start: number,
-    end: number,
-  ): number {
-    const stack = this.stack;
-    const net = packet.net as Network;
-    const nif = packet.nif as Interface;
-    const length = packet.end - packet.start;
-    const taken = length < end - start ? length : end - start;
-    stack.host.copy(target, start, packet.data, packet.start, taken);
-    if (info) {
-      net.saveEnds(packet, this.record, RECORD);
-      this.describe(info, net, nif.removed ? null : nif, this.port, packet.ttl, length, taken);
-    }
-    this.lent = stack.lender = null;
-    this.count = 0;
-    return taken;
-  }
-
-  /** Fills in `info`; both ends are in `record`. */
-  private describe(
-    info: DatagramInfo,
-    net: Network,
-    nif: Interface | null,
-    port: number,
-    ttl: number,
-    length: number,
-    taken: number,
-  ): void {
-    const ends = this.ends;
-    // Texts are made once for several datagrams of one flow.
-    let same = this.textOf === net && this.textOn === nif;
-    for (let i = 0; i < 2 * net.addressSize; i++) {
-      const byte = this.record[RECORD + i];
-      if (ends[i] !== byte) same = false;
-      ends[i] = byte;
-    }
-    if (!same) {
-      this.textOf = net;
-      this.textOn = nif;
-      this.sender = net.addressText(ends, 0, nif);
-      this.receiver = net.addressText(ends, net.addressSize, nif);
-    }
-    info.address = this.sender;
-    info.localAddress = this.receiver;
-    info.port = port;
-    info.ttl = ttl;
-    info.length = length;
-    info.truncated = taken < length;
-    info.interface = nif;
   }
 
   /** Bytes of the first datagram, or `EAGAIN`. */
@@ -215,13 +169,28 @@ export class Datagrams {
     this.lent = null;
     this.count = 0;
   }
+
+  /** Makes the texts of the ends in `record`. */
+  private readEnds(net: Network, nif: Interface | null): void {
+    const ends = this.ends;
+    let same = this.textOf === net && this.textOn === nif;
+    for (let i = 0; i < 2 * net.addressSize; i++) {
+      const byte = this.record[RECORD + i];
+      if (ends[i] !== byte) same = false;
+      ends[i] = byte;
+    }
+    if (same) return;
+    this.textOf = net;
+    this.textOn = nif;
+    this.sender = net.addressText(ends, 0, nif);
+    this.receiver = net.addressText(ends, net.addressSize, nif);
+  }
 }
 
 /** A queue for a socket of `paths`: `options.receiveBuffer` bytes (default 65536), at most what there is. */
 export function createQueue(stack: Stack, options: BindOptions, paths: Path[]): Datagrams {
-  const wanted = options.receiveBuffer;
   const budget = stack.pool.limit << stack.pool.chunkShift;
-  let limit = requireInteger(wanted === undefined ? 65536 : wanted, 0, 0x7fffffff, "receiveBuffer");
+  let limit = setting(options.receiveBuffer, 65536, 0, 0x7fffffff, "receiveBuffer");
   let size = 0;
   if (limit > budget) limit = budget;
   for (let i = 0; i < paths.length; i++) {

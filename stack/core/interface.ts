@@ -1,6 +1,7 @@
 /** A network interface of the stack: a host's link, the medium that frames for it, and its counters. */
 import { CHECKSUM_NONE, CHECKSUM_PARTIAL } from "../../hypercall/link.js";
 import type { Link, LinkReceiver, TransmitOffload } from "../../hypercall/link.js";
+import { get16, get32 } from "./bytes.js";
 import { EAGAIN, EIO, ENETDOWN } from "./errors.js";
 import { CHECKSUM_OK, CHECKSUM_UNFINISHED } from "./packet.js";
 import type { Packet } from "./packet.js";
@@ -69,8 +70,8 @@ export class Interface implements LinkReceiver {
     this.mtu = link.mtu;
     const mac = link.mac;
     if (mac) {
-      this.high = (mac[0] << 8) | mac[1];
-      this.low = (mac[2] << 24) | (mac[3] << 16) | (mac[4] << 8) | mac[5];
+      this.high = get16(mac, 0);
+      this.low = get32(mac, 2);
     }
   }
 

@@ -56,16 +56,14 @@ export class Table<T extends TableEntry> {
 
   private grow(): void {
     const old = this.buckets;
-    const count = old.length * 2;
     this.buckets = [];
-    for (let i = 0; i < count; i++) this.buckets.push(null);
+    this.size = 0;
+    for (let i = old.length * 2; i > 0; i--) this.buckets.push(null);
     for (let i = 0; i < old.length; i++) {
       let entry = old[i];
       while (entry) {
         const next: T | null = entry.nextInBucket;
-        const slot = entry.hash & (count - 1);
-        entry.nextInBucket = this.buckets[slot];
-        this.buckets[slot] = entry;
+        this.insert(entry);
         entry = next;
       }
     }

@@ -2,24 +2,21 @@
 
 /** The address as an int32, or null when `text` is none. */
 export function parse4(text: string): number | null {
-  let value = 0;
-  let part = -1;
-  let parts = 0;
   if (typeof text !== "string" || text.length > 15) return null;
-  for (let i = 0; i <= text.length; i++) {
-    const digit = i < text.length ? text.charCodeAt(i) - 48 : -2;
-    if (digit >= 0 && digit <= 9) {
-      // No leading zeros: some read them as octal.
-      if (part === 0) return null;
-      part = part < 0 ? digit : part * 10 + digit;
-      if (part > 255) return null;
-    } else if (part >= 0 && digit === -2) {
-      value = (value << 8) | part;
-      part = -1;
-      parts++;
-    } else return null;
+  const parts = text.split(".");
+  let value = 0;
+  for (let i = 0; i < parts.length; i++) {
+    const part = integer(parts[i]);
+    if (part < 0 || part > 255) return null;
+    value = (value << 8) | part;
   }
-  return parts === 4 ? value : null;
+  return parts.length === 4 ? value : null;
+}
+
+/** The integer of which `text` is the one decimal form, or -1. Leading zeros are none: some read them as octal. */
+function integer(text: string): number {
+  const value = +text;
+  return value >= 0 && value % 1 === 0 && "" + value === text ? value : -1;
 }
 
 export function format4(address: number): string {
@@ -32,12 +29,6 @@ export function format4(address: number): string {
 export function splitPrefix(text: string, none: number): { address: string; length: number } | null {
   const slash = typeof text === "string" ? text.indexOf("/") : -1;
   if (slash < 0) return { address: text, length: none };
-  let length = 0;
-  if (slash + 1 >= text.length || text.length > slash + 4) return null;
-  for (let i = slash + 1; i < text.length; i++) {
-    const digit = text.charCodeAt(i) - 48;
-    if (!(digit >= 0 && digit <= 9)) return null;
-    length = length * 10 + digit;
-  }
-  return { address: text.substring(0, slash), length };
+  const length = integer(text.substring(slash + 1));
+  return length < 0 ? null : { address: text.substring(0, slash), length };
 }

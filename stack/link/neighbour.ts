@@ -111,7 +111,7 @@ export class NeighbourCache implements Times {
   /** Bytes of all packets that wait. */
   private held = 0;
   private hand = 0;
-  private readonly key: number;
+  private key = 0;
 
   constructor(
     private readonly stack: Stack,
@@ -120,7 +120,6 @@ export class NeighbourCache implements Times {
     readonly counters: NeighbourCounters,
   ) {
     this.timer = new Timer(tick, this);
-    this.key = stack.host.random32();
   }
 
   /** The entry of an address, or null. */
@@ -371,6 +370,7 @@ export class NeighbourCache implements Times {
 
   /** Strangers choose addresses; where in the table they come to lie depends on a key that they do not know. */
   private hash(a0: number, a1: number, a2: number, a3: number): number {
+    if (!this.key) this.key = this.stack.host.random32() || 1;
     return mix(mix(mix(mix(mix(this.key, a0), a1), a2), a3), 0);
   }
 }

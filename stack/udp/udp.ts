@@ -12,6 +12,7 @@ import {
   fail,
   requireBytes,
   requireInteger,
+  setting,
 } from "../core/errors.js";
 import type { Network, Path } from "../core/network.js";
 import {
@@ -95,9 +96,9 @@ export class Udp implements Component {
   open(options: UdpOptions = {}): UdpSocket {
     const own = copyOptions(options);
     if (this.sockets.size >= this.limit) fail("ENOBUFS", "sockets");
-    requireInteger(own.ttl === undefined ? 1 : own.ttl, 1, 255, "ttl");
-    requireInteger(own.multicastTtl === undefined ? 1 : own.multicastTtl, 1, 255, "multicastTtl");
-    const port = requireInteger(own.port === undefined ? 0 : own.port, 0, 65535, "port");
+    setting(own.ttl, 1, 1, 255, "ttl");
+    setting(own.multicastTtl, 1, 1, 255, "multicastTtl");
+    const port = setting(own.port, 0, 0, 65535, "port");
     const socket = new UdpSocket(this, own, bindPaths(this.stack, own), ++this.serial);
     socket.port = port || this.freePort(socket);
     if (port && this.inUse(socket, port)) fail("EADDRINUSE", "port " + port);
