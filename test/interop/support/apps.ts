@@ -36,7 +36,7 @@ export interface UdpOutcome {
   seconds: number;
 }
 
-const UDP_CLIENT = fileURLToPath(new URL("udp-client.py", import.meta.url));
+export const UDP_CLIENT = fileURLToPath(new URL("udp-client.py", import.meta.url));
 
 /** Runs udp-client.py in a namespace; what it printed. */
 export async function udpClient<T = UdpOutcome>(

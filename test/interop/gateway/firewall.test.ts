@@ -1,0 +1,82 @@
+/** Our firewall and address translation between two kernels. The outer one has no route to the inner network: NAT or nothing. */
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { firewall } from "../../../stack/filter/firewall.js";
+import type { Rule } from "../../../stack/filter/rules.js";
+import { napt } from "../../../stack/filter/napt.js";
+import type { NaptOptions } from "../../../stack/filter/napt.js";
+import { TCP_CLIENT, UDP_CLIENT } from "../support/apps.js";
+import { LAN_HOST, WAN_HOST, WAN_HOST6, createGateway } from "../support/gateway.js";
+import { bodyHash } from "../support/http.js";
+import { bodyFile, scratch, serveNginx } from "../support/site.js";
+
+const OUTER = "10.2.0.1";
+const RULES: Rule[] = [
+  { action: "accept", from: "lan" },
+  { action: "accept", from: "wan", to: "self", protocol: "icmp", icmpType: 8 },
+  { action: "accept", from: "wan", to: "self", protocol: "icmpv6", icmpType: 128 },
+];
+
+async function createWall(t: ExecutionContext, options: NaptOptions = {}) {
+  const wall = firewall({ rules: RULES, nat: napt(options) });
+  const gateway = await createGateway(t, { components: [wall] });
+  wall.assign(gateway.lanNif, "lan");
+  wall.assign(gateway.wanNif, "wan");
+  gateway.wan.ip("route", "del", "default");
+  return { ...gateway, wall };
+}
+
+test("from inside: ping of all sizes, traceroute, UDP and TCP, 64 MiB by curl in both families", async (t) => {
+  const { lan, wan, wall } = await createWall(t);
+  for (const size of [0, 1, 56, 1400, 1472, 1473, 3000, 20_000, 65_507]) {
+    const { stdout } = await lan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-s", `${size}`, WAN_HOST]);
+    t.regex(stdout, / 2 received/, `${size}`);
+  }
+  const six = await lan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-s", "4000", WAN_HOST6]);
+  t.regex(six.stdout, / 2 received/);
+  for (const option of ["-U", "-I", "-T"]) {
+    const { stdout } = await lan.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "4", option, WAN_HOST]);
+    t.regex(stdout, /^ 1 {2}10\.1\.0\.1 {2}[\d.]+ ms\n 2 {2}10\.2\.0\.2 {2}[\d.]+ ms$/m, option);
+  }
+  const size = 64 << 20;
+  const folder = scratch(t);
+  bodyFile(folder, size);
+  await serveNginx(wan, `${WAN_HOST}:8080; listen [${WAN_HOST6}]`, folder);
+  for (const host of [WAN_HOST, `[${WAN_HOST6}]`]) {
+    const command = `curl -sgf --max-time 120 http://${host}:8080/${size} | sha256sum`;
+    const { stdout } = await lan.run("sh", ["-c", command], { timeout: 130_000 });
+    t.is(stdout.split(" ")[0], bodyHash(size));
+  }
+  t.is(wall.counters.invalid, 0);
+  t.is(wall.counters.malformed, 0);
+});
+
+test("from outside: refused by default, but what is forwarded; hairpins by the outer address", async (t) => {
+  const { lan, wan, wall } = await createWall(t, {
+    forward: [
+      { protocol: "tcp", port: 2222, to: LAN_HOST, toPort: 7 },
+      { protocol: "udp", port: 2222, to: LAN_HOST, toPort: 7 },
+    ],
+  });
+  await lan.serve("tcp", 7, "python3", [TCP_CLIENT, "serve", LAN_HOST, "7"]);
+  const lengths = ["0", "1", "1460", "100000"];
+  const forwarded = await wan.run("python3", [TCP_CLIENT, "echo", OUTER, "2222", ...lengths]);
+  t.is(forwarded.stdout.trim(), '"ok"');
+  const hairpin = await lan.run("python3", [TCP_CLIENT, "echo", OUTER, "2222", ...lengths]);
+  t.is(hairpin.stdout.trim(), '"ok"');
+  const ping = await wan.run("ping", ["-n", "-c", "2", "-i", "0.05", OUTER]);
+  t.regex(ping.stdout, / 2 received/);
+  // A route to the inside, and guesses at ports, help nobody.
+  wan.ip("route", "add", "10.1.0.0/24", "via", OUTER);
+  const direct = await wan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-W", "1", LAN_HOST], {
+    codes: null,
+  });
+  t.regex(direct.stdout, / 0 received/);
+  const before = wall.counters.dropped;
+  const scan = "for p in $(seq 20000 20100); do (echo x > /dev/udp/10.2.0.1/$p) 2>/dev/null; done";
+  await wan.run("bash", ["-c", scan]);
+  t.true(wall.counters.dropped - before >= 100);
+  // The host inside refuses: its word comes out as the outer address's.
+  const refused = await wan.run("python3", [UDP_CLIENT, "refused", OUTER, "2222"]);
+  t.is(refused.stdout.trim(), '"ECONNREFUSED"');
+});
