@@ -22,6 +22,8 @@ export interface InheritedTapOptions {
   mtu?: number;
   /** The hardware address of our end: 6 bytes or `"02:..."`. Default: random, locally administered. */
   mac?: Uint8Array | string;
+  /** As in `TapOptions`. */
+  allocate?: (size: number) => Uint8Array;
 }
 
 class InheritedDevice implements TunDevice {
@@ -59,9 +61,9 @@ class InheritedDevice implements TunDevice {
     }
   }
 
-  write(bytes: Uint8Array, length: number): number {
+  write(bytes: Uint8Array, start: number, length: number): number {
     try {
-      return writeSync(this.fd, bytes, 0, length);
+      return writeSync(this.fd, bytes, start, length);
     } catch (error) {
       return errnoOf(error);
     }
@@ -150,5 +152,8 @@ export function openInheritedTap(options: InheritedTapOptions = {}): TunLink {
   } catch (cause) {
     throw Object.assign(systemError("EBADF", `descriptor ${fd + 1} is not the launcher's socket`), { cause });
   }
-  return new TunLink(new InheritedDevice(fd, name, waiter), { name, mode, offloads, mtu, mac });
+  return new TunLink(new InheritedDevice(fd, name, waiter), {
+    ...{ name, mode, offloads, mtu, mac },
+    allocate: options.allocate,
+  });
 }

@@ -12,7 +12,10 @@ export interface Libc {
   ioctl(fd: number, request: number, argument: Uint8Array | Int32Array): number;
   ioctlValue(fd: number, request: number, value: number): number;
   read(fd: number, buffer: Uint8Array, size: number): number;
-  write(fd: number, buffer: Uint8Array, size: number): number;
+  /** `address`: where the bytes lie; see `addressOf`. */
+  write(fd: number, address: number, size: number): number;
+  /** Where the memory of an array begins. It stays there for as long as the array is not detached. */
+  addressOf(array: Uint8Array): number;
   socket(family: number, type: number, protocol: number): number;
   setns(fd: number, type: number): number;
 }
@@ -42,7 +45,8 @@ export function loadLibc(): Libc {
     ioctl: library.func("int ioctl(int, unsigned long, void *)"),
     ioctlValue: library.func("ioctl", "int", ["int", "unsigned long", "unsigned long"]),
     read: library.func("intptr_t read(int, void *, size_t)"),
-    write: library.func("intptr_t write(int, const void *, size_t)"),
+    write: library.func("write", "intptr_t", ["int", "uintptr_t", "size_t"]),
+    addressOf: (array) => Number(koffi.address(array)),
     socket: library.func("int socket(int, int, int)"),
     setns: library.func("int setns(int, int)"),
   };

@@ -12,8 +12,8 @@ import { VIRTIO_NET_HEADER, emitVirtioHeader, parseVirtioChecksum } from "./virt
 export interface TunDevice {
   /** Reads one frame into `buffer`; its length. */
   read(buffer: Uint8Array): number;
-  /** Writes one frame, the first `length` bytes of `bytes`. */
-  write(bytes: Uint8Array, length: number): number;
+  /** Writes one frame, `length` bytes of `bytes` from `start` on: no view is made for it. */
+  write(bytes: Uint8Array, start: number, length: number): number;
   /** Whether the interface is up, as far as this can be known at once; true if not. */
   isUp(): boolean;
   /** Calls `ready` when the descriptor can be read (or has failed), with true when it can be written and that was asked for. */
@@ -34,6 +34,8 @@ export interface TunLinkOptions {
   mtu: number;
   /** The hardware address of our end; only for `"tap"`. */
   mac: Uint8Array | undefined;
+  /** Gives the memory that frames are read into. */
+  allocate: ((size: number) => Uint8Array) | undefined;
 }
 
 /** Frames, and bytes, that one batch may take from the kernel before the event loop gets its turn. */
@@ -70,8 +72,10 @@ export class TunLink implements Link {
   private up = true;
   private reportedUp = true;
   private readonly header: number;
-  /** Read buffer; placed so that the IP header behind virtio and Ethernet headers is aligned to 4 bytes. */
+  /** Frames are read to `shift`, so that the IP header behind virtio and Ethernet headers is aligned to 4 bytes: into `inside`. */
   private readonly buffer: Uint8Array;
+  private readonly inside: Uint8Array;
+  private readonly shift: number;
   /** For frames without room for the virtio header in front; made on first use. */
   private bounce: Uint8Array | null = null;
   private readonly saved = new Uint8Array(VIRTIO_NET_HEADER);
@@ -89,7 +93,10 @@ export class TunLink implements Link {
       this.offloads = { transmitChecksum: true, segmentation: LARGEST_SEGMENT, receiveCoalescing: true };
     }
     const beforeIp = this.header + (options.mode === "tap" ? 14 : 0);
-    this.buffer = new Uint8Array(new ArrayBuffer(BUFFER_SIZE + 4), -beforeIp & 3, BUFFER_SIZE);
+    this.shift = -beforeIp & 3;
+    const size = BUFFER_SIZE + 4;
+    this.buffer = options.allocate ? options.allocate(size) : new Uint8Array(size);
+    this.inside = this.buffer.subarray(this.shift);
   }
 
   open(receiver: LinkReceiver): void {
@@ -113,14 +120,14 @@ export class TunLink implements Link {
     const device = this.device;
     let code: number;
     if (header === 0) {
-      code = device.write(start === 0 ? frame : frame.subarray(start, end), end - start);
+      code = device.write(frame, start, end - start);
     } else if (start >= header) {
       // The bytes before the frame may be another packet's: they are borrowed for the call and put back.
       const at = start - header;
       const saved = this.saved;
       for (let i = 0; i < header; i++) saved[i] = frame[at + i];
       emitVirtioHeader(frame, at, frame, start, offload);
-      code = device.write(at === 0 ? frame : frame.subarray(at, end), end - at);
+      code = device.write(frame, at, end - at);
       for (let i = 0; i < header; i++) frame[at + i] = saved[i];
     } else {
       code = this.writeBounced(frame, start, end, offload);
@@ -157,7 +164,7 @@ export class TunLink implements Link {
     const bounce = (this.bounce ??= new Uint8Array(BUFFER_SIZE));
     emitVirtioHeader(bounce, 0, frame, start, offload);
     bounce.set(start === 0 && end === frame.length ? frame : frame.subarray(start, end), this.header);
-    return this.device.write(bounce, length);
+    return this.device.write(bounce, 0, length);
   }
 
   /** The kernel did not take a frame. It is to be sent again only when the kernel had no room. */
@@ -208,11 +215,11 @@ export class TunLink implements Link {
   drain(): void {
     this.scheduled = false;
     this.tell();
-    const { device, buffer, header } = this;
+    const { device, buffer, inside, shift, header } = this;
     let frames = 0;
     let bytes = 0;
     while (this.receiver !== null && frames < BATCH_FRAMES && bytes < BATCH_BYTES) {
-      const length = device.read(buffer);
+      const length = device.read(inside);
       if (length < 0) {
         this.exhausted(-length);
         return;
@@ -220,8 +227,8 @@ export class TunLink implements Link {
       frames++;
       bytes += length;
       if (length > header) {
-        const checksum = header === 0 ? CHECKSUM_NONE : parseVirtioChecksum(buffer, 0);
-        this.receiver.receive(buffer, header, length, checksum);
+        const checksum = header === 0 ? CHECKSUM_NONE : parseVirtioChecksum(buffer, shift);
+        this.receiver.receive(buffer, shift + header, shift + length, checksum);
       }
     }
     this.schedule();

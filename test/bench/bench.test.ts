@@ -14,6 +14,7 @@ test("the quick benchmark, made tiny, has a rate for each workload that lwIP is 
       "--rounds=1",
       "--milliseconds=20",
       "--without-lwip",
+      "--without-kernel",
     ],
     { cwd: ROOT, encoding: "utf8" },
   );
@@ -26,5 +27,9 @@ test("the quick benchmark, made tiny, has a rate for each workload that lwIP is 
     t.true(row !== undefined && row.ours > 0, work);
     t.is(row!.lwip, null, "lwIP has not been asked for");
     t.truthy(row!.note, "why there is no figure of lwIP");
+    t.true(rows.find((each) => each.work === `garbage-${work}`)!.ours >= 0, `garbage of ${work}`);
+  }
+  for (const work of ["boot", "memory-stack", "memory-connection", "connections-100", "timers-100"]) {
+    t.true(rows.find((each) => each.work === work)!.ours > 0, work);
   }
 });

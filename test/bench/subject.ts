@@ -1,11 +1,15 @@
 /**
  * Our stack as a subject of the benchmark: reads "WORK MILLISECONDS" lines and answers each with a rate: Gbit/s (tcp-bulk) or
- * events, per second of processor time (what others do on the machine does not count, our garbage collector does). Two ends in
- * one process and one thread over `memoryLinks`. The argument names the accelerators.
+ * events, per second of processor time (what others do on the machine does not count, our garbage collector does). "garbage:WORK
+ * MILLISECONDS" is answered with the bytes of garbage that a MiB (tcp-bulk) or an event makes. "pauses 0" is answered with how long the collector's pauses were,
+ * ms: the 99th percentile. Two ends in one process and one thread over `memoryLinks`. The argument names the
+ * accelerators.
  */
 import { randomFillSync } from "node:crypto";
-import { performance } from "node:perf_hooks";
+import { PerformanceObserver, performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
+import { setImmediate as turn } from "node:timers/promises";
+import { getHeapStatistics } from "node:v8";
 import { wasmAccelerator } from "../../ports/wasm/accelerator.js";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
@@ -34,6 +38,8 @@ const CHUNK = 16384;
 const WINDOW = 256 * 1024;
 /** Frames between two looks at the clock. */
 const BATCH = 4096;
+/** Frames between two looks at the heap: their garbage is a fraction of what the collector waits for. */
+const SMALL_BATCH = 256;
 /** On a busy machine a workload ends after so many times the time that it is given. */
 const PATIENCE = 3;
 
@@ -195,27 +201,38 @@ function begin(work: string): { next?: () => void; stop?: () => void } {
   throw new Error("no such workload: " + work);
 }
 
-function measure(work: string, milliseconds: number): number {
-  const { next, stop } = begin(work);
-  const before = count;
+/** Moves frames, `batch` at least, or opens connections. */
+function move(batch: number, next?: () => void): void {
+  for (let frames = 0; frames < batch;) {
+    time = performance.now();
+    const moved = links.pass();
+    if (moved === 0 && next) next();
+    frames += moved || 1;
+    client.poll(0);
+    server.poll(0);
+  }
+  time = performance.now();
+  client.poll(time);
+  server.poll(time);
+}
+
+/** Runs `batch` again and again for so long; returns the milliseconds of processor time. */
+function spend(milliseconds: number, batch: () => void): number {
   const start = performance.now();
   const usage = process.cpuUsage();
   let spent: number;
   do {
-    for (let frames = 0; frames < BATCH;) {
-      time = performance.now();
-      const moved = links.pass();
-      if (moved === 0 && next) next();
-      frames += moved || 1;
-      client.poll(0);
-      server.poll(0);
-    }
-    time = performance.now();
-    client.poll(time);
-    server.poll(time);
+    batch();
     const { user, system } = process.cpuUsage(usage);
     spent = (user + system) / 1000;
   } while (spent < milliseconds && time - start < PATIENCE * milliseconds);
+  return spent;
+}
+
+function measure(work: string, milliseconds: number): number {
+  const { next, stop } = begin(work);
+  const before = count;
+  const spent = spend(milliseconds, () => move(BATCH, next));
   const rate = ((count - before) * 1000) / spent;
   running = false;
   stop?.();
@@ -223,7 +240,43 @@ function measure(work: string, milliseconds: number): number {
   return work === "tcp-bulk" ? rate * 8e-9 : rate;
 }
 
+const heapUsed = () => getHeapStatistics().used_heap_size;
+
+function measureGarbage(work: string, milliseconds: number): number {
+  const { next, stop } = begin(work);
+  // What the question itself leaves.
+  const asking = heapUsed();
+  const own = Math.max(0, heapUsed() - asking);
+  let garbage = 0;
+  let done = 0;
+  spend(milliseconds, () => {
+    const before = count;
+    const heap = heapUsed();
+    move(SMALL_BATCH, next);
+    const growth = heapUsed() - heap - own;
+    // Less than before: the collector has run.
+    if (growth < 0) return;
+    garbage += growth;
+    done += count - before;
+  });
+  running = false;
+  stop?.();
+  links.pump();
+  return (garbage / done) * (work === "tcp-bulk" ? 1 << 20 : 1);
+}
+
+const pauses: number[] = [];
+new PerformanceObserver((list) => {
+  for (const { duration } of list.getEntries()) pauses.push(duration);
+}).observe({ entryTypes: ["gc"] });
+
 for await (const line of createInterface({ input: process.stdin })) {
   const [work, milliseconds] = line.split(" ");
-  console.log(measure(work, Number(milliseconds)).toPrecision(6));
+  if (work === "pauses") {
+    await turn();
+    pauses.sort((a, b) => a - b);
+    console.log((pauses[Math.floor(pauses.length * 0.99)] ?? 0).toPrecision(3));
+  } else if (work.startsWith("garbage:")) {
+    console.log(measureGarbage(work.slice(8), Number(milliseconds)).toPrecision(6));
+  } else console.log(measure(work, Number(milliseconds)).toPrecision(6));
 }

@@ -1,9 +1,9 @@
 /**
- * The engines that are C programs, built once into build/engines/: Duktape from Debian's library, Moddable XS from the sources
- * that the npm package `@agoric/xsnap` carries.
+ * The engines that are C programs, built once into build/engines/: Duktape from Debian's library, Moddable XS and QuickJS from
+ * the sources that the npm packages `@agoric/xsnap` and `qjsc` carry.
  *
- * That package is fetched as a file and not installed: it would bring some sixty others, and build itself twice. Its digest is
- * pinned here as a lock file would.
+ * These packages are fetched as files and not installed: the first would bring some sixty others, and build itself twice. Their
+ * digests are pinned here as a lock file would.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -18,13 +18,33 @@ const run = promisify(execFile);
 const SOURCES = join(ROOT, "test/engines/native");
 const BUILD = join(ROOT, "build/engines");
 
+/** A package that carries an engine's sources in `folder`. */
+interface Carrier {
+  readonly name: string;
+  readonly version: string;
+  readonly folder: string;
+  readonly integrity: string;
+}
+
 /** Moddable's XS (version 13.3 of the engine), as Agoric publishes it. */
-const XSNAP = {
+const XSNAP: Carrier = {
   name: "@agoric/xsnap",
   version: "0.15.0",
+  folder: "moddable/xs",
   integrity:
     "sha512-ZBm4DZxbtfacxMHVVdJjZi0Y8zOxN77vpu1WwI5RWfPkaRh0aHkz/dVdTGKXalDNzWfz183lljKxlxl3/h0n+A==",
 };
+
+/** QuickJS 2021-03-27. */
+const QJSC: Carrier = {
+  name: "qjsc",
+  version: "0.3.0",
+  folder: "deps/quickjs_2021_03_27",
+  integrity:
+    "sha512-a7+cU6/IVcZbIejffdt/wZVMX6LL2MDL3HQ9Zb5Gm23G9DvBMS/z9GHFxz39bAvp2PvMOM+ypSOAyokt2DdZ2w==",
+};
+
+const QUICKJS_FLAGS = ["-O2", "-w", "-D_GNU_SOURCE", '-DCONFIG_VERSION="2021-03-27"'];
 
 const XS_FLAGS = [
   "-O2",
@@ -43,7 +63,7 @@ const XS_FLAGS = [
 const DUKTAPE_FLAGS = ["-O2", "-Wall", "-Wextra", "-Werror"];
 
 /** What is missing on this machine to build `engine`, as lines for people. */
-export function obstacles(engine: "duktape" | "xs"): string[] {
+export function obstacles(engine: "duktape" | "quickjs" | "xs"): string[] {
   return missing(
     engine === "duktape"
       ? { programs: ["gcc"], headers: ["duktape.h"] }
@@ -63,29 +83,48 @@ export function xs(): Promise<string> {
   const own = ["xs.c", "xs-inside.c"];
   const key = [...XS_FLAGS, XSNAP.integrity];
   return build("xs", key, ["xs-platform.h", ...own], async (program) => {
-    const engine = join(await fetchXs(), "moddable/xs");
-    const objects = `${program}.objects`;
-    mkdirSync(objects, { recursive: true });
+    const engine = join(await fetchSources(XSNAP), XSNAP.folder);
     const folders = [SOURCES, ...["includes", "platforms", "sources"].map((name) => join(engine, name))];
     const flags = [...XS_FLAGS, ...folders.map((folder) => `-I${folder}`)];
-    const waiting = [
-      ...readdirSync(join(engine, "sources"))
-        .filter((name) => name.endsWith(".c"))
-        .map((name) => join(engine, "sources", name)),
-      ...own.map((name) => join(SOURCES, name)),
-    ];
-    const made: string[] = [];
-    const worker = async () => {
-      for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
-        const object = join(objects, basename(file, ".c") + ".o");
-        await run("gcc", [...flags, "-c", file, "-o", object]);
-        made.push(object);
-      }
-    };
-    await Promise.all([worker(), worker()]);
-    await run("gcc", [...made.sort(), "-lm", "-lpthread", "-o", program]);
-    rmSync(objects, { recursive: true });
+    const files = readdirSync(join(engine, "sources"))
+      .filter((name) => name.endsWith(".c"))
+      .map((name) => join(engine, "sources", name));
+    await compile(program, flags, [...files, ...own.map((name) => join(SOURCES, name))]);
   });
+}
+
+/** The path of the program native/quickjs.c. */
+export function quickjs(): Promise<string> {
+  return build("quickjs", [...QUICKJS_FLAGS, QJSC.integrity], ["quickjs.c"], async (program) => {
+    const engine = join(await fetchSources(QJSC), QJSC.folder);
+    const files = ["quickjs", "libregexp", "libunicode", "cutils"].map((name) => join(engine, `${name}.c`));
+    const flags = [...QUICKJS_FLAGS, `-I${engine}`];
+    // Its objects must not be taken for the engine's own file of that name.
+    await compile(program, flags, files, [join(SOURCES, "quickjs.c")]);
+  });
+}
+
+/** Compiles files, two at a time, and links them; `last` are compiled with the link. */
+async function compile(
+  program: string,
+  flags: string[],
+  files: string[],
+  last: string[] = [],
+): Promise<void> {
+  const objects = `${program}.objects`;
+  mkdirSync(objects, { recursive: true });
+  const waiting = [...files];
+  const made: string[] = [];
+  const worker = async () => {
+    for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+      const object = join(objects, basename(file, ".c") + ".o");
+      await run("gcc", [...flags, "-c", file, "-o", object]);
+      made.push(object);
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  await run("gcc", [...flags, ...last, ...made.sort(), "-lm", "-lpthread", "-o", program]);
+  rmSync(objects, { recursive: true });
 }
 
 /** Makes the program `name` unless it was made of the same files with the same flags. */
@@ -107,10 +146,9 @@ async function build(
   return program;
 }
 
-/** The folder of XS's sources. Without a network it must be there already: `npm run engines -- --install`. */
-export async function fetchXs(): Promise<string> {
-  const { name, version, integrity } = XSNAP;
-  const folder = join(BUILD, `xsnap-${version}`);
+/** The package's folder with its engine's sources. Without a network it must be there already: `npm run engines -- --install`. */
+async function fetchSources({ name, version, folder: within, integrity }: Carrier): Promise<string> {
+  const folder = join(BUILD, `${basename(name)}-${version}`);
   if (existsSync(folder)) return folder;
   const draft = `${folder}.${process.pid}`;
   mkdirSync(draft, { recursive: true });
@@ -124,7 +162,7 @@ export async function fetchXs(): Promise<string> {
     );
     const found = `sha512-${createHash("sha512").update(readFileSync(archive)).digest("base64")}`;
     if (found !== integrity) throw new Error(`${name}@${version} has the digest ${found}`);
-    await run("tar", ["-xzf", archive, "-C", draft, "--strip-components=1", "package/moddable/xs"]);
+    await run("tar", ["-xzf", archive, "-C", draft, "--strip-components=1", `package/${within}`]);
     rmSync(archive);
     if (!existsSync(folder)) renameSync(draft, folder);
   } finally {

@@ -7,6 +7,7 @@
 import { pathToFileURL } from "node:url";
 import { runAva } from "../support/ava.js";
 import { ENGINES, obstacle } from "./engines.js";
+import { obstacles, quickjs } from "./native.js";
 import { writeReport } from "./report.js";
 
 /** Builds the engines, so that no test waits for it; a line for each that cannot be had. */
@@ -16,6 +17,10 @@ async function prepare(): Promise<string[]> {
     const problem = await obstacle(engine);
     if (problem !== null) lines.push(`${engine.name}: ${problem}`);
   }
+  // QuickJS as a program is what instructions are counted in.
+  const absent = obstacles("quickjs");
+  if (absent.length === 0) await quickjs().catch((error: Error) => absent.push(error.message));
+  lines.push(...absent.map((line) => `QuickJS as a program: ${line}`));
   return lines;
 }
 

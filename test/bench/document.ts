@@ -1,0 +1,209 @@
+/** The tables and plots of docs/performance.md and docs/memory.md. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../support/files.js";
+import type { Figures } from "./instructions/count.js";
+import { plot } from "./plot.js";
+import type { Row } from "./rows.js";
+
+export interface Results {
+  readonly speed: Row[];
+  readonly kernel: Row[];
+  readonly weight: Row[];
+  readonly growth: Row[];
+  readonly garbage: Row[];
+}
+
+/** What stands around the table of instructions, which is written alone as well. */
+const [BEGIN, END] = ["<!-- instructions -->", "<!-- end of instructions -->"];
+
+const path = (name: string) => join(ROOT, "docs", name);
+
+function cell(value: number | null | undefined, unit: string): string {
+  if (value === null || value === undefined) return "";
+  return `${value.toLocaleString("en-US", { maximumSignificantDigits: 3 })} ${unit}`;
+}
+
+function lines(head: string[], align: string[], rows: string[][]): string {
+  return [head, align, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+/** All rows, for a terminal. */
+export function table(rows: Row[]): string {
+  return lines(
+    ["", "here", "lwIP native", "ratio", "kernel over veth", "here, per CPU second"],
+    ["---", "---:", "---:", "---:", "---:", "---:"],
+    rows.map((row) => [
+      row.perCpu === undefined ? row.about : `${row.about} (TAP, ${row.note})`,
+      cell(row.ours, row.unit),
+      cell(row.lwip, row.unit),
+      row.ratio === null ? "" : String(row.ratio),
+      cell(row.kernel, row.unit),
+      cell(row.perCpu, row.unit),
+    ]),
+  );
+}
+
+function speedTable(rows: Row[]): string {
+  return lines(
+    ["", "here", "lwIP native", "ratio"],
+    ["---", "---:", "---:", "---:"],
+    rows.map((row) => [
+      row.about,
+      cell(row.ours, row.unit),
+      cell(row.lwip, row.unit),
+      row.ratio === null ? "" : String(row.ratio),
+    ]),
+  );
+}
+
+function kernelTable(rows: Row[]): string {
+  const [offloads, plain] = ["offloads", "plain"].map((way) => rows.filter(({ note }) => note === way));
+  return lines(
+    [
+      "",
+      "with offloads",
+      "per CPU second",
+      "without",
+      "per CPU second",
+      "kernel to kernel over veth, without",
+    ],
+    ["---", "---:", "---:", "---:", "---:", "---:"],
+    offloads.map((row) => {
+      const other = plain.find(({ about }) => about === row.about);
+      return [
+        row.about,
+        cell(row.ours, row.unit),
+        cell(row.perCpu, row.unit),
+        cell(other?.ours, row.unit),
+        cell(other?.perCpu, row.unit),
+        cell(row.kernel ?? other?.kernel, row.unit),
+      ];
+    }),
+  );
+}
+
+function plainTable(rows: Row[]): string {
+  return lines(
+    ["", ""],
+    ["---", "---:"],
+    rows.map((row) => [row.about, cell(row.ours, row.unit)]),
+  );
+}
+
+function weightTable(rows: Row[]): string {
+  return lines(
+    ["", "here", "anchor"],
+    ["---", "---", "---"],
+    rows.map(({ about, ours, unit, note }) => [about, `${ours} ${unit}`, note ?? ""]),
+  );
+}
+
+export function instructionTable(figures: Figures): string {
+  return lines(
+    ["host instructions, both ends", "UDP echo, 64 bytes", "TCP segment, 1448 bytes"],
+    ["---", "---:", "---:"],
+    Object.entries(figures).map(([name, { "udp-echo": echo, "tcp-segment": segment }]) => [
+      { duktape: "Duktape 2.7", quickjs: "QuickJS 2021-03-27" }[name] ?? name,
+      echo.toLocaleString("en-US"),
+      segment.toLocaleString("en-US"),
+    ]),
+  );
+}
+
+function framed(figures: Figures): string {
+  return `${BEGIN}\n\n${instructionTable(figures)}\n\n${END}`;
+}
+
+/** Writes the table of instructions alone. */
+export function writeInstructions(figures: Figures): void {
+  const text = readFileSync(path("performance.md"), "utf8");
+  const [start, end] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (start < 0 || end < 0) throw new Error("docs/performance.md has no place for the table of instructions");
+  writeFileSync(
+    path("performance.md"),
+    text.slice(0, start) + framed(figures) + text.slice(end + END.length),
+  );
+}
+
+export function write(results: Results, figures: Figures): void {
+  const { speed, kernel, weight, growth, garbage } = results;
+  const bulk = speed.find(({ work }) => work === "tcp-bulk")!;
+  writeFileSync(path("performance.svg"), plot(speed, growth));
+  writeFileSync(
+    path("performance.md"),
+    `# How fast
+
+Made by \`npm run bench -- --write\` on Node ${process.versions.node}; a busy or virtual machine moves single figures by a third, the
+ratios by less; what is per second of wall clock suffers most. Load of this machine at the end of the run: ${loadavg()[0].toFixed(1)}
+on ${availableParallelism()} processors, of which the benchmark is one or two.
+
+![Rates beside lwIP, and rates as numbers grow](performance.svg)
+
+## Beside lwIP
+
+Two ends in one process and one thread over an in-memory Ethernet: MTU 1500, software checksums both ways, frames copied at the
+link, windows of 256 KiB. lwIP 2.1.3 is built from Debian's source with \`gcc -O2\` (raw API, two instances) and measured in the same
+run, in turns; medians, per second of processor time.
+
+${speedTable(speed)}
+
+Without a name of its own a row is the stack with the plain-JS checksum by words. What the sides do differently: lwIP hands its
+application the received buffer, our \`read\` copies into the application's; lwIP's clock is read once in 4096 frames, ours once for
+all frames that wait; our timestamps (RFC 7323) and SACK are on, lwIP's are off, as each has them by default.
+
+The aims are 1.0 for TCP in one stream (1.5 with WebAssembly) and 0.7 for the others: TCP in one stream is at ${bulk.ratio ?? "?"}.
+Boot (at most 0.2 ms) and an idle connection (at most 1536 bytes) are in [memory.md](memory.md).
+
+Where the time goes (\`perf\` with V8's map of its code, TCP in one stream, WebAssembly): a sixth in copies between packet memory and
+the application's arrays, half of it V8 making the views that \`set\` wants; the rest is spread thinly over the path of the segment,
+no function above 5 %.
+
+## The kernel as the peer
+
+The kernel in a network namespace, over a TAP device to us (\`ports/node\`, with and without virtio-net headers), and over a veth pair
+without offloads to itself. TCP with buffers of 1 MiB at our side, 64 datagrams on their way, curl fetching 256 MiB (32 without
+offloads). Per second of wall clock with both processes on the machine, and per second of our process's processor time, in which
+the kernel's work in our calls is included: its receive path runs in our \`write\`.
+
+${kernelTable(kernel)}
+
+The aims with offloads are 10 Gbit/s each way and 300,000 small datagrams echoed per second.
+
+## Garbage and pauses
+
+Bytes that V8's collector is left with, for each MiB moved or each event, counted between collections. The aim is zero; what is left
+are mostly views of typed arrays.
+
+${plainTable(garbage)}
+
+## Growth
+
+Per second of processor time. An answer of a connection among many finds nothing of it in the processor's caches.
+
+${plainTable(growth)}
+
+## Small engines
+
+Counted by valgrind's callgrind, the same in each run. A test compares them with \`test/bench/instructions/committed.json\`: neither
+growth nor shrinkage above 2 % goes unnoticed. The stack's own checksum is in use, byte by byte, which is most of a segment.
+
+${framed(figures)}
+`,
+  );
+  writeFileSync(
+    path("memory.md"),
+    `# What a stack weighs
+
+Ethernet, ARP, IPv4 with fragments, ICMP, UDP and TCP on Node ${process.versions.node}; heap and array buffers after a full
+collection. Made by \`npm run bench -- --write\`.
+
+${weightTable(weight)}
+
+A stack takes packet memory from its host in slabs, as it needs them, and an idle connection holds none: its buffers are
+made of chunks that exist while bytes are in them. What a connection costs beyond lwIP's 240 bytes is V8's: each of the
+control block's fields is a word of 8 bytes, and each object has a header.
+`,
+  );
+}
