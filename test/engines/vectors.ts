@@ -5,9 +5,11 @@
  * must be the same in all engines, and V8's are what the unit tests look at. Names tell the case of the list of hostile inputs.
  */
 import { address, domains, message, seconds } from "../service/dhcp-messages.js";
+import { iaAddress, iaNa, iaPd, iaPrefix, message as dhcp6, opt, status } from "../service/dhcpv6-support.js";
 import { parseQuery, record, reply, soa, wireName } from "../service/dns-support.js";
 import type { Reply } from "../service/dns-support.js";
-import { ascii, concat, hex } from "../support/bytes.js";
+import { mdnsRecord, message as multicast, question, srv } from "../service/mdns-support.js";
+import { ascii, concat, hex, ip6Bytes } from "../support/bytes.js";
 import {
   NS,
   RA,
@@ -23,6 +25,7 @@ import {
   BROADCAST_MAC,
   arp,
   be16,
+  be32,
   eth,
   fragments,
   frame,
@@ -533,6 +536,151 @@ dns("DNS text", "0 60 |host.example 16 60 a text", 16, {
 dns("DNS time to live with its highest bit set", "0 0 |host.example 1 0 10.0.0.9", 1, {
   answers: [record("host.example", "A", 0x80000000, "10.0.0.9")],
 });
+
+/* DHCPv6 */
+
+const XID = hex("000001");
+const SERVER6 = "00030001020000000002";
+const six6 = (name: string, expect: string, ...options: Uint8Array[]) =>
+  add("dhcp6", `DHCPv6 ${name}`, expect, dhcp6(7, XID, ...options));
+const NOTHING = "0,0,-1,-1,-1||";
+six6(
+  "reply",
+  `${SERVER6} 0 0|fd00::100/128 1000 2000|0,0,-1,-1,-1|fd00::53|a,b.c`,
+  iaNa(iaAddress("fd00::100")),
+  opt(23, ip6Bytes("fd00::53")),
+  opt(24, domains("a", "b.c")),
+);
+six6(
+  "prefix, its bits behind the length cleared",
+  `${SERVER6} 0 0|fd00:1::/32 1000 Infinity|${NOTHING}`,
+  iaPd(iaPrefix("fd00:1:2::", 32, 1000, 0xffffffff)),
+);
+six6(
+  "times, preference, rapid commit, limits",
+  `${SERVER6} 0 9 rapid|100,160,600,60,61||`,
+  opt(3, be32(1), be32(100), be32(160)),
+  opt(7, hex("09")),
+  opt(14),
+  opt(32, be32(600)),
+  opt(82, be32(60)),
+  opt(83, be32(61)),
+);
+six6("status", `${SERVER6} 2 0|${NOTHING}`, status(2));
+six6("status of an association", `${SERVER6} 0 0 no binding|${NOTHING}`, iaNa(status(3)));
+six6(
+  "another association",
+  `${SERVER6} 0 0|${NOTHING}`,
+  opt(3, be32(2), be32(0), be32(0), iaAddress("fd00::1")),
+);
+six6("preferred beyond valid", `${SERVER6} 0 0|${NOTHING}`, iaNa(iaAddress("fd00::1", 2000, 1000)));
+six6("T1 beyond T2", `${SERVER6} 0 0|${NOTHING}`, opt(3, be32(1), be32(9), be32(8), iaAddress("fd00::1")));
+six6("address of a group", `${SERVER6} 0 0|${NOTHING}`, iaNa(iaAddress("ff02::1")));
+six6("prefix of 129 bits", `${SERVER6} 0 0|${NOTHING}`, iaPd(iaPrefix("fd00::", 129)));
+six6(
+  "option within an address that lies",
+  `${SERVER6} 0 0|${NOTHING}`,
+  iaNa(iaAddress("fd00::1", 1, 2, hex("00"))),
+);
+six6("server twice", ` 0 0|${NOTHING}`, opt(2, hex("000102")));
+six6("name that does not end", `${SERVER6} 0 0|${NOTHING}`, opt(24, hex("01 61")));
+six6("servers of a wrong length", `${SERVER6} 0 0|${NOTHING}`, opt(23, new Uint8Array(17)));
+add("dhcp6", "DHCPv6 option that lies", "no", concat(dhcp6(7, XID), hex("000d 0002 00")));
+add("dhcp6", "DHCPv6 half an option", "no", concat(dhcp6(7, XID), hex("000d 00")));
+add("dhcp6", "DHCPv6 without a server", `none 0 0|${NOTHING}`, hex("07 000001"));
+add("dhcp6", "DHCPv6 that is cut off", "no", hex("07 0000"));
+
+/* NTP */
+
+interface NtpFields {
+  flags?: number;
+  stratum?: number;
+  delay?: number;
+  dispersion?: number;
+  id?: string;
+  origin?: string;
+  receive?: string;
+  transmit?: string;
+}
+const ntp = (name: string, expect: string, fields: NtpFields, length = 48) =>
+  add(
+    "ntp",
+    `NTP ${name}`,
+    expect,
+    concat(
+      Uint8Array.of(fields.flags ?? 0x24, fields.stratum ?? 2, 6, 236),
+      be32(fields.delay ?? 0),
+      be32(fields.dispersion ?? 0),
+      ascii(fields.id ?? "GPS\0"),
+      new Uint8Array(8),
+      hex(fields.origin ?? "01020304 05060708"),
+      hex(fields.receive ?? "83aa7e80 80000000"),
+      hex(fields.transmit ?? "83aa7e80 90000000"),
+    ).subarray(0, length),
+  );
+ntp("time", "time 500", {});
+ntp("time of the next era", "time 2085978496000", {
+  receive: "00000000 00000001",
+  transmit: "00000001 00000000",
+});
+ntp("that is cut off", "no 2", {}, 47);
+ntp("of another question", "no 2", { origin: "01020304 05060709" });
+ntp("from a client", "no 2", { flags: 0x23 });
+ntp("version 5", "no 2", { flags: 0x2c });
+ntp("kiss", "kiss RATE", { stratum: 0, id: "RATE" });
+ntp("kiss that nobody knows", "no 3", { stratum: 0, id: "INIT" });
+ntp("clock that is not set", "no 3", { flags: 0xe4 });
+ntp("stratum 16", "no 3", { stratum: 16 });
+ntp("far from its source", "no 3", { delay: 0x20000, dispersion: 0x8001 });
+ntp("negative delay", "no 3", { delay: 0x80000000 });
+ntp("no time of sending", "no 3", { transmit: "00000000 00000000" });
+ntp("sent before it was received", "no 3", { transmit: "83aa7e80 70000000" });
+
+/* Multicast DNS */
+
+const mdns = (name: string, expect: string, bytes: Uint8Array) => add("mdns", `mDNS ${name}`, expect, bytes);
+const answer = (...answers: Uint8Array[]) => multicast({ flags: 0x8400, answers });
+mdns("question", "0|? a.local 1 32769|", multicast({ questions: [question("A.local", "A", true)] }));
+mdns(
+  "address",
+  "8400|a.local 1 120 unique 10.0.0.9|0161056c6f63616c0000010001000000780004" + "0a000009",
+  answer(mdnsRecord("a.local", "A", 120, "10.0.0.9", true)),
+);
+mdns(
+  "name in its data, written short",
+  "8400|_x._udp.local 12 4500 shared s._x._udp.local|025f78045f756470056c6f63616c00000c00010000119400040173c00c",
+  answer(mdnsRecord("_x._udp.local", "PTR", 4500, "s._x._udp.local")),
+);
+mdns(
+  "service",
+  "8400|s.local 33 120 unique 0,0,80,h.local|0173056c6f63616c00002100010000007800" +
+    "0f000000000050" +
+    "0168056c6f63616c00",
+  answer(mdnsRecord("s.local", "SRV", 120, srv(80, "h.local"), true)),
+);
+mdns(
+  "probe",
+  "0|? a.local 255 1|a.local 1 120 shared 10.0.0.9|0161056c6f63616c00000100010000007800040a000009",
+  multicast({
+    questions: [question("a.local", 255)],
+    authorities: [mdnsRecord("a.local", "A", 120, "10.0.0.9")],
+  }),
+);
+mdns(
+  "that there is no other record",
+  "8400|a.local 47 120 unique 0161056c6f63616c00000140|0161056c6f63616c00002f0001000000780003000140",
+  answer(mdnsRecord("a.local", 47, 120, hex("0161056c6f63616c00 00 01 40"), true)),
+);
+mdns(
+  "class of others",
+  "8400|",
+  answer(concat(wireName("a.local"), hex("0001 0003 00000078 0004 0a000009"))),
+);
+mdns("address of a wrong length", "no 10", answer(mdnsRecord("a.local", "A", 120, hex("0a0000"))));
+mdns("pointer to itself", "no 10", answer(hex("c00c 0001 0001 00000078 0004 0a000009")));
+mdns("record that is missing", "no 10", multicast({ flags: 0x8400, counts: [0, 1, 0, 0] }));
+mdns("questions beyond all measure", "no 01", multicast({ counts: [129, 0, 0, 0] }));
+mdns("that is cut off", "no 10", hex("0000 8400 0000 0000 0000 00"));
 
 /* Texts and sums */
 

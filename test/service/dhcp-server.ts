@@ -2,6 +2,7 @@
 import type { ExecutionContext } from "ava";
 import { createWorld } from "../../ports/sim/index.js";
 import type { World } from "../../ports/sim/index.js";
+import type { Stack } from "../../stack/core/stack.js";
 import { dhcp } from "../../stack/service/dhcp.js";
 import type {
   Dhcp,
@@ -88,7 +89,7 @@ export interface ClientTestOptions extends NetworkOptions {
   /** The stack's own address: none by default. */
   address?: string;
   /** What is to be set before the client starts. */
-  prepare?: (server: ScriptedServer, world: World) => void;
+  prepare?: (server: ScriptedServer, world: World, stack: Stack) => void;
   mtu?: number;
 }
 
@@ -100,7 +101,7 @@ export function clientTest(t: ExecutionContext | null, options: ClientTestOption
   const components = () => [...(options.components?.() ?? []), service];
   const node = buildNode(t, world, probe, options.address ?? "", { ...options, components });
   const server = new ScriptedServer(probe);
-  options.prepare?.(server, world);
+  options.prepare?.(server, world, node.stack);
   const events: string[] = [];
   const leases: DhcpLease[] = [];
   const client = service.open(node.nif, {

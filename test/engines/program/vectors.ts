@@ -26,13 +26,17 @@ import { nd } from "../../../stack/ipv6/nd.js";
 import { slaac } from "../../../stack/ipv6/slaac.js";
 import { ethernet } from "../../../stack/link/ethernet.js";
 import { vlan } from "../../../stack/link/vlan.js";
+import { parseAnswer } from "../../../stack/service/dhcpv6-lease.js";
 import { readAnswer } from "../../../stack/service/dns-answer.js";
+import { Writer, parseMessage } from "../../../stack/service/mdns-message.js";
 import { Segment, parse } from "../../../stack/tcp/segment.js";
 import { tcp } from "../../../stack/tcp/tcp.js";
 import { udp } from "../../../stack/udp/udp.js";
 import { isReply, parseOption } from "../../../stack/wire/dhcp.js";
-import { emitName } from "../../../stack/wire/dns.js";
+import { DHCP6_HEADER, areOptions } from "../../../stack/wire/dhcpv6.js";
+import { DNS_ANSWERS, emitName } from "../../../stack/wire/dns.js";
 import type { RecordData } from "../../../stack/wire/dns.js";
+import { NTP_KISS, NTP_RECEIVE, NTP_TIME, kissCode, parseReply, timeAt } from "../../../stack/wire/ntp.js";
 import { World, countersOf, hex, resetCounters, unhex } from "./world.js";
 
 type Print = (line: string) => void;
@@ -178,6 +182,9 @@ function take(kind: string, inputs: Uint8Array[]): string {
   }
   if (kind === "tcp") return segment(data);
   if (kind === "dhcp") return dhcpReply(data);
+  if (kind === "dhcp6") return dhcp6Answer(data);
+  if (kind === "ntp") return ntpReply(data);
+  if (kind === "mdns") return multicast(data);
   if (kind.substr(0, 3) === "dns") return dnsAnswer(data, parseInt(kind.substr(3), 10));
   if (kind === "sum") return [sum(data, 0, data.length, 0), sum(data, 1, data.length, 0xfffe)].join();
   let text = "";
@@ -216,6 +223,56 @@ function dhcpReply(data: Uint8Array): string {
     if (length !== 0) text += " " + code + "=" + (length < 0 ? "bad" : hex(value, 0, length));
   }
   return text.substr(1);
+}
+
+/** A message from a server to a client whose associations have number 1. */
+function dhcp6Answer(data: Uint8Array): string {
+  if (data.length < DHCP6_HEADER || !areOptions(data, DHCP6_HEADER, data.length)) return "no";
+  const answer = parseAnswer(data, data.length, 1);
+  const server = answer.server;
+  let text = [server ? hex(server, 0, server.length) : "none", answer.status, answer.preference].join(" ");
+  if (answer.rapid) text += " rapid";
+  if (answer.noBinding) text += " no binding";
+  if (answer.notOnLink) text += " not on link";
+  for (let i = 0; i < answer.given.length; i++) {
+    const each = answer.given[i];
+    text += "|" + format6(each.bytes, 0) + "/" + each.length + " " + each.preferred + " " + each.valid;
+  }
+  const times = [answer.renew, answer.rebind, answer.refresh, answer.solicitMaximum, answer.informMaximum];
+  return [text, times.join(), answer.nameServers.join(), answer.search.join()].join("|");
+}
+
+/** A reply to the request whose cookie is 1, 2, ..., 8. */
+function ntpReply(data: Uint8Array): string {
+  const cookie = new Uint8Array(8);
+  for (let i = 0; i < 8; i++) cookie[i] = i + 1;
+  const verdict = parseReply(data, data.length, cookie);
+  if (verdict === NTP_TIME) return "time " + Math.floor(timeAt(data, NTP_RECEIVE));
+  return verdict === NTP_KISS ? "kiss " + kissCode(data) : "no " + verdict;
+}
+
+/** What a message of multicast DNS says, and what becomes of its records when they are written again. */
+function multicast(data: Uint8Array): string {
+  const counters = { malformed: 0, tooMany: 0 };
+  const message = parseMessage(data, data.length, counters);
+  if (!message) return "no " + counters.malformed + counters.tooMany;
+  const writer = new Writer();
+  let text = message.flags.toString(16);
+  writer.begin(message.id, message.flags, 512);
+  for (let i = 0; i < message.questions.length; i++) {
+    const each = message.questions[i];
+    text += "|? " + [each.name, each.type, each.class].join(" ");
+  }
+  const records = message.records.concat(message.proposed);
+  for (let i = 0; i < records.length; i++) {
+    const each = records[i];
+    const owner = new Uint8Array(256);
+    const end = emitName(each.name, owner, 0);
+    text +=
+      "|" + [each.name, each.type, each.ttl, each.unique ? "unique" : "shared", show(each.value)].join(" ");
+    writer.record(DNS_ANSWERS, owner.subarray(0, end), each.type, 1, each.ttl, each.data);
+  }
+  return text + "|" + hex(writer.data, 12, writer.at);
 }
 
 /** The answer to the question for records of "host.example". */
