@@ -243,7 +243,7 @@ for (const [what, bytes] of [
 test("ND-05 a flood of solicitations neither grows the cache nor disturbs a flow", (t) => {
   const node = probed6(t);
   acquaint(node);
-  for (let i = 0; i < 8192; i++) {
+  for (let i = 0; i < 65536; i++) {
     const src = `fe80::${(i >> 8).toString(16)}:${((i & 255) + 16).toString(16)}`;
     node.probe.send(nd6(NS(STACK_IP6), nsFields(src), sourceLink()));
     if (i % 512 === 0) {
@@ -261,8 +261,8 @@ test("ND-05 a scan of the network leaves the flow, the router and a bounded numb
   node.ip6.addRoute("::/0", { gateway: PROBE_IP6 + "%eth0" });
   acquaint(node);
   const path = node.ip6.createPath();
-  for (let i = 0; i < 4096; i++) {
-    node.ip6.setRemote(path, `2001:db8::${(i + 16).toString(16)}`);
+  for (let i = 0; i < 65536; i++) {
+    node.ip6.setRemote(path, `2001:db8::${((i >> 8) + 16).toString(16)}:${(i & 255).toString(16)}`);
     const tx = node.stack.prepare(8)!;
     tx.data.fill(0, tx.start, tx.end);
     node.ip6.output(tx, path, 253);
@@ -272,7 +272,7 @@ test("ND-05 a scan of the network leaves the flow, the router and a bounded numb
   const questions = () => node.probe.takeParsed().filter(({ icmp }) => icmp?.type === 135).length;
   // As many as the cache has entries: the probe was one of them.
   t.is(questions(), 63);
-  t.is(node.nd.counters.limited, 4096 - 63);
+  t.is(node.nd.counters.limited, 65536 - 63);
   node.probe.send(ping());
   t.is(node.probe.takeParsed()[0]!.icmp!.type, 129);
   node.world.run(10000);

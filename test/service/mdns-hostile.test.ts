@@ -20,8 +20,8 @@ import {
 
 type Spy = ReturnType<typeof createSpy>;
 
-function busy(t: Parameters<typeof createLan>[0], asking = true) {
-  const lan = createLan(t);
+function busy(t: Parameters<typeof createLan>[0], asking = true, six = false) {
+  const lan = createLan(t, { six });
   const host = lan.host({ host: "lamp" }, "10.0.0.1/24");
   host.mdns.publish({
     name: "Attic",
@@ -74,6 +74,53 @@ test("MDN-01 strangers who are not of this link get no byte", (t) => {
       .filter((each) => each.response)
       .map((each) => each.unicast),
     [false],
+  );
+});
+
+test("MDN-01 over IPv6: strangers who are not of this link get no byte, neighbours an answer", (t) => {
+  const { lan, host, counters } = busy(t, false, true);
+  host.ip6!.addAddress(host.nif, "2001:db8:1::1/64");
+  host.ip6!.addRoute("::/0", { gateway: "2001:db8:1::200" });
+  createSpy(t, lan, "2001:db8:1::200/64");
+  const far = createSpy(t, lan, "2001:db8:66::9/64");
+  far.ip6!.addRoute("2001:db8:1::/64", { interface: far.nif });
+  // Whom it asks for the host's hardware address answers by the gateway, which takes nothing back to it.
+  const { cache } = far.discovery;
+  cache.learn(cache.obtain(far.nif, 0x20010db8, 0x10000, 0, 1)!, host.nif.high, host.nif.low, true);
+  lan.run(3000);
+  const before = counters.offLink + counters.ignored;
+  far.take();
+  const sent = host.udp.counters.sent;
+  const ask = query(question("lamp.local", "AAAA", true), question("_http._tcp.local", "PTR"));
+  t.is(far.say(ask, "2001:db8:1::1"), ask.length);
+  far.sayLegacy(ask, "2001:db8:1::1");
+  far.sayLegacy(ask);
+  far.say(response(mdnsRecord("lamp.local", "AAAA", 120, "2001:db8:66::9", true)), "2001:db8:1::1");
+  lan.run(2000);
+  t.is(total(far), 0);
+  t.is(host.udp.counters.sent, sent);
+  t.is(counters.offLink + counters.ignored - before, 4);
+  t.is(counters.conflicts, 0);
+  // To the group, but not with the hop limit that says that no router has seen it.
+  const low = createSpy(t, lan, "2001:db8:66::10/64", 254);
+  low.say(query(question("lamp.local", "AAAA")));
+  lan.run(2000);
+  t.is(counters.offLink + counters.ignored - before, 5);
+  t.is(host.udp.counters.sent, sent);
+  const near = createSpy(t, lan, "2001:db8:1::9/64", 1);
+  near.say(query(question("lamp.local", "AAAA")));
+  lan.run(50);
+  near.sayLegacy(query(question("lamp.local", "AAAA")));
+  lan.run(50);
+  t.deepEqual(
+    near
+      .take()
+      .filter((each) => each.response)
+      .map((each) => [each.port, each.from.slice(0, 4)]),
+    [
+      [5353, "fe80"],
+      [40000, "2001"],
+    ],
   );
 });
 

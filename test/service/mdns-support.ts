@@ -195,6 +195,7 @@ export function readMessage(bytes: Uint8Array): ReadMessage {
 }
 
 export const GROUP = "224.0.0.251";
+export const GROUP6 = "ff02::fb";
 
 export interface Overheard extends ReadMessage {
   /** Of the world, ms. */
@@ -208,14 +209,20 @@ export interface Overheard extends ReadMessage {
   ttl: number;
 }
 
-/** A host at the switch that speaks by hand and hears everything: `spy.say(query(question("a.local", "A")))`. */
+/** A host at the switch, with IPv4 or IPv6 by its address, that speaks by hand and hears everything: `spy.say(query(question("a.local", "A")))`. */
 export function createSpy(
   t: ExecutionContext,
   lan: ReturnType<typeof createLan>,
   address = "10.0.0.200/24",
   ttl = 255,
 ) {
-  const node = buildNode(t, lan.world, lan.middle.link(), address, { components: () => [igmp()] });
+  const discovery = nd();
+  const six = address.includes(":") ? ipv6({ linkLocal: false }) : null;
+  const node = buildNode(t, lan.world, lan.middle.link(), six ? "" : address, {
+    components: () => (six ? [igmp(), six, icmpv6(), discovery] : [igmp()]),
+  });
+  six?.addAddress(node.nif, address);
+  const group = six ? GROUP6 : GROUP;
   const heard: Overheard[] = [];
   const open = (port: number): UdpSocket =>
     node.udp.open({
@@ -233,7 +240,7 @@ export function createSpy(
             bytes,
             time: lan.world.time,
             from: from.address,
-            unicast: from.localAddress !== GROUP,
+            unicast: from.localAddress !== group,
             port,
             ttl: from.ttl!,
           });
@@ -241,15 +248,17 @@ export function createSpy(
       },
     });
   const socket = open(5353);
-  socket.join(GROUP, node.nif);
+  socket.join(group, node.nif);
   const legacy = open(40000);
   return {
     ...node,
+    ip6: six,
+    discovery,
     socket,
     /** Sends to all, or to one. */
-    say: (bytes: Uint8Array, to = GROUP) => socket.sendTo(to, 5353, bytes),
+    say: (bytes: Uint8Array, to = group) => socket.sendTo(to, 5353, bytes),
     /** As a resolver that knows no multicast. */
-    sayLegacy: (bytes: Uint8Array, to = GROUP) => legacy.sendTo(to, 5353, bytes),
+    sayLegacy: (bytes: Uint8Array, to = group) => legacy.sendTo(to, 5353, bytes),
     take: () => heard.splice(0),
   };
 }
