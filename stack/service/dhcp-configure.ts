@@ -9,6 +9,7 @@ import { mask4 } from "../wire/ipv4.js";
 import type { DhcpLease } from "./dhcp-lease.js";
 import { DHCP_BOUND, DHCP_DECLINING, DHCP_PROBING } from "./dhcp-state.js";
 import type { DhcpClient } from "./dhcp.js";
+import { announce, forget } from "./lease-client.js";
 
 /** What this client configures bears its name. */
 const ORIGIN = "dhcp";
@@ -71,8 +72,7 @@ export function configure(c: DhcpClient): void {
   }
   nameServers(d.stack).set(ORIGIN, nif, lease.nameServers, lease.search);
   d.counters.bound++;
-  c.boundNow = true;
-  d.stack.defer(c);
+  announce(c);
 }
 
 /** Installs the lease's route `i`, if it is one to a link (`direct`) or one by a gateway. */
@@ -115,10 +115,5 @@ export function lose(c: DhcpClient, code: number): void {
   if (c.formerMtu) setMtu(c.nif, c.formerMtu);
   c.formerMtu = 0;
   nameServers(d.stack).set(ORIGIN, c.nif, [], []);
-  if (c.told) {
-    c.lostCode = code;
-    d.stack.defer(c);
-  }
-  c.lease = null;
-  c.told = c.boundNow = false;
+  forget(c, code);
 }

@@ -18,6 +18,7 @@ import {
   DHCP_SELECTING,
 } from "./dhcp-state.js";
 import type { DhcpClient } from "./dhcp.js";
+import { arm, tick } from "./lease-client.js";
 
 /** Milliseconds: while the host has no entropy; after a conflict (RFC 2131 section 3.1.5); between two renewals. */
 const RETRY = 10000;
@@ -32,21 +33,9 @@ const IPV6_ONLY_FLOOR = 300;
 
 /* Time */
 
-/** Brings the client's clock up to date. It never wraps: leases last up to 136 years, the stack's time 24 days. */
-export function tick(c: DhcpClient): number {
-  const now = c.dhcp.stack.now();
-  c.clock += (now - c.last) | 0;
-  c.last = now;
-  return c.clock;
-}
-
-/** Arms the timer for what comes first: the state's deadline, while there is a carrier, or the end of the lease. */
+/** Arms the timer for the state's deadline, or the end of the lease. */
 export function schedule(c: DhcpClient): void {
-  const timers = c.dhcp.stack.timers;
-  const at = c.up && c.deadline < c.expires ? c.deadline : c.expires;
-  const delay = at - c.clock;
-  if (c.closed || delay === Infinity) timers.clear(c.timer);
-  else timers.set(c.timer, (c.last + (delay < 0 ? 0 : delay < 1e9 ? delay : 1e9)) | 0);
+  arm(c, c.expires);
 }
 
 export function fire(c: DhcpClient): void {

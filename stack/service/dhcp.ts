@@ -13,9 +13,11 @@ import * as wire from "../wire/dhcp.js";
 import { PROTOCOL_UDP, isMartian4 } from "../wire/ipv4.js";
 import { configure, conflict, lose } from "./dhcp-configure.js";
 import type { DhcpLease, DhcpOption } from "./dhcp-lease.js";
-import { begin, fire, firstState, readable, schedule, tick } from "./dhcp-machine.js";
+import { begin, fire, firstState, readable, schedule } from "./dhcp-machine.js";
 import { MESSAGE, compose, send } from "./dhcp-message.js";
 import { DHCP_BOUND, DHCP_INIT, DHCP_PROBING, DHCP_SELECTING } from "./dhcp-state.js";
+import { end, findClient, tell, tick } from "./lease-client.js";
+import type { LeaseClient } from "./lease-client.js";
 
 export type { DhcpLease, DhcpOption, DhcpRoute } from "./dhcp-lease.js";
 export { classlessRoutes, duidClientId, ipv6Only, rawOption, searchList } from "./dhcp-options.js";
@@ -75,7 +77,7 @@ export interface DhcpOptions {
 }
 
 /** The client of one interface. */
-export class DhcpClient implements Deferred {
+export class DhcpClient implements LeaseClient {
   queued = false;
   nextDeferred: Deferred | null = null;
   /** `DHCP_BOUND` and others. */
@@ -163,30 +165,12 @@ export class DhcpClient implements Deferred {
 
   /** Ends the client without a word to the server: the address goes. Legal twice; no callback comes after it. */
   close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    const clients = this.dhcp.clients;
-    clients.splice(clients.indexOf(this), 1);
-    this.told = false;
-    lose(this, 0);
-    this.dhcp.stack.timers.clear(this.timer);
-    this.socket.close();
+    if (end(this)) lose(this, 0);
   }
 
   /** Tells the application what has happened: see `Stack.defer`. */
   run(): void {
-    const options = this.options;
-    const code = this.lostCode;
-    this.lostCode = 0;
-    if (this.closed) return;
-    if (code !== 0) {
-      if (this.boundNow) this.dhcp.stack.defer(this);
-      if (options.onLost) options.onLost.call(this, code);
-    } else if (this.boundNow) {
-      this.boundNow = false;
-      this.told = true;
-      if (options.onBound && this.lease) options.onBound.call(this, this.lease);
-    }
+    tell(this);
   }
 }
 
@@ -260,10 +244,7 @@ export class Dhcp implements Component {
 
   /** The client of an interface, or null. */
   find(nif: Interface): DhcpClient | null {
-    for (let i = 0; i < this.clients.length; i++) {
-      if (this.clients[i].nif === nif) return this.clients[i];
-    }
-    return null;
+    return findClient(this.clients, nif);
   }
 
   interfaceChanged(nif: Interface): void {

@@ -11,6 +11,7 @@ import type { Answer, Dhcp6Lease, Given } from "./dhcpv6-lease.js";
 import { sameBytes } from "./dhcpv6-message.js";
 import { DHCP6_BOUND, DHCP6_DECLINING, DHCP6_INFORMED, DHCP6_TRYING } from "./dhcpv6-state.js";
 import type { Dhcp6Client } from "./dhcpv6.js";
+import { announce, forget } from "./lease-client.js";
 
 /** Not renewed before so many seconds, whatever a server says. */
 const RENEW_FLOOR = 10;
@@ -188,8 +189,7 @@ function tell(c: Dhcp6Client): void {
 /** Tells the application what the lease is now. */
 export function retell(c: Dhcp6Client): void {
   c.lease = leaseOf(c);
-  c.boundNow = true;
-  c.dhcp.stack.defer(c);
+  announce(c);
 }
 
 /** What the client holds as plain data. */
@@ -252,10 +252,5 @@ export function lose(c: Dhcp6Client, code: number): void {
   while (c.items.length > 0) remove(c, c.items[0]);
   nameServers(c.dhcp.stack).set("dhcpv6", c.nif, [], []);
   if (code === ETIMEDOUT) c.dhcp.counters.expired++;
-  if (c.told) {
-    c.lostCode = code || EADDRNOTAVAIL;
-    c.dhcp.stack.defer(c);
-  }
-  c.lease = null;
-  c.told = c.boundNow = false;
+  forget(c, code || EADDRNOTAVAIL);
 }

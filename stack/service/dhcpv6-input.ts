@@ -6,7 +6,7 @@ import { isLinkLocal6 } from "../wire/ipv6.js";
 import { bind, inform } from "./dhcpv6-configure.js";
 import { parseAnswer } from "./dhcpv6-lease.js";
 import type { Answer } from "./dhcpv6-lease.js";
-import { declined, request, restart, resume, schedule, tick, transact } from "./dhcpv6-machine.js";
+import { declined, request, restart, resume, schedule, transact } from "./dhcpv6-machine.js";
 import { isAuthentic, isOurs, learnKey, sameBytes } from "./dhcpv6-message.js";
 import {
   DHCP6_BOUND,
@@ -21,6 +21,7 @@ import {
   DHCP6_SOLICITING,
 } from "./dhcpv6-state.js";
 import type { Dhcp6Client } from "./dhcpv6.js";
+import { tick } from "./lease-client.js";
 
 /** How long a stored lease may take to be renewed with the server of before, ms. */
 const RENEWAL = 10000;

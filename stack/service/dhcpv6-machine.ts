@@ -21,6 +21,7 @@ import {
   DHCP6_TRYING,
 } from "./dhcpv6-state.js";
 import type { Dhcp6Client } from "./dhcpv6.js";
+import { arm, tick } from "./lease-client.js";
 
 /** Milliseconds: while the host has no entropy, or no link-local address to speak from. */
 const RETRY = 10000;
@@ -39,21 +40,9 @@ const FAREWELLS = 4;
 
 /* Time */
 
-/** Brings the client's clock up to date. It never wraps: leases last up to 136 years, the stack's time 24 days. */
-export function tick(c: Dhcp6Client): number {
-  const now = c.dhcp.stack.now();
-  c.clock += (now - c.last) | 0;
-  c.last = now;
-  return c.clock;
-}
-
-/** Arms the timer for what comes first: the state's deadline, while there is a carrier, or the end of an address. */
+/** Arms the timer for the state's deadline, or the end of an address. */
 export function schedule(c: Dhcp6Client): void {
-  const timers = c.dhcp.stack.timers;
-  const over = nextAge(c);
-  const delay = (c.up && c.deadline < over ? c.deadline : over) - c.clock;
-  if (c.closed || delay === Infinity) timers.clear(c.timer);
-  else timers.set(c.timer, (c.last + Math.ceil(delay < 0 ? 0 : delay < 1e9 ? delay : 1e9)) | 0);
+  arm(c, nextAge(c));
 }
 
 export function fire(c: Dhcp6Client): void {

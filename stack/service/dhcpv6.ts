@@ -25,11 +25,12 @@ import {
   heed,
   release,
   schedule,
-  tick,
 } from "./dhcpv6-machine.js";
 import { MESSAGE } from "./dhcpv6-message.js";
 import { DHCP6_BOUND, DHCP6_INFORMED, DHCP6_INIT, DHCP6_RELEASING } from "./dhcpv6-state.js";
 import { DHCP6_DECLINING, DHCP6_TRYING } from "./dhcpv6-state.js";
+import { end, findClient, tell, tick } from "./lease-client.js";
+import type { LeaseClient } from "./lease-client.js";
 
 export type { Dhcp6Lease } from "./dhcpv6-lease.js";
 export { duidLinkLayer, duidUuid, randomDuid } from "./dhcpv6-duid.js";
@@ -102,7 +103,7 @@ export interface Dhcp6Options {
 }
 
 /** The client of one interface. */
-export class Dhcp6Client implements Deferred {
+export class Dhcp6Client implements LeaseClient {
   queued = false;
   nextDeferred: Deferred | null = null;
   /** `DHCP6_BOUND` and others. */
@@ -223,30 +224,12 @@ export class Dhcp6Client implements Deferred {
 
   /** Ends the client without a word to the server: the addresses go. Legal twice; no callback comes after it. */
   close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    const clients = this.dhcp.clients;
-    clients.splice(clients.indexOf(this), 1);
-    this.told = false;
-    lose(this, 0);
-    this.dhcp.stack.timers.clear(this.timer);
-    this.socket.close();
+    if (end(this)) lose(this, 0);
   }
 
   /** Tells the application what has happened: see `Stack.defer`. */
   run(): void {
-    const options = this.options;
-    const code = this.lostCode;
-    this.lostCode = 0;
-    if (this.closed) return;
-    if (code !== 0) {
-      if (this.boundNow) this.dhcp.stack.defer(this);
-      if (options.onLost) options.onLost.call(this, code);
-    } else if (this.boundNow) {
-      this.boundNow = false;
-      this.told = true;
-      if (options.onBound && this.lease) options.onBound.call(this, this.lease);
-    }
+    tell(this);
   }
 }
 
@@ -311,10 +294,7 @@ export class Dhcp6 implements Component {
 
   /** The client of an interface, or null. */
   find(nif: Interface): Dhcp6Client | null {
-    for (let i = 0; i < this.clients.length; i++) {
-      if (this.clients[i].nif === nif) return this.clients[i];
-    }
-    return null;
+    return findClient(this.clients, nif);
   }
 
   /**
