@@ -35,6 +35,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "mdns-querier": [...IPV4, "igmp", "udp"],
   "mdns-responder": [...IPV4, "igmp", "udp"],
   // Arguments of ipv4() and ipv6().
+  "route-tables": null,
+  "route-tables6": null,
   "large-table4": null,
   "large-table6": null,
   // Arguments of tcp().

@@ -1,0 +1,201 @@
+/** Several routing tables, the rules that choose one, VRFs, and who is told of changes: what both families have in common. */
+import { ENETUNREACH, fail, requireInteger } from "../core/errors.js";
+import { Interface } from "../core/interface.js";
+import type { Packet } from "../core/packet.js";
+import type { Stack } from "../core/stack.js";
+
+import { BLACKHOLE, PROHIBIT, UNREACHABLE } from "./special.js";
+
+/** The table of routes that name none. */
+export const MAIN = 254;
+
+interface AnyRoute {
+  readonly nif: Interface;
+}
+
+interface AnyFib<Route> {
+  add(route: Route): boolean;
+  remove(match: (route: Route) => boolean, prefix?: any, length?: number): number;
+  list(): Route[];
+}
+
+export interface RuleOptions {
+  /** Rules are asked in this order, lowest first. Default 1000. */
+  priority?: number;
+  /** Packets from this prefix: `"10.1.0.0/16"`. Default: from anywhere. */
+  from?: string;
+  /** Packets that came in here. Default: by any. */
+  interface?: Interface;
+  /** Packets with this mark (see `Packet.mark`) under `mask`. Default: any. */
+  mark?: number;
+  /** Default all bits. */
+  mask?: number;
+  /** The table to look in, 1..0x7fffffff; what it does not know, the next rule may. */
+  table: number;
+}
+
+export class Rule<Fib> {
+  constructor(
+    readonly priority: number,
+    readonly nif: Interface | null,
+    readonly mark: number,
+    /** 0: whatever the mark. */
+    readonly mask: number,
+    /** Does the address at the packet's source (`back`: at its destination) match? Null: any does. */
+    readonly from: ((packet: Packet, back: boolean) => boolean) | null,
+    readonly fib: Fib,
+  ) {}
+
+  matches(packet: Packet, back: boolean): boolean {
+    return (
+      (this.mask === 0 || (packet.mark & this.mask) === this.mark) &&
+      // The way back begins where the packet would have come from: only that has an incoming interface.
+      (!this.nif || back || packet.nif === this.nif) &&
+      (!this.from || this.from(packet, back))
+    );
+  }
+}
+
+/** A route has come (`added`) or gone. */
+export type RouteListener<Route> = (route: Route, table: number, added: boolean) => void;
+
+class Table<Fib> {
+  constructor(
+    readonly id: number,
+    readonly fib: Fib,
+  ) {}
+}
+
+export class Policy<Route extends AnyRoute, Fib extends AnyFib<Route>> {
+  readonly main: Fib;
+  readonly rules: Rule<Fib>[] = [];
+  readonly listeners: RouteListener<Route>[] = [];
+  private readonly tables: Table<Fib>[] = [];
+  /** VRFs: interface and table, pairs. */
+  private readonly members: { nif: Interface; table: Table<Fib> }[] = [];
+
+  constructor(private readonly make: () => Fib) {
+    this.main = this.table(MAIN);
+  }
+
+  table(id: number): Fib {
+    return this.numbered(id).fib;
+  }
+
+  /** The table of an interface's VRF, or null. */
+  vrf(nif: Interface | null): Fib | null {
+    const members = this.members;
+    for (let i = 0; i < members.length; i++) if (members[i].nif === nif) return members[i].table.fib;
+    return null;
+  }
+
+  setVrf(nif: Interface, id: number | null): void {
+    const from = this.vrf(nif) || this.main;
+    for (let i = this.members.length - 1; i >= 0; i--)
+      if (this.members[i].nif === nif) this.members.splice(i, 1);
+    if (id !== null) this.members.push({ nif, table: this.numbered(id) });
+    const to = this.vrf(nif) || this.main;
+    if (from === to) return;
+    // Its routes go with it, those of its addresses first of all.
+    const moved: Route[] = [];
+    from.remove((route) => route.nif === nif && moved.push(route) > 0);
+    for (let i = 0; i < moved.length; i++) to.add(moved[i]);
+  }
+
+  add(route: Route, id?: number): boolean {
+    const tables = this.tables;
+    let table = tables[0];
+    if (id !== undefined) table = this.numbered(id);
+    else
+      for (let i = 0; i < this.members.length; i++)
+        if (this.members[i].nif === route.nif) table = this.members[i].table;
+    if (!table.fib.add(route)) return false;
+    this.tell(route, table.id, true);
+    return true;
+  }
+
+  /** From all tables, or that of a number. */
+  remove(match: (route: Route) => boolean, prefix?: unknown, length?: number, id?: number): number {
+    let removed = 0;
+    for (let i = 0; i < this.tables.length; i++) {
+      const table = this.tables[i];
+      if (id !== undefined && table.id !== id) continue;
+      const gone: Route[] = [];
+      removed += table.fib.remove((route) => match(route) && gone.push(route) > 0, prefix, length);
+      for (let j = 0; j < gone.length; j++) this.tell(gone[j], table.id, false);
+    }
+    return removed;
+  }
+
+  list(): Route[] {
+    let all: Route[] = [];
+    for (let i = 0; i < this.tables.length; i++) all = all.concat(this.tables[i].fib.list());
+    return all;
+  }
+
+  addRule(options: RuleOptions, from: ((packet: Packet, back: boolean) => boolean) | null): Rule<Fib> {
+    const mask = options.mark === undefined ? 0 : options.mask === undefined ? -1 : options.mask | 0;
+    const rule = new Rule(
+      requireInteger(options.priority === undefined ? 1000 : options.priority, 0, 0x7fffffff, "priority"),
+      options.interface || null,
+      (options.mark || 0) & mask,
+      mask,
+      from,
+      this.table(options.table),
+    );
+    let at = 0;
+    while (at < this.rules.length && this.rules[at].priority <= rule.priority) at++;
+    this.rules.splice(at, 0, rule);
+    return rule;
+  }
+
+  removeRule(rule: Rule<Fib>): boolean {
+    const at = this.rules.indexOf(rule);
+    if (at >= 0) this.rules.splice(at, 1);
+    return at >= 0;
+  }
+
+  interfaceRemoved(nif: Interface): void {
+    for (let i = this.members.length - 1; i >= 0; i--)
+      if (this.members[i].nif === nif) this.members.splice(i, 1);
+    for (let i = this.rules.length - 1; i >= 0; i--) if (this.rules[i].nif === nif) this.rules.splice(i, 1);
+  }
+
+  private tell(route: Route, table: number, added: boolean): void {
+    for (let i = 0; i < this.listeners.length; i++) this.listeners[i](route, table, added);
+  }
+
+  private numbered(id: number): Table<Fib> {
+    requireInteger(id, 1, 0x7fffffff, "table");
+    for (let i = 0; i < this.tables.length; i++) if (this.tables[i].id === id) return this.tables[i];
+    const table = new Table(id, this.make());
+    this.tables.push(table);
+    return table;
+  }
+}
+
+export type RouteType = "unicast" | "blackhole" | "unreachable" | "prohibit";
+
+/** The kind of a type; `EINVAL`: no type. */
+export function kindOf(type: RouteType | undefined): number {
+  return type === undefined || type === "unicast"
+    ? 0
+    : type === "blackhole"
+      ? BLACKHOLE
+      : type === "unreachable"
+        ? UNREACHABLE
+        : type === "prohibit"
+          ? PROHIBIT
+          : fail("EINVAL", "type");
+}
+
+/** The interface of routes that lead nowhere: always up, and what this host itself sends there is refused. */
+export function nowhere(stack: Stack): Interface {
+  return new Interface(
+    stack,
+    "nowhere",
+    0,
+    { medium: "ip", mtu: 65535, open() {}, close() {}, transmit: () => 0 },
+    { medium: "nowhere", headerSize: 0, resolves: false, input() {}, output: () => ENETUNREACH },
+  );
+}
