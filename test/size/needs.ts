@@ -19,6 +19,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   arp: ["ethernet", "ipv4"],
+  bridge: ["ethernet"],
   ipv4: ["ethernet"],
   ipv6: ["ethernet"],
   icmpv6: ["ethernet", "ipv6"],

@@ -1,0 +1,65 @@
+/** Our bridge between two kernels: they ping each other through it, and us on it; VLAN devices of one end at an access port. */
+import test from "ava";
+import { nodeHost, openTap } from "../../../ports/node/index.js";
+import { createStack } from "../../../stack/index.js";
+import { arp } from "../../../stack/ipv4/arp.js";
+import { icmp } from "../../../stack/ipv4/icmp.js";
+import { ipv4 } from "../../../stack/ipv4/ipv4.js";
+import { bridge } from "../../../stack/link/bridge.js";
+import { ethernet } from "../../../stack/link/ethernet.js";
+import { bodyHash } from "../support/http.js";
+import { Namespace } from "../support/namespace.js";
+import { bodyFile, scratch, serveNginx } from "../support/site.js";
+
+test("two kernels on our bridge, a trunk at one end and an access port at the other", async (t) => {
+  const one = new Namespace();
+  const two = new Namespace();
+  t.teardown(() => one.close());
+  t.teardown(() => two.close());
+  const host = nodeHost();
+  const ip = ipv4();
+  const middle = bridge({ mac: Uint8Array.of(2, 0, 0, 0, 9, 9) });
+  const stack = host.drive(createStack(host, [ethernet(), arp(), ip, icmp(), middle]));
+  t.teardown(() => stack.close());
+  middle.addPort(openTap({ name: "tap0", netns: one.name }), { tagged: [10] });
+  middle.addPort(openTap({ name: "tap0", netns: two.name }));
+  middle.addPort(openTap({ name: "tap1", netns: two.name }), { untagged: 10 });
+  ip.addAddress(stack.addInterface(middle, "br0"), "10.5.0.3/24");
+  for (const [ns, number] of [
+    [one, 1],
+    [two, 2],
+  ] as const) {
+    ns.ip("address", "add", `10.5.0.${number}/24`, "dev", "tap0");
+    ns.ip("link", "set", "tap0", "up");
+  }
+  one.ip("link", "add", "link", "tap0", "name", "v10", "type", "vlan", "id", "10");
+  one.ip("address", "add", "10.6.0.1/24", "dev", "v10");
+  one.ip("link", "set", "v10", "up");
+  two.ip("address", "add", "10.6.0.2/24", "dev", "tap1");
+  two.ip("link", "set", "tap1", "up");
+  for (const address of ["10.5.0.2", "10.5.0.3", "10.6.0.2"]) {
+    const { stdout } = await one.run("ping", [
+      "-n",
+      "-c",
+      "5",
+      "-i",
+      "0.05",
+      "-s",
+      "1472",
+      "-M",
+      "do",
+      address,
+    ]);
+    t.regex(stdout, / 5 received, 0% packet loss/, address);
+  }
+  const folder = scratch(t);
+  const size = 16 << 20;
+  bodyFile(folder, size);
+  await serveNginx(two, "10.6.0.2", folder);
+  const command = `curl -sgf --max-time 120 http://10.6.0.2:8080/${size} | sha256sum`;
+  const { stdout } = await one.run("sh", ["-c", command], { timeout: 130_000 });
+  t.is(stdout.split(" ")[0], bodyHash(size));
+  t.true(middle.counters.forwarded > 10_000);
+  t.true(middle.counters.flooded < 100);
+  t.is(middle.counters.moved, 0);
+});

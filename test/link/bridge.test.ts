@@ -1,0 +1,179 @@
+/** The learning bridge: who gets which frame, with and without VLANs. */
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { createWorld } from "../../ports/sim/index.js";
+import { createStack } from "../../stack/core/stack.js";
+import { icmp as icmpComponent } from "../../stack/ipv4/icmp.js";
+import { arp as arpComponent } from "../../stack/ipv4/arp.js";
+import { ipv4 } from "../../stack/ipv4/ipv4.js";
+import { bridge } from "../../stack/link/bridge.js";
+import type { BridgeOptions, BridgePortOptions } from "../../stack/link/bridge.js";
+import { ethernet } from "../../stack/link/ethernet.js";
+import { macBytes } from "../support/bytes.js";
+import { expectFrame } from "../support/expect.js";
+import { findLeaks } from "../support/leaks.js";
+import { BROADCAST_MAC, STACK_MAC, arp, eth, frame, icmp, ip4 } from "../support/packets.js";
+import { Probe } from "../support/probe.js";
+
+/** Hardware addresses of hosts 1, 2, ... */
+const mac = (host: number) => `02:00:00:00:01:${host.toString(16).padStart(2, "0")}`;
+
+function setup(t: ExecutionContext, ports: BridgePortOptions[], options: Partial<BridgeOptions> = {}) {
+  const world = createWorld({ seed: 1, scribble: true });
+  const host = world.host();
+  const middle = bridge({ mac: macBytes(STACK_MAC), ...options });
+  const ip = ipv4();
+  const stack = host.drive(createStack(host, [ethernet(), arpComponent(), ip, icmpComponent(), middle]));
+  const nif = stack.addInterface(middle, "br0");
+  ip.addAddress(nif, "10.0.0.1/24");
+  const probes = ports.map((each, i) => {
+    const probe = new Probe(world, { mac: mac(100 + i) });
+    probe.answersArp = [];
+    middle.addPort(probe, each);
+    return probe;
+  });
+  t.teardown(() => {
+    stack.close();
+    const leaks = findLeaks(stack);
+    if (leaks.length > 0) throw new Error(leaks.join());
+  });
+  /** Which ports a frame comes out of, that came in at `port`. */
+  const out = (port: number, from: number, to: string, vlans: number[] = []) => {
+    probes[port]!.send(frame(eth({ src: mac(from), dst: to, vlans, type: 0x88b5 }), 60));
+    return probes
+      .map((probe) =>
+        probe
+          .takeParsed()
+          .map(({ eth: header }) => header!.vlans.join() || "-")
+          .join("+"),
+      )
+      .join(" ");
+  };
+  return { world, middle, stack, nif, ip, probes, out, counters: middle.counters };
+}
+
+test("floods what it does not know, learns, and then goes straight", (t) => {
+  const { out, counters, middle } = setup(t, [{}, {}, {}]);
+  t.is(out(0, 1, mac(2)), " - -");
+  t.is(out(1, 2, mac(1)), "-  ");
+  t.is(out(0, 1, mac(2)), " - ");
+  t.is(out(2, 3, BROADCAST_MAC), "- - ");
+  t.is(out(0, 4, mac(1)), "  ", "where it came from");
+  t.is(middle.whereIs(macBytes(mac(3))), middle.ports[2]!.link);
+  t.is(middle.whereIs(macBytes(mac(9))), undefined);
+  t.is(counters.flooded, 2);
+  t.is(counters.forwarded, 2);
+  t.is(counters.filtered, 1);
+});
+
+test("stations move, age, and go with their port's carrier", (t) => {
+  const { out, world, probes, counters, nif } = setup(t, [{}, {}, {}], { ageing: 10 });
+  out(0, 1, mac(9));
+  t.is(out(2, 3, mac(1)), "-  ");
+  out(1, 1, mac(9));
+  t.is(counters.moved, 1);
+  t.is(out(2, 3, mac(1)), " - ");
+  world.run(10_000);
+  t.is(out(2, 3, mac(1)), "- - ");
+  out(1, 1, mac(9));
+  probes[1]!.receiver!.carrier(false);
+  t.is(out(2, 3, mac(1)), "-  ", "down: no frame goes there");
+  probes[1]!.receiver!.carrier(true);
+  t.is(out(2, 3, mac(1)), "- - ");
+  t.true(nif.up());
+  for (const probe of probes) probe.receiver!.carrier(false);
+  t.false(nif.up());
+});
+
+test("no more addresses than the limit; those of old give way", (t) => {
+  const { out, world, middle, counters } = setup(t, [{}, {}], { limit: 16 });
+  for (let i = 0; i < 500; i++) {
+    world.run(1);
+    middle.input(
+      middle.ports[0]!,
+      frame(
+        eth({ src: `02:00:00:03:0${i >> 8}:${(i & 255).toString(16).padStart(2, "0")}`, dst: mac(1) }),
+        60,
+      ),
+      0,
+      74,
+    );
+  }
+  t.is(counters.evicted, 500 - 16);
+  t.is(middle["stations"].length, 16);
+  t.is(middle["table"].size, 16);
+  t.is(out(1, 1, "02:00:00:03:01:f3"), "- ", "the last is there");
+});
+
+test("what no bridge passes on, and what is no frame", (t) => {
+  const { out, probes, counters } = setup(t, [{}, {}]);
+  for (const to of ["01:80:c2:00:00:00", "01:80:c2:00:00:0e"]) t.is(out(0, 1, to), " ");
+  t.is(out(0, 1, "01:80:c2:00:00:10"), " -");
+  t.is(counters.reserved, 2);
+  probes[0]!.send(new Uint8Array(13));
+  probes[0]!.send(frame(eth({ src: "01:00:5e:00:00:01", dst: mac(2) }), 60));
+  t.is(counters.malformed, 2);
+  probes[1]!.mtu = 100;
+  probes[0]!.send(frame(eth({ src: mac(1), dst: mac(2) }), 101));
+  t.is(counters.tooBig, 1);
+  probes[1]!.room = false;
+  t.is(out(0, 1, mac(2)), " ");
+  t.is(counters.refused, 1);
+});
+
+test("VLANs: access ports and trunks, tags put in and taken out", (t) => {
+  const { out, counters } = setup(t, [
+    { untagged: 10 },
+    { untagged: 20 },
+    { untagged: 0, tagged: [10, 20] },
+    { untagged: 10, tagged: [20] },
+  ]);
+  t.is(out(0, 1, BROADCAST_MAC), "  10 -");
+  t.is(out(1, 2, BROADCAST_MAC), "  20 20");
+  t.is(out(2, 3, BROADCAST_MAC, [10]), "-   -");
+  t.is(out(2, 3, BROADCAST_MAC, [20]), " -  20");
+  t.is(out(2, 3, mac(1), [10]), "-   ");
+  t.is(out(2, 3, mac(1), [20]), " -  20", "the same address in another VLAN is another");
+  t.is(out(2, 3, BROADCAST_MAC), "   ");
+  t.is(out(2, 3, BROADCAST_MAC, [30]), "   ");
+  t.is(out(0, 1, BROADCAST_MAC, [20]), "   ");
+  t.is(counters.wrongVlan, 3);
+});
+
+test("isolated ports reach the others alone", (t) => {
+  const { out } = setup(t, [{ isolated: true }, { isolated: true }, {}]);
+  t.is(out(0, 1, BROADCAST_MAC), "  -");
+  t.is(out(2, 3, mac(1)), "-  ");
+  t.is(out(1, 2, mac(1)), "  ");
+});
+
+test("the stack is a station like others, and nobody can pretend to be it", (t) => {
+  const { probes, counters, middle } = setup(t, [{}, {}]);
+  probes[0]!.send(
+    frame(eth({ src: mac(1), dst: BROADCAST_MAC }), arp({ senderMac: mac(1), senderIp: "10.0.0.5" })),
+  );
+  expectFrame(t, probes[0]!.next(), { eth: { dst: mac(1), src: STACK_MAC }, arp: { op: 2 } });
+  t.is(probes[1]!.take().length, 1, "the request alone");
+  probes[0]!.send(frame(eth({ src: mac(1), dst: STACK_MAC }), ip4({ src: "10.0.0.5" }), icmp(), 30));
+  expectFrame(t, probes[0]!.next(), { icmp: { type: 0 }, payload: 30 });
+  t.deepEqual(probes[1]!.take(), []);
+  probes[1]!.send(frame(eth({ src: STACK_MAC, dst: mac(1) }), 60));
+  t.is(middle.whereIs(macBytes(STACK_MAC)), null);
+  probes[0]!.take();
+  probes[0]!.send(frame(eth({ src: mac(1), dst: STACK_MAC }), ip4({ src: "10.0.0.5" }), icmp(), 30));
+  t.is(probes[0]!.take().length, 1);
+  t.true(counters.local >= 3);
+});
+
+test("misuse", (t) => {
+  const { middle, world } = setup(t, []);
+  const bad = [
+    () => bridge({ mac: new Uint8Array(5) }),
+    () => bridge({ mac: macBytes(STACK_MAC), limit: -1 }),
+    () => middle.addPort(new Probe(world, { medium: "ip" })),
+    () => middle.addPort(new Probe(world, { offloads: { transmitChecksum: true } })),
+    () => middle.addPort(new Probe(world), { untagged: 4095 }),
+    () => middle.addPort(new Probe(world), { tagged: [0] }),
+  ];
+  for (const each of bad) t.throws(each, { code: "EINVAL" });
+});
