@@ -210,7 +210,11 @@ export class Bridge implements Component, Link {
     this.carrierChanged();
   }
 
+  /** The stack's interface goes; without one, so do the ports: that is how a stack closes. */
   close(): void {
+    if (!this.receiver) {
+      while (this.ports.length > 0) this.removePort(this.ports[this.ports.length - 1]);
+    }
     this.receiver = null;
     this.forget(this.own);
   }

@@ -1,4 +1,4 @@
-/** Our bridge between two kernels: they ping each other through it, and us on it; VLAN devices of one end at an access port. */
+/** Our bridge between two kernels: they ping each other through it in two VLANs, and us on one. */
 import test from "ava";
 import { nodeHost, openTap } from "../../../ports/node/index.js";
 import { createStack } from "../../../stack/index.js";
@@ -11,7 +11,7 @@ import { bodyHash } from "../support/http.js";
 import { Namespace } from "../support/namespace.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
-test("two kernels on our bridge, a trunk at one end and an access port at the other", async (t) => {
+test("two kernels on our bridge, in two VLANs", async (t) => {
   const one = new Namespace();
   const two = new Namespace();
   t.teardown(() => one.close());
@@ -21,7 +21,8 @@ test("two kernels on our bridge, a trunk at one end and an access port at the ot
   const middle = bridge({ mac: Uint8Array.of(2, 0, 0, 0, 9, 9) });
   const stack = host.drive(createStack(host, [ethernet(), arp(), ip, icmp(), middle]));
   t.teardown(() => stack.close());
-  middle.addPort(openTap({ name: "tap0", netns: one.name }), { tagged: [10] });
+  middle.addPort(openTap({ name: "tap0", netns: one.name }));
+  middle.addPort(openTap({ name: "tap1", netns: one.name }), { untagged: 10 });
   middle.addPort(openTap({ name: "tap0", netns: two.name }));
   middle.addPort(openTap({ name: "tap1", netns: two.name }), { untagged: 10 });
   ip.addAddress(stack.addInterface(middle, "br0"), "10.5.0.3/24");
@@ -32,11 +33,13 @@ test("two kernels on our bridge, a trunk at one end and an access port at the ot
     ns.ip("address", "add", `10.5.0.${number}/24`, "dev", "tap0");
     ns.ip("link", "set", "tap0", "up");
   }
-  one.ip("link", "add", "link", "tap0", "name", "v10", "type", "vlan", "id", "10");
-  one.ip("address", "add", "10.6.0.1/24", "dev", "v10");
-  one.ip("link", "set", "v10", "up");
-  two.ip("address", "add", "10.6.0.2/24", "dev", "tap1");
-  two.ip("link", "set", "tap1", "up");
+  for (const [ns, number] of [
+    [one, 1],
+    [two, 2],
+  ] as const) {
+    ns.ip("address", "add", `10.6.0.${number}/24`, "dev", "tap1");
+    ns.ip("link", "set", "tap1", "up");
+  }
   for (const address of ["10.5.0.2", "10.5.0.3", "10.6.0.2"]) {
     const { stdout } = await one.run("ping", [
       "-n",
