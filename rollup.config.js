@@ -17,6 +17,11 @@ import { dirname, join, relative, resolve } from "node:path";
 import { rollup } from "rollup";
 import { minify } from "terser";
 import ts from "typescript";
+import { aliasThis, methodsToFunctions, plainClasses } from "./ports/bare/chain/classes.js";
+import { foldNames, markMembers, membersOf } from "./ports/bare/chain/members.js";
+import { singleInstances } from "./ports/bare/chain/single.js";
+import { parse, walk } from "./ports/bare/chain/syntax.js";
+import { withoutUnused } from "./ports/bare/chain/unused.js";
 
 const FOLDER = import.meta.dirname;
 
@@ -60,7 +65,9 @@ const HARMLESS = new Set(["CIRCULAR_DEPENDENCY", "EMPTY_BUNDLE"]);
  * @property {string} [name] the global variable that holds the entry's exports in a script; default `"anystack"`
  * @property {boolean} [minify] default true
  * @property {boolean} [closed] the application is inside of the script: only the hypercalls keep their names (what
- *   `inspect` says of counters is then not for people). Default false
+ *   `inspect` says of counters is then not for people), fields that nobody reads go, counters among them. Default false
+ * @property {boolean} [single] in a closed script: what is made at one place and once has no object, and a second stack beside
+ *   the first is refused with `EBUSY` (see ports/bare/chain/single.js). Default true
  * @property {readonly string[]} [reserved] names of properties that keep besides: what the application shares with others
  * @property {string} [source] the entry's text, when there is no such file; its path still says what it imports from where
  */
@@ -77,7 +84,12 @@ export async function bundle(entry, options = {}) {
   const { format = "es5", name = "anystack" } = options;
   const build = await rollup({
     input: resolve(entry),
-    plugins: [typescript(options.source === undefined ? {} : { [resolve(entry)]: options.source })],
+    plugins: [
+      typescript(
+        options.source === undefined ? {} : { [resolve(entry)]: options.source },
+        format === "es5" && options.minify !== false,
+      ),
+    ],
     onwarn(warning) {
       if (!HARMLESS.has(warning.code ?? "")) throw new Error(`${entry}: ${warning.message}`);
     },
@@ -111,7 +123,7 @@ function outputOptions(format, name, options) {
     esModule: false,
     freeze: false,
     strict: !es5,
-    plugins: [...(es5 ? [lower(short ? keep : undefined)] : []), ...(short ? [shrinking] : [])],
+    plugins: [...(es5 ? [lower(short ? keep : undefined, options)] : []), ...(short ? [shrinking] : [])],
   };
 }
 
@@ -119,9 +131,10 @@ function outputOptions(format, name, options) {
  * Rollup plugin: finds TypeScript sources under the `.js` names they are imported by, and strips their types.
  *
  * @param {Record<string, string>} [virtual] texts of files that do not exist
+ * @param {boolean} [marked] the members of classes have their classes' names behind their own: see members.js
  * @returns {import("rollup").Plugin}
  */
-export function typescript(virtual = {}) {
+export function typescript(virtual = {}, marked = false) {
   return {
     name: "typescript",
     resolveId(source, importer) {
@@ -137,8 +150,11 @@ export function typescript(virtual = {}) {
     load: (id) => virtual[id] ?? null,
     transform(code, id) {
       if (!id.endsWith(".ts")) return null;
-      const known = stripped.get(code) ?? transpile(code, id, ts.ScriptTarget.ES2022);
-      stripped.set(code, known);
+      const file = relative(FOLDER, id);
+      const text =
+        marked && file.startsWith("stack/") && !(id in virtual) ? markMembers(FOLDER, file, code) : code;
+      const known = stripped.get(text) ?? transpile(text, id, ts.ScriptTarget.ES2022);
+      stripped.set(text, known);
       return known;
     },
   };
@@ -155,14 +171,15 @@ const stripped = new Map();
  * Rollup output plugin: lowers the finished script to ES5.
  *
  * @param {Keep} [keep] the names that stay; without it no method becomes a function
+ * @param {{ closed?: boolean, single?: boolean }} [options] as `bundle` has them
  * @returns {import("rollup").Plugin}
  */
-export function lower(keep) {
+export function lower(keep, options = {}) {
   return {
     name: "lower-to-es5",
     renderChunk(code, chunk) {
       const modules = Object.keys(chunk.modules);
-      const flat = keep === undefined ? code : methodsToFunctions(code, keep(code, modules));
+      const flat = keep === undefined ? code : flatten(code, keep(code, modules), options);
       // As a "module" the script would import its helpers by name: that tells which, if any.
       const lowered = transpile(flat, `${chunk.name}.js`, ts.ScriptTarget.ES5).replace(
         /^export \{\};\n?/m,
@@ -174,6 +191,21 @@ export function lower(keep) {
       return aliasThis(plainClasses(lowered)).replace(/^(\s*exports)\.(\w+) = /gm, '$1["$2"] = ');
     },
   };
+}
+
+/**
+ * @param {string} code a script whose members may be marked with their classes
+ * @param {ReadonlySet<string>} kept
+ * @param {{ closed?: boolean, single?: boolean }} options
+ */
+function flatten(code, kept, { closed = false, single = true }) {
+  const plain = (/** @type {string} */ name, /** @type {string} */ owner) =>
+    !closed &&
+    kept.has(name) &&
+    (DATA.test(owner) || !(owner in API) || API[owner].split(" ").includes(name));
+  const folded = foldNames(code, plain);
+  if (!closed) return methodsToFunctions(folded, kept);
+  return withoutUnused(methodsToFunctions(single ? singleInstances(folded, kept) : folded, kept), kept);
 }
 
 /**
@@ -238,7 +270,7 @@ export default function config(options) {
   const { configEntry = "stack/index.ts", configFile = "build/anystack.js", configFormat = "es5" } = options;
   return {
     input: configEntry,
-    plugins: [typescript()],
+    plugins: [typescript({}, configFormat === "es5")],
     output: {
       file: configFile,
       ...outputOptions(configFormat, options.configName ?? "anystack", {
@@ -385,6 +417,34 @@ export function reservedNames(code, modules, { closed = false, reserved = [], so
   return names;
 }
 
+/** The classes and interfaces of members' names, where there are sources: in the package there are none. */
+function knownOwners() {
+  return existsSync(join(FOLDER, "stack/index.ts")) ? membersOf(FOLDER).owners : {};
+}
+
+/**
+ * Names of which one short name can stand for all, those that are mentioned most first: no object has two of them.
+ *
+ * @param {ReadonlyMap<string, number>} uses
+ * @param {ReadonlyMap<string, ReadonlySet<string>>} owners who has them; of others nothing is known
+ * @returns {string[][]}
+ */
+function shares(uses, owners) {
+  /** @type {{ names: string[], owners: Set<string>, total: number }[]} */
+  const shared = [];
+  for (const [name, count] of [...uses].sort(([, a], [, b]) => b - a)) {
+    const own = owners.get(name);
+    const fitting =
+      own && shared.find((each) => each.owners.size > 0 && ![...own].some((owner) => each.owners.has(owner)));
+    const share = fitting ?? { names: [], owners: new Set(), total: 0 };
+    if (!fitting) shared.push(share);
+    share.names.push(name);
+    share.total += count;
+    own?.forEach((owner) => share.owners.add(owner));
+  }
+  return shared.sort((a, b) => b.total - a.total).map(({ names }) => names);
+}
+
 /**
  * New names for the properties of `code`, the shortest for those that are mentioned most.
  *
@@ -400,6 +460,12 @@ function shortNames(code, kept) {
     if (ts.isPropertyAccessExpression(node)) use(node.name.text);
     if (ts.isPropertyAssignment(node) && ts.isIdentifier(node.name)) use(node.name.text);
   });
+  const owners = new Map(Object.entries(knownOwners()).map(([name, list]) => [name, new Set(list)]));
+  // Methods of one class, and whatever stands in one literal.
+  walk(parse(code), (node) => {
+    if (!ts.isObjectLiteralExpression(node)) return;
+    for (const { name } of node.properties) if (name) owners.get(name.getText())?.add(`literal ${node.pos}`);
+  });
   const letters = "etnrisouaflchpdvmgybwkxjqzETSCNRIOAMLPDUFBHVGWKYXJQZ_$";
   const reserved = new Set([...kept, ..."at do if in is of as fill find".split(" ")]);
   const candidates = [
@@ -410,203 +476,8 @@ function shortNames(code, kept) {
   /** @type {Record<string, string>} */
   const names = {};
   // Names beyond the first few thousand are left to terser.
-  [...uses]
-    .sort(([, a], [, b]) => b - a)
+  shares(uses, owners)
     .slice(0, free.length)
-    .forEach(([name], i) => (names[`$${name}`] = free[i]));
+    .forEach((share, i) => share.forEach((name) => (names[`$${name}`] = free[i])));
   return names;
-}
-
-/* Syntax */
-
-/**
- * @param {string} code
- * @param {string} [name]
- */
-function parse(code, name = "chunk.js") {
-  return ts.createSourceFile(name, code, ts.ScriptTarget.ESNext, true);
-}
-
-/**
- * @param {ts.Node} node
- * @param {(node: ts.Node) => void} visit
- */
-function walk(node, visit) {
-  visit(node);
-  ts.forEachChild(node, (child) => walk(child, visit));
-}
-
-/** @typedef {[start: number, end: number, text: string]} Edit */
-
-/**
- * The text `code[from..to)` with those edits that lie in it.
- *
- * @param {string} code
- * @param {readonly Edit[]} edits in order
- */
-function edited(code, edits, from = 0, to = code.length) {
-  let out = "";
-  let at = from;
-  for (const [start, end, text] of edits) {
-    if (start < at || end > to) continue;
-    out += code.slice(at, start) + text;
-    at = end;
-  }
-  return out + code.slice(at, to);
-}
-
-/**
- * The mentions of `this` that mean the one of the function `root`.
- *
- * @param {ts.Node} root
- * @returns {ts.Node[]}
- */
-function thisOf(root) {
-  /** @type {ts.Node[]} */
-  const found = [];
-  const visit = (/** @type {ts.Node} */ node) => {
-    if (node.kind === ts.SyntaxKind.ThisKeyword) found.push(node);
-    if (!ts.isFunctionDeclaration(node) && !ts.isFunctionExpression(node) && !ts.isClassLike(node)) {
-      ts.forEachChild(node, visit);
-    }
-  };
-  ts.forEachChild(root, visit);
-  return found;
-}
-
-/**
- * Makes a function of each method whose name nothing else has, and that is only ever called: `x.m(y)` to `m(x, y)`. A
- * function has a name of one letter, and goes when nobody calls it; terser can do neither to a method.
- *
- * @param {string} code
- * @param {ReadonlySet<string>} kept names that must stay
- */
-function methodsToFunctions(code, kept) {
-  const file = parse(code);
-  /** @type {Map<string, ts.MethodDeclaration>} */
-  const methods = new Map();
-  /** @type {Map<string, ts.PropertyAccessExpression[]>} */
-  const calls = new Map();
-  const others = new Set(kept);
-  /** @type {ts.ClassDeclaration[]} */
-  const classes = [];
-  walk(file, (node) => {
-    if (ts.isClassDeclaration(node)) classes.push(node);
-    // Only inside of its class may a private name be read.
-    const method = ts.isPrivateIdentifier(node) ? ts.findAncestor(node, ts.isMethodDeclaration) : undefined;
-    if (method && ts.isIdentifier(method.name)) others.add(method.name.text);
-    if (ts.isMethodDeclaration(node) && ts.isClassDeclaration(node.parent) && ts.isIdentifier(node.name)) {
-      if (methods.has(node.name.text) || node.modifiers) others.add(node.name.text);
-      methods.set(node.name.text, node);
-    } else if (ts.isPropertyAccessExpression(node)) {
-      const name = node.name.text;
-      const call = node.parent;
-      if (
-        !ts.isCallExpression(call) ||
-        call.expression !== node ||
-        call.questionDotToken ||
-        node.questionDotToken
-      )
-        others.add(name);
-      else calls.set(name, [...(calls.get(name) ?? []), node]);
-    } else if (ts.isClassElement(node) || ts.isObjectLiteralElement(node) || ts.isBindingElement(node)) {
-      if (node.name && "text" in node.name) others.add(node.name.text);
-    }
-  });
-  /** @type {Edit[]} */
-  const edits = [];
-  /** @type {Edit[]} */
-  const outer = [];
-  /** @type {Set<ts.Node>} */
-  const moved = new Set();
-  for (const [name, method] of methods) {
-    if (others.has(name)) continue;
-    moved.add(method);
-    const open = code.indexOf("(", method.name.end) + 1;
-    edits.push([
-      method.getStart(file),
-      open,
-      `function ${name}$of(self$${method.parameters.length > 0 ? ", " : ""}`,
-    ]);
-    for (const node of thisOf(method)) edits.push([node.getStart(file), node.end, "self$"]);
-    for (const access of calls.get(name) ?? []) {
-      const call = /** @type {ts.CallExpression} */ (access.parent);
-      outer.push([access.getStart(file), access.end, `${name}$of(`]);
-      edits.push([
-        access.expression.end,
-        code.indexOf("(", access.name.end) + 1,
-        call.arguments.length > 0 ? ", " : "",
-      ]);
-    }
-  }
-  // Of calls that begin together (`x.m().n()`) the last is the outermost.
-  outer.sort((a, b) => b[1] - a[1]);
-  edits.unshift(...outer.map(([start, , text]) => /** @type {Edit} */ ([start, start, text])));
-  edits.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  let out = "";
-  let at = 0;
-  for (const declaration of classes) {
-    let functions = "";
-    for (const member of declaration.members) {
-      if (!moved.has(member)) continue;
-      out += edited(code, edits, at, member.getFullStart());
-      functions += `\n${edited(code, edits, member.getStart(file), member.end)}`;
-      at = member.end;
-    }
-    out += edited(code, edits, at, declaration.end) + functions;
-    at = declaration.end;
-  }
-  return out + edited(code, edits, at);
-}
-
-/**
- * TypeScript makes of a class a function that is called at once, so that statements stay together. Here they may stand by
- * themselves, and one object holds all methods. A class whose variable rollup has renamed (`A$1`) stays as it is.
- *
- * @param {string} lowered
- */
-function plainClasses(lowered) {
-  const file = parse(lowered);
-  /** @type {Edit[]} */
-  const edits = [];
-  walk(file, (node) => {
-    if (!ts.isVariableStatement(node)) return;
-    const match = /^(?:let|var) (\w+) = \/\*\* @class \*\/ \(function \(\) \{/.exec(node.getText(file));
-    if (!match) return;
-    const text = node.getText(file);
-    const [, name] = match;
-    const body = parse(text.slice(match[0].length, text.lastIndexOf(`return ${name};`)), "class.js");
-    const [constructor, ...rest] = body.statements;
-    const methods = rest.map((statement) =>
-      /^\w+\.prototype\.(\w+) = (function \([^]*\});$/.exec(statement.getText(body)),
-    );
-    if (!constructor || methods.some((method) => method === null)) return;
-    const prototype = methods.map((method) => `${method?.[1]}: ${method?.[2]}`).join(",\n");
-    const assignment = methods.length > 0 ? `\n${name}.prototype = {\n${prototype}\n};` : "";
-    edits.push([node.getStart(file), node.end, constructor.getText(body) + assignment]);
-  });
-  return edited(lowered, edits);
-}
-
-/**
- * Gives `this` a name, which terser shortens, in functions that mention it often enough for that to pay.
- *
- * @param {string} code ES5
- */
-function aliasThis(code) {
-  const file = parse(code);
-  /** @type {Edit[]} */
-  const edits = [];
-  walk(file, (node) => {
-    if ((!ts.isFunctionDeclaration(node) && !ts.isFunctionExpression(node)) || !node.body) return;
-    const mentions = thisOf(node);
-    if (mentions.length < 4) return;
-    const at = node.body.getStart(file) + 1;
-    edits.push([at, at, " var this$ = this;"]);
-    for (const mention of mentions) edits.push([mention.getStart(file), mention.end, "this$"]);
-  });
-  return edited(
-    code,
-    edits.sort((a, b) => a[0] - b[0] || a[1] - b[1]),
-  );
 }

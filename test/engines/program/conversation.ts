@@ -34,7 +34,7 @@ const STREAM = 40000;
 /** Bytes of a datagram: three fragments. */
 const DATAGRAM = 4000;
 
-const BAD: Faults = { loss: 0.05, duplicate: 0.02, corrupt: 0.02, delay: 10, jitter: 4 };
+export const BAD: Faults = { loss: 0.05, duplicate: 0.02, corrupt: 0.02, delay: 10, jitter: 4 };
 
 type Print = (line: string) => void;
 
@@ -101,7 +101,7 @@ export function conversation6(seed: number, print: Print): void {
 }
 
 /** Port 7 of UDP and TCP gives everything back. */
-function echo(udp: Udp, tcp: Tcp): void {
+export function echo(udp: Udp, tcp: Tcp): void {
   const data = new Uint8Array(DATAGRAM);
   const info = {} as DatagramInfo;
   udp.open({
@@ -132,7 +132,13 @@ function echo(udp: Udp, tcp: Tcp): void {
   });
 }
 
-function talk(world: World, address: string, udp: Udp, tcp: Tcp, pings: ReturnType<typeof ping>): void {
+export function talk(
+  world: Pick<World, "at" | "print">,
+  address: string,
+  udp: Udp,
+  tcp: Tcp,
+  pings: ReturnType<typeof ping>,
+): void {
   const { print } = world;
   const asked = pings.open({
     address,

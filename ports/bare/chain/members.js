@@ -1,0 +1,395 @@
+/**
+ * The firmware chain's knowledge of types: which class a member that a source mentions belongs to.
+ *
+ * Once the types are stripped, `x.port` may be any class's. While TypeScript still knows, the member of a class gets the class
+ * into its name: `x.port$UdpSocket`. What is mentioned through an interface, a union or `any` keeps its name, and with it,
+ * in each script, all members of that name (`foldNames`). Two classes of which one could stand for the other, since TypeScript
+ * compares their shapes, keep the names that they share. `x.length$Library` is a member of the language or of a hypercall.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { edited, parse, walk } from "./syntax.js";
+
+/**
+ * @typedef {[end: number, text: string]} Mark a text to be inserted
+ * @typedef {object} Members
+ * @property {Record<string, Mark[]>} marks by file
+ * @property {Record<string, string[]>} owners by marked name: the classes and interfaces that have it
+ */
+
+const HERE = fileURLToPath(import.meta.url);
+
+/** @type {Map<string, Members>} */
+const known = new Map();
+
+/**
+ * The text of the source `file`, each member with the name of its class.
+ *
+ * @param {string} root the folder that holds stack/
+ * @param {string} file path below it
+ * @param {string} code
+ */
+export function markMembers(root, file, code) {
+  let out = "";
+  let at = 0;
+  for (const [end, suffix] of membersOf(root).marks[file] ?? []) {
+    out += code.slice(at, end) + suffix;
+    at = end;
+  }
+  return out + code.slice(at);
+}
+
+/**
+ * What is known of the sources below stack/: found out once, and kept in build/ for as long as no source changes.
+ *
+ * @param {string} root
+ */
+export function membersOf(root) {
+  const found = known.get(root);
+  if (found) return found;
+  const files = readdirSync(join(root, "stack"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
+    .map((name) => `stack/${name.replaceAll("\\", "/")}`)
+    .sort();
+  const hash = createHash("sha256").update(ts.version).update(readFileSync(HERE));
+  for (const file of files) hash.update(file).update(readFileSync(join(root, file)));
+  const cache = join(root, "build/members", `${hash.digest("hex").slice(0, 16)}.json`);
+  /** @type {Members} */
+  let members;
+  if (existsSync(cache)) members = JSON.parse(readFileSync(cache, "utf8"));
+  else {
+    members = new Analysis(root, files).result();
+    mkdirSync(dirname(cache), { recursive: true });
+    writeFileSync(`${cache}.${process.pid}`, JSON.stringify(members));
+    renameSync(`${cache}.${process.pid}`, cache);
+  }
+  known.set(root, members);
+  return members;
+}
+
+/**
+ * @typedef {ts.ClassDeclaration | ts.InterfaceDeclaration | ts.TypeLiteralNode} Shape
+ * @typedef {{ node: Shape, type: ts.Type, keys: Map<string, ts.Symbol>, generic: boolean }} Known
+ */
+
+class Analysis {
+  /** @param {string} root @param {string[]} files */
+  constructor(root, files) {
+    const paths = files.map((file) => join(root, file));
+    const program = ts.createProgram(paths, {
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext,
+      lib: ["lib.es5.d.ts"],
+      types: [],
+      strict: true,
+      skipLibCheck: true,
+      noEmit: true,
+    });
+    this.checker = program.getTypeChecker();
+    this.files = files;
+    this.sources = paths.map((path) => /** @type {ts.SourceFile} */ (program.getSourceFile(path)));
+    /** Where a member is declared: the representative of those that may mean the same. @type {Map<ts.Node, ts.Node>} */
+    this.parents = new Map();
+    /** A name for each class, interface and type literal that no other has. @type {Map<ts.Node, string>} */
+    this.names = new Map();
+    /** Of each pair the second may be taken for the first. @type {[Known, Known][]} */
+    this.views = [];
+    /** @type {Known[]} */
+    this.shapes = [];
+    /** What follows the names of a group's members. @type {Map<ts.Node, string> | undefined} */
+    this.suffixes = undefined;
+    const contract = program.getSourceFiles().filter(({ fileName }) => /\/hypercall\/[^/]*$/.test(fileName));
+    this.relate([...this.sources, ...contract]);
+  }
+
+  /** @param {ts.Node} member @returns {ts.Node} */
+  representative(member) {
+    const parent = this.parents.get(member);
+    if (parent === undefined) return member;
+    const found = this.representative(parent);
+    this.parents.set(member, found);
+    return found;
+  }
+
+  /** @param {ts.Symbol | undefined} a @param {ts.Symbol | undefined} b */
+  join(a, b) {
+    const all = [...(a?.declarations ?? []), ...(b?.declarations ?? [])].map((each) =>
+      this.representative(each),
+    );
+    for (const each of all) if (each !== all[0]) this.parents.set(each, all[0]);
+  }
+
+  /**
+   * Members of types of which one can stand for the other are one.
+   *
+   * @param {ts.SourceFile[]} sources
+   */
+  relate(sources) {
+    const { checker } = this;
+    const { shapes } = this;
+    const taken = new Set(["Library"]);
+    /** @type {[ts.Type, ts.Type][]} */
+    const casts = [];
+    const visit = (/** @type {ts.Node} */ node) => {
+      ts.forEachChild(node, visit);
+      if (ts.isClassDeclaration(node) || ts.isInterfaceDeclaration(node) || ts.isTypeLiteralNode(node)) {
+        let name = ts.isTypeLiteralNode(node) ? "Literal" : (node.name?.text ?? "Class");
+        for (let i = 2; taken.has(name); i++) name = `${name.replace(/_\d+$/, "")}_${i}`;
+        taken.add(name);
+        this.names.set(node, name);
+        const type = checker.getTypeAtLocation(node);
+        const keys = new Map(type.getProperties().map((symbol) => [symbol.name, symbol]));
+        const generic = !ts.isTypeLiteralNode(node) && (node.typeParameters?.length ?? 0) > 0;
+        shapes.push({ node, type, keys, generic });
+      } else if (ts.isAsExpression(node)) {
+        casts.push([checker.getTypeAtLocation(node.expression), checker.getTypeAtLocation(node.type)]);
+      }
+    };
+    sources.forEach(visit);
+    for (const one of shapes) {
+      for (const other of shapes) {
+        if (one === other) continue;
+        let shared = 0;
+        let missing = 0;
+        for (const [key, symbol] of one.keys) {
+          if (other.keys.has(key)) shared++;
+          else if ((symbol.flags & ts.SymbolFlags.Optional) === 0) missing++;
+        }
+        if (shared === 0 || missing > 0) continue;
+        // A type parameter is nobody's subtype: taken for related.
+        if (!one.generic && !other.generic && !checker.isTypeAssignableTo(other.type, one.type)) continue;
+        for (const [key, symbol] of one.keys) if (other.keys.has(key)) this.join(symbol, other.keys.get(key));
+        this.views.push([one, other]);
+      }
+    }
+    for (const [from, to] of casts) {
+      for (const symbol of checker.getNonNullableType(to).getProperties()) {
+        const other = checker.getNonNullableType(from).getProperty(symbol.name);
+        if (other) this.join(symbol, other);
+      }
+    }
+  }
+
+  /**
+   * What follows a member's name, when it is known whose it is.
+   *
+   * @param {ts.Symbol | undefined} symbol
+   */
+  suffixOf(symbol) {
+    const declarations = symbol?.declarations ?? [];
+    if (declarations.length === 0) return "";
+    const [one, ...others] = new Set(declarations.map((each) => this.representative(each)));
+    if (others.length > 0) return "";
+    this.suffixes ??= this.nameGroups();
+    return this.suffixes.get(one) ?? (isLibrary(one) ? "$Library" : "");
+  }
+
+  /** A suffix for each group of members. */
+  nameGroups() {
+    /** @type {Map<ts.Node, ts.Node[]>} */
+    const groups = new Map();
+    for (const [owner] of this.names) {
+      /** @type {ts.Node[]} */
+      const list = [];
+      for (const member of /** @type {Shape} */ (owner).members) {
+        if (ts.isConstructorDeclaration(member)) list.push(...member.parameters.filter(isField));
+        else list.push(member);
+      }
+      for (const member of list) {
+        const one = this.representative(member);
+        groups.set(one, [...(groups.get(one) ?? []), member]);
+      }
+    }
+    /** @type {Map<ts.Node, string>} */
+    const suffixes = new Map();
+    for (const [one, members] of groups) {
+      if (members.some((member) => isLibrary(member))) suffixes.set(one, "$Library");
+      else if (members.every((member) => isOrdinary(member))) {
+        const owners = members.map((member) => ownerOf(member));
+        const owner = owners.find((each) => each && ts.isClassDeclaration(each)) ?? owners[0];
+        // `x.attach` may be asked for: only a class knows that it has a member.
+        const optional = members.some((each) => /** @type {ts.PropertySignature} */ (each).questionToken)
+          ? "Q_"
+          : "";
+        if (owner) suffixes.set(one, `$${optional}${this.names.get(owner)}`.replace(/\$(?=[^A-Z])/, "$C_"));
+      } else suffixes.set(one, "");
+    }
+    return suffixes;
+  }
+
+  /** @returns {Members} */
+  result() {
+    /** @type {Members} */
+    const result = { marks: {}, owners: {} };
+    this.sources.forEach((source, i) => (result.marks[this.files[i]] = this.marksOf(source)));
+    const own = (/** @type {ts.Symbol} */ symbol, /** @type {Shape} */ node) => {
+      const suffix = this.suffixOf(symbol);
+      if (suffix === "" || suffix === "$Library") return;
+      const owners = (result.owners[symbol.name + suffix] ??= []);
+      const name = this.names.get(node) ?? "";
+      if (!owners.includes(name)) owners.push(name);
+    };
+    for (const { node, keys } of this.shapes) for (const [, symbol] of keys) own(symbol, node);
+    // What an object does not have it may be asked for: `if (component.rekeyed)`.
+    for (const [one, other] of this.views) for (const [, symbol] of one.keys) own(symbol, other.node);
+    return result;
+  }
+
+  /** @param {ts.SourceFile} source */
+  marksOf(source) {
+    const { checker } = this;
+    /** @type {Mark[]} */
+    const list = [];
+    const visit = (/** @type {ts.Node} */ node) => {
+      ts.forEachChild(node, visit);
+      if (!ts.isIdentifier(node)) return;
+      const { parent } = node;
+      if (ts.isShorthandPropertyAssignment(parent)) {
+        const value = checker.getShorthandAssignmentValueSymbol(parent)?.valueDeclaration;
+        const name = this.suffixOf(this.keyOf(parent));
+        const own =
+          value && isField(value)
+            ? this.suffixOf(checker.getSymbolAtLocation(/** @type {ts.ParameterDeclaration} */ (value).name))
+            : "";
+        if (name + own !== "") list.push([node.end, `${name}: ${node.text}${own}`]);
+        return;
+      }
+      let symbol;
+      if (
+        ts.isObjectLiteralElement(parent) &&
+        ts.isObjectLiteralExpression(parent.parent) &&
+        parent.name === node
+      ) {
+        symbol = this.keyOf(parent);
+      } else if (ts.isPropertyAccessExpression(parent) ? parent.name === node : ownName(parent) === node) {
+        symbol = checker.getSymbolAtLocation(node);
+      } else if (!ts.isPropertyAccessExpression(parent) || parent.name !== node) {
+        // A parameter that is a field: its mentions in the constructor.
+        const mentioned = checker.getSymbolAtLocation(node);
+        if (mentioned?.valueDeclaration && isField(mentioned.valueDeclaration)) symbol = mentioned;
+      }
+      if (ts.isPropertyAccessExpression(parent) && parent.expression === node) {
+        const mentioned = checker.getSymbolAtLocation(node);
+        symbol = mentioned?.valueDeclaration && isField(mentioned.valueDeclaration) ? mentioned : undefined;
+      }
+      const suffix = this.suffixOf(symbol);
+      if (suffix !== "") list.push([node.end, suffix]);
+    };
+    visit(source);
+    return list.sort((a, b) => a[0] - b[0]);
+  }
+
+  /**
+   * The member that a key of an object literal is to be.
+   *
+   * @param {ts.ObjectLiteralElement} element
+   */
+  keyOf(element) {
+    const literal = element.parent;
+    if (!ts.isObjectLiteralExpression(literal) || !element.name || !ts.isIdentifier(element.name))
+      return undefined;
+    const type = this.checker.getContextualType(literal);
+    return type && this.checker.getNonNullableType(type).getProperty(element.name.text);
+  }
+}
+
+/** @param {ts.Node} declaration */
+function isLibrary(declaration) {
+  return /(\/lib\.[^/]*\.d\.ts|\/hypercall\/[^/]*)$/.test(declaration.getSourceFile().fileName);
+}
+
+/** @param {ts.Node} node */
+function isField(node) {
+  return ts.isParameter(node) && ts.isParameterPropertyDeclaration(node, node.parent);
+}
+
+/**
+ * The name of a declaration, if that is a member.
+ *
+ * @param {ts.Node} node
+ */
+function ownName(node) {
+  return ts.isClassElement(node) || isField(node)
+    ? /** @type {ts.NamedDeclaration} */ (node).name
+    : undefined;
+}
+
+/**
+ * The class, interface or type literal that a member is declared in.
+ *
+ * @param {ts.Node} declaration
+ */
+function ownerOf(declaration) {
+  return isField(declaration) ? declaration.parent.parent : declaration.parent;
+}
+
+/**
+ * Neither an accessor, nor static, nor a class's that inherits.
+ *
+ * @param {ts.Node} declaration
+ */
+function isOrdinary(declaration) {
+  const owner = ownerOf(declaration);
+  const isStatic =
+    (ts.getCombinedModifierFlags(/** @type {ts.Declaration} */ (declaration)) & ts.ModifierFlags.Static) !==
+    0;
+  const inherits =
+    ts.isClassDeclaration(owner) &&
+    owner.heritageClauses?.some(({ token }) => token === ts.SyntaxKind.ExtendsKeyword);
+  return !isStatic && !inherits && !ts.isAccessor(declaration);
+}
+
+/** A member's name with its class behind it. */
+export const MARKED = /^(\w+)\$([A-Z]\w*)$/;
+
+/**
+ * The script with plain names for the members that are mentioned without their class, or that `plain` says.
+ *
+ * @param {string} code
+ * @param {(name: string, owner: string) => boolean} plain
+ */
+export function foldNames(code, plain) {
+  const file = parse(code);
+  /** @type {Set<string>} */
+  const mentioned = new Set();
+  /** @type {ts.Identifier[]} */
+  const marked = [];
+  walk(file, (node) => {
+    if (
+      ts.isStringLiteral(node) &&
+      (ts.isElementAccessExpression(node.parent) || ts.isBinaryExpression(node.parent))
+    ) {
+      mentioned.add(node.text);
+    }
+    if (!ts.isIdentifier(node)) return;
+    if (MARKED.test(node.text)) marked.push(node);
+    else if (isMemberName(node)) mentioned.add(node.text);
+  });
+  return edited(
+    code,
+    marked.flatMap((node) => {
+      const [, name, owner] = MARKED.exec(node.text) ?? [];
+      return owner === "Library" || mentioned.has(name) || plain(name, owner)
+        ? [/** @type {import("./syntax.js").Edit} */ ([node.getStart(file), node.end, name])]
+        : [];
+    }),
+  );
+}
+
+/** @param {ts.Identifier} node */
+function isMemberName(node) {
+  const { parent } = node;
+  // What the script exports has its name in quotation marks in the end.
+  if (ts.isPropertyAccessExpression(parent) && parent.expression.getText() === "exports") return false;
+  return (
+    (ts.isPropertyAccessExpression(parent) ||
+      ts.isClassElement(parent) ||
+      ts.isObjectLiteralElement(parent) ||
+      ts.isBindingElement(parent)) &&
+    parent.name === node
+  );
+}

@@ -1,0 +1,98 @@
+/** The closed mode's steps on small scripts: what becomes a variable, what goes, and above all what must stay. */
+import test from "ava";
+import { foldNames } from "../../ports/bare/chain/members.js";
+import { singleInstances } from "../../ports/bare/chain/single.js";
+import { withoutUnused } from "../../ports/bare/chain/unused.js";
+
+/** The script as rollup wraps it, and what its `run` returns. */
+const script = (body: string) =>
+  `var anystack = (function (exports) {\n${body}\nexports.run = run;\nreturn exports;\n})({});`;
+const run = (code: string): unknown => (new Function(`${code}; return anystack.run();`) as () => unknown)();
+const none = new Set<string>();
+
+const BOX = `
+class Box { constructor(n) { this.count$Box = n; } add$Box(by) { this.count$Box += by; return this; } get$Box() { return this.count$Box; } }
+function box(n) { return new Box(n); }`;
+
+test("an object that is made once goes: its fields are variables, its methods functions", (t) => {
+  const code = singleInstances(
+    script(`${BOX}\nfunction run() { const b = box(2); b.add$Box(3); return b.get$Box(); }`),
+    none,
+  );
+  t.false(/\.count\$Box|\.get\$Box|\.add\$Box/.test(code), code);
+  t.is(run(code), 5);
+});
+
+test("objects that may be made twice stay", (t) => {
+  for (const body of [
+    "function run() { const a = box(1), b = box(2); a.add$Box(5); return a.get$Box() * 10 + b.get$Box(); }",
+    "function run() { const l = []; for (let i = 1; i < 3; i++) l.push(box(i)); l[0].add$Box(5); return l[0].get$Box() * 10 + l[1].get$Box(); }",
+    "function run() { const f = (n) => box(n), a = f(1), b = f(2); a.add$Box(5); return a.get$Box() * 10 + b.get$Box(); }",
+    "function run(again) { if (again) return box(2); const b = run(true), a = new Box(1); a.add$Box(5); return a.get$Box() * 10 + b.get$Box(); }",
+  ]) {
+    const code = singleInstances(script(BOX + body), none);
+    t.true(code.includes(".count$Box"), code);
+    t.is(run(code), 62, body);
+  }
+});
+
+test("a second object is refused", (t) => {
+  const code = singleInstances(script(`${BOX}\nfunction run() { return box(1).get$Box; }`), none);
+  const twice = new Function(`${code}; anystack.run(); anystack.run();`);
+  t.throws(twice as () => void, { message: /EBUSY/ });
+});
+
+test("a local variable of a function's name is not that function", (t) => {
+  const code = singleInstances(
+    script(
+      `${BOX}\nfunction other(box) { return box + 1; }\nfunction run() { const b = box(other(1)); return b.get$Box(); }`,
+    ),
+    none,
+  );
+  t.false(code.includes(".count$Box"), code);
+  t.is(run(code), 2);
+});
+
+test("fields that nobody reads go with what raises them, unless something lists them", (t) => {
+  const body =
+    "class C { constructor() { this.lost = 0; this.kept = 1; } }\nfunction run() { const c = new C(); c.lost++; c.lost += 2;";
+  t.false(withoutUnused(script(`${body} return c.kept; }`), none).includes("lost"));
+  t.true(withoutUnused(script(`${body} return c.lost; }`), none).includes("lost"));
+  t.true(
+    withoutUnused(script(`${body} let n = 0; for (const k in c) n += c[k]; return n; }`), none).includes(
+      "lost",
+    ),
+  );
+  t.true(withoutUnused(script(`${body} return c["lost"]; }`), none).includes("lost"));
+});
+
+test("parameters that are always the same, and options that nobody gives", (t) => {
+  const code = withoutUnused(
+    script(
+      "function limit(n, low, high) { return n < low ? low : n > high ? high : n; }\n" +
+        "function make(options = {}) { return limit(options.ttl || 64, 1, 255); }\nfunction run() { return make() + limit(7, 1, 255); }",
+    ),
+    none,
+  );
+  t.false(code.includes("options.ttl"), code);
+  t.regex(code, /limit\(7\)/);
+  t.is(run(code), 71);
+});
+
+test("an empty object that is filled elsewhere is not empty", (t) => {
+  const code = withoutUnused(
+    script(
+      "function fill(info) { info.port = 7; }\nfunction run() { const info = {}; fill(info); return info.port; }",
+    ),
+    none,
+  );
+  t.is(run(code), 7);
+});
+
+test("a name that is mentioned without its class is every class's", (t) => {
+  const code = foldNames(
+    script("function run(x, y) { return x.a$One + y.a + x.b$One + x.c$Library; }"),
+    () => false,
+  );
+  t.true(code.includes("x.a + y.a + x.b$One + x.c;"), code);
+});
