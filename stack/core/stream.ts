@@ -7,10 +7,13 @@
 import type { Copy } from "./bytes.js";
 import type { Chunk, Pool } from "./pool.js";
 
+/** The chunks of a stream that has had none: never changed. */
+const NONE: (Chunk | null)[] = [];
+
 export class Stream {
   /** Bytes that may be read. */
   length = 0;
-  private chunks: (Chunk | null)[] = [];
+  private chunks = NONE;
   /** Index of the first chunk in `chunks`: those before it are gone. */
   private head = 0;
   /** Offset of the first byte in the first chunk. */
@@ -28,6 +31,7 @@ export class Stream {
    * @returns false when there was not enough memory; nothing readable has changed
    */
   write(at: number, source: Uint8Array, start: number, length: number, keep: number): boolean {
+    if (this.chunks === NONE) this.chunks = [];
     const chunks = this.chunks;
     const shift = this.pool.chunkShift;
     const size = 1 << shift;
@@ -135,7 +139,7 @@ export class Stream {
   /** All chunks are gone. A list that has not grown long is used again: a new one for each message was garbage. */
   private rewind(): void {
     this.head = 0;
-    if (this.chunks.length > 4) this.chunks = [];
+    if (this.chunks.length > 4) this.chunks = NONE;
   }
 
   private drop(index: number): void {

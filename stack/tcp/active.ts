@@ -90,6 +90,7 @@ export function connect(tcp: Tcp, options: TcpConnectOptions): TcpSocket {
   c.state = SYN_SENT;
   c.silentSince = now;
   tcp.connections.insert(c);
+  tcp.last = c;
   setDeadline(c, REXMIT, (now + c.rto) | 0);
   code = sendSyn(c);
   if (code < 0 && code !== ENOBUFS && code !== EAGAIN) end(c, code);
@@ -124,7 +125,10 @@ function bindPort(c: Connection, wanted: number): boolean {
     ) {
       other = other.nextInBucket;
     }
-    if (!other && !c.tcp.timeWaits.holds(hash, c.path, c.localPort, c.remotePort)) return true;
+    if (!other && !c.tcp.timeWaits.holds(hash, c.path, c.localPort, c.remotePort)) {
+      c.hash = hash;
+      return true;
+    }
   }
   return false;
 }

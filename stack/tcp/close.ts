@@ -23,6 +23,11 @@ import { setDeadline } from "./timers.js";
 
 export function shutdown(c: Connection): void {
   c.tcp.refreshTime();
+  finish(c);
+}
+
+/** A FIN follows what is queued. */
+function finish(c: Connection): void {
   if (c.finQueued || c.state < SYN_SENT) return;
   if (c.state === SYN_SENT || c.state === SYN_RCVD) c.finQueued = true;
   else if (c.state === ESTABLISHED || c.state === CLOSE_WAIT) {
@@ -42,7 +47,7 @@ export function closeConnection(c: Connection): void {
   else if (state === SYN_SENT) end(c, 0);
   else if (c.rcvBuf.length > 0 || state === SYN_RCVD) abort(c, 0);
   else if (state === FIN_WAIT_2) setDeadline(c, ORPHAN, (c.tcp.time + ORPHAN_TIMEOUT) | 0);
-  else shutdown(c);
+  else finish(c);
 }
 
 export function closeListener(listener: Listener): void {

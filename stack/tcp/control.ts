@@ -1,11 +1,12 @@
 /** Segments that no connection stands behind: RST to nobody's segment (RFC 9293 section 3.10.7.1), ACK from TIME-WAIT. */
-import { get16, put16, put32 } from "../core/bytes.js";
+import { get16 } from "../core/bytes.js";
 import type { Network, Path } from "../core/network.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { fillChecksum } from "../core/transport.js";
 import * as wire from "../wire/tcp.js";
 import { PROTOCOL_TCP } from "./connection.js";
+import { emitHeader, emitTimestamps } from "./output.js";
 import type { Segment } from "./segment.js";
 import type { Tcp } from "./tcp.js";
 
@@ -59,19 +60,8 @@ export function sendControl(
   if (!packet) return;
   const data = packet.data;
   const at = packet.start;
-  put16(data, at, localPort);
-  put16(data, at + 2, remotePort);
-  put32(data, at + wire.TCP_SEQUENCE, seq);
-  put32(data, at + wire.TCP_ACKNOWLEDGMENT, ack);
-  data[at + wire.TCP_OFFSET] = header << 2;
-  data[at + wire.TCP_FLAGS] = flags;
-  put32(data, at + wire.TCP_WINDOW, 0);
-  put32(data, at + wire.TCP_CHECKSUM, 0);
-  if (tsOffset) {
-    put32(data, at + 20, 0x0101080a);
-    put32(data, at + 24, tcp.time + tsOffset);
-    put32(data, at + 28, tsEcho);
-  }
+  emitHeader(data, at, localPort, remotePort, seq, ack, header, flags, 0);
+  if (tsOffset) emitTimestamps(data, at + wire.TCP_HEADER, tcp.time + tsOffset, tsEcho);
   packet.flags |= DONT_FRAGMENT;
   fillChecksum(tcp.stack, packet, path, PROTOCOL_TCP, at + wire.TCP_CHECKSUM, 0);
   tcp.counters.sent++;

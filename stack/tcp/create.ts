@@ -27,7 +27,7 @@ export function setUp(c: Connection): void {
 
 /**
  * Sets initial sequence number and timestamp offset: RFC 6528 with SipHash-2-4 under the stack's secret, which ticks every
- * 4 microseconds; and the hash of the ends.
+ * 4 microseconds.
  */
 export function begin(c: Connection, beyond: number): void {
   const hash = hashOf(c.tcp.stack);
@@ -37,7 +37,6 @@ export function begin(c: Connection, beyond: number): void {
   let iss = (hash.end() + c.tcp.time * 250) | 0;
   c.tsOffset = hash.high || 1;
   if (beyond !== 0 && ((iss - beyond) | 0) <= 0) iss = (beyond + 65536) | 0;
-  c.hash = hashPath(c.tcp, c.path, c.localPort, c.remotePort);
   setIss(c, iss);
 }
 

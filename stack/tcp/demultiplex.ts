@@ -47,8 +47,7 @@ export function input(tcp: Tcp, packet: Packet): void {
   let c = tcp.last;
   if (!c || !fits(c, net, packet, localPort, remotePort)) {
     const hash = hashPacket(tcp, net, packet, localPort, remotePort);
-    c = tcp.connections.first(hash);
-    while (c && (c.hash !== hash || !fits(c, net, packet, localPort, remotePort))) c = c.nextInBucket;
+    c = find(tcp, hash, net, packet, localPort, remotePort);
     if (!c) {
       inputUnknown(tcp, net, packet, segment, hash, localPort, remotePort);
       return;
@@ -88,7 +87,7 @@ function inputUnknown(
     tcp.counters.noPort++;
     respondReset(tcp, packet, segment);
   } else if ((flags & (wire.SYN | wire.FIN)) !== wire.SYN) tcp.counters.badFlags++;
-  else open(tcp, listener, net, packet, segment, localPort, remotePort);
+  else open(tcp, listener, net, packet, segment, hash, localPort, remotePort);
 }
 
 export function icmpError(tcp: Tcp, quoted: Packet, code: number, mtu: number): boolean {
@@ -98,8 +97,7 @@ export function icmpError(tcp: Tcp, quoted: Packet, code: number, mtu: number): 
   const seq = get32(quoted.data, quoted.start + wire.TCP_SEQUENCE);
   net.swap(quoted);
   const hash = hashPacket(tcp, net, quoted, localPort, remotePort);
-  let c = tcp.connections.first(hash);
-  while (c && (c.hash !== hash || !fits(c, net, quoted, localPort, remotePort))) c = c.nextInBucket;
+  const c = find(tcp, hash, net, quoted, localPort, remotePort);
   // The quoted sequence number must be in flight: else it is a guess (RFC 5927 section 4).
   if (!c || ((seq - c.sndUna) | 0) < 0 || ((seq - c.sndNxt) | 0) >= 0) return false;
   tcp.refreshTime();
@@ -110,6 +108,19 @@ export function icmpError(tcp: Tcp, quoted: Packet, code: number, mtu: number): 
   } else if (c.state === SYN_SENT) end(c, code);
   else c.softError = code;
   return true;
+}
+
+function find(
+  tcp: Tcp,
+  hash: number,
+  net: Network,
+  packet: Packet,
+  localPort: number,
+  remotePort: number,
+): Connection | null {
+  let c = tcp.connections.first(hash);
+  while (c && (c.hash !== hash || !fits(c, net, packet, localPort, remotePort))) c = c.nextInBucket;
+  return c;
 }
 
 function fits(c: Connection, net: Network, packet: Packet, localPort: number, remotePort: number): boolean {

@@ -29,6 +29,7 @@ import type { Connection } from "./connection.js";
 import { respondReset } from "./control.js";
 import { output, sendAck, sendSyn, updateMss } from "./output.js";
 import { established, mayEstablish, mayRepeat } from "./passive.js";
+import { predicted } from "./prediction.js";
 import { dropRanges, receiveData, reportDuplicate } from "./reassembly.js";
 import type { Segment } from "./segment.js";
 import { clearDeadline, restoreRto, setDeadline, updateRtt } from "./timers.js";
@@ -46,6 +47,7 @@ export const ORPHAN_TIMEOUT = 60000;
 
 /** Takes a segment for connection `c`. */
 export function segmentArrives(c: Connection, segment: Segment, packet: Packet): void {
+  if (predicted(c, segment, packet.tos)) return;
   if (c.state === SYN_SENT) synSent(c, segment, packet);
   else synchronized(c, segment, packet);
 }
@@ -236,17 +238,20 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   c.lastReceived = tcp.time;
   if (tcp.ecn) tcp.ecn.input(c, segment, packet.tos);
   if (!acknowledge(c, segment)) return;
-  // RFC 7323 section 4.3: the timestamp to echo is of the segment that covers what was acknowledged last.
-  if (c.timestamps && ((segment.seq - c.lastAckSent) | 0) <= 0) {
-    c.tsRecent = segment.tsValue;
-    c.tsRecentAt = tcp.time;
-  }
+  keepTimestamp(c, segment);
 
   // Sixth: URG. The pointer is ignored: urgent data stay in the stream, where they are (RFC 6093).
 
   // Seventh and eighth: data and FIN.
   takePayload(c, segment);
   output(c);
+}
+
+/** RFC 7323 section 4.3: the timestamp to echo is of the segment that covers what was acknowledged last. */
+export function keepTimestamp(c: Connection, segment: Segment): void {
+  if (!c.timestamps || ((segment.seq - c.lastAckSent) | 0) > 0) return;
+  c.tsRecent = segment.tsValue;
+  c.tsRecentAt = c.tcp.time;
 }
 
 /** Answers a segment outside the window: data always (the peer repeats what we have acknowledged), else at a limited rate. */
@@ -276,7 +281,7 @@ function limited(c: Connection): boolean {
 function acknowledge(c: Connection, segment: Segment): boolean {
   const tcp = c.tcp;
   const ack = segment.ack;
-  let acked = (ack - c.sndUna) | 0;
+  const acked = (ack - c.sndUna) | 0;
   if (((ack - c.sndNxt) | 0) > 0) {
     tcp.counters.badAck++;
     challenge(c);
@@ -303,8 +308,8 @@ function acknowledge(c: Connection, segment: Segment): boolean {
   c.flight = flight;
   if (acked > 0) {
     c.sndUna = ack;
-    acked = takeAcknowledged(c, acked);
-    measure(c, segment, ack);
+    takeAcknowledged(c);
+    measure(c, segment);
   }
   updateWindow(c, segment, offered);
   if (acked > 0 || segment.sackCount > 0 || duplicate) {
@@ -315,7 +320,7 @@ function acknowledge(c: Connection, segment: Segment): boolean {
 }
 
 /** Drops acknowledged bytes from the send buffer, restarts the timers. */
-function takeAcknowledged(c: Connection, acked: number): number {
+export function takeAcknowledged(c: Connection): void {
   const tcp = c.tcp;
   const una = c.sndUna;
   const bytes = (una - c.sndBufSeq) | 0;
@@ -342,12 +347,12 @@ function takeAcknowledged(c: Connection, acked: number): number {
     restoreRto(c);
   }
   if (outstanding(c) === 0) clearDeadline(c, REXMIT);
-  return acked;
 }
 
 /** Round trip time: by timestamps, or by the one segment that is being timed. Until then a backed-off RTO stays (Karn). */
-function measure(c: Connection, segment: Segment, ack: number): void {
+export function measure(c: Connection, segment: Segment): void {
   const now = c.tcp.time;
+  const ack = c.sndUna;
   if (c.timestamps && segment.tsEcho !== 0) {
     const sample = (now + c.tsOffset - segment.tsEcho) | 0;
     // An ACK of new data that reports a duplicate (RFC 2883) repeats one that was lost: so old is its echo.
@@ -363,7 +368,7 @@ function measure(c: Connection, segment: Segment, ack: number): void {
 }
 
 /** RFC 9293 section 3.10.7.4: the window of the segment that is newest. */
-function updateWindow(c: Connection, segment: Segment, offered: number): void {
+export function updateWindow(c: Connection, segment: Segment, offered: number): void {
   const newer = (segment.seq - c.sndWl1) | 0;
   if (newer < 0 || (newer === 0 && ((segment.ack - c.sndWl2) | 0) < 0)) return;
   const before = c.sndWnd;
@@ -450,14 +455,7 @@ function takePayload(c: Connection, segment: Segment): void {
     abort(c, 0);
     return;
   }
-  if (length > 0) {
-    const before = c.rcvNxt;
-    if (length > c.rcvMss) c.rcvMss = length < 65000 ? length : c.rcvMss;
-    if (receiveData(c, seq, segment.data, at, length)) {
-      tell(c, EVENT_READABLE);
-      c.unacked += (c.rcvNxt - before) | 0;
-    }
-  }
+  if (length > 0) takeData(c, seq, segment.data, at, length);
   if (fin) c.finSeq = (seq + length) | 0;
   c.finSeen = c.finSeen || fin;
   if (c.finSeen) {
@@ -467,6 +465,20 @@ function takePayload(c: Connection, segment: Segment): void {
     // Data from behind it had come before: the peer contradicts itself.
     if (left < 0) c.finSeen = false;
   }
+  scheduleAck(c);
+}
+
+/** Data that lie inside the window. */
+export function takeData(c: Connection, seq: number, data: Uint8Array, at: number, length: number): void {
+  const before = c.rcvNxt;
+  if (length > c.rcvMss && length < 65000) c.rcvMss = length;
+  if (!receiveData(c, seq, data, at, length)) return;
+  tell(c, EVENT_READABLE);
+  c.unacked += (c.rcvNxt - before) | 0;
+}
+
+/** An acknowledgement for what has come: at once, or later (RFC 9293 section 3.8.6.3). */
+export function scheduleAck(c: Connection): void {
   if (c.ackNow) {
     // Out of order, twice, or into a hole: data were lost.
     c.quickAcks = QUICK_ACKS;
@@ -478,7 +490,7 @@ function takePayload(c: Connection, segment: Segment): void {
     c.ackNow = true;
   } else if (c.unacked >= 2 * c.rcvMss) c.ackNow = true;
   else if ((c.armed & (1 << DELACK)) === 0) {
-    setDeadline(c, DELACK, (tcp.time + tcp.delayedAck) | 0);
+    setDeadline(c, DELACK, (c.tcp.time + c.tcp.delayedAck) | 0);
   }
 }
 

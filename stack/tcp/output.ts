@@ -7,12 +7,8 @@ import { fillChecksum } from "../core/transport.js";
 import * as wire from "../wire/tcp.js";
 import { freeMemory } from "./buffer.js";
 import {
-  CLOSE_WAIT,
-  CLOSING,
   DELACK,
   ESTABLISHED,
-  FIN_WAIT_1,
-  LAST_ACK,
   PERSIST,
   PROTOCOL_TCP,
   RETRY,
@@ -75,14 +71,9 @@ function offeredWindow(c: Connection): number {
 export function output(c: Connection): void {
   const state = c.state;
   if (state < ESTABLISHED || state === TIME_WAIT) return;
-  let burst = BURST;
-  if (
-    state === ESTABLISHED ||
-    state === CLOSE_WAIT ||
-    state === FIN_WAIT_1 ||
-    state === CLOSING ||
-    state === LAST_ACK
-  ) {
+  // Nothing in flight and nothing queued is what a receiver has after each segment.
+  if (sndEnd(c) !== c.sndUna) {
+    let burst = BURST;
     const net = c.path.net;
     const before = c.mss;
     if (net.route(c.path) === 0) updateMss(c);
@@ -250,12 +241,10 @@ export function sendSegment(c: Connection, seq: number, length: number, flags: n
   if (length > 0) c.sndBuf.read((seq - c.sndBufSeq) | 0, data, at + header, length);
   const window = offeredWindow(c);
   if (tcp.ecn) flags |= tcp.ecn.output(c, seq, length);
-  emitHeader(c, data, at, seq, c.rcvNxt, header, flags, window);
+  emitHeader(data, at, c.localPort, c.remotePort, seq, c.rcvNxt, header, flags, window);
   at += wire.TCP_HEADER;
   if (c.timestamps) {
-    put32(data, at, 0x0101080a);
-    put32(data, at + 4, tcp.time + c.tsOffset);
-    put32(data, at + 8, c.tsRecent);
+    emitTimestamps(data, at, tcp.time + c.tsOffset, c.tsRecent);
     at += TIMESTAMPS_LENGTH;
   }
   if (blocks > 0) emitSack(c, data, at, blocks);
@@ -296,15 +285,13 @@ export function sendSyn(c: Connection): number {
   const window = room > 0xffff ? 0xffff : room;
   let flags = reply ? wire.SYN | wire.ACK : wire.SYN;
   if (tcp.ecn) flags |= tcp.ecn.synFlags(c, reply);
-  emitHeader(c, data, at, c.iss, reply ? c.rcvNxt : 0, header, flags, window);
+  emitHeader(data, at, c.localPort, c.remotePort, c.iss, reply ? c.rcvNxt : 0, header, flags, window);
   at += wire.TCP_HEADER;
   // What the link takes, whatever is known of the path: the other direction may be wider (RFC 9293 section 3.7.1).
   put32(data, at, 0x02040000 | ((path.nif as Interface).mtu - path.net.headerSize - wire.TCP_HEADER));
   at += 4;
   if (c.timestamps) {
-    put32(data, at, 0x0101080a);
-    put32(data, at + 4, tcp.time + c.tsOffset);
-    put32(data, at + 8, reply ? c.tsRecent : 0);
+    emitTimestamps(data, at, tcp.time + c.tsOffset, reply ? c.tsRecent : 0);
     at += TIMESTAMPS_LENGTH;
   }
   if (c.sackPermitted) {
@@ -326,24 +313,33 @@ export function sendReset(c: Connection): void {
     c.tcp.counters.resetsSent++;
 }
 
-function emitHeader(
-  c: Connection,
+/** Writes the header without its checksum; the urgent pointer is 0. */
+export function emitHeader(
   data: Uint8Array,
   at: number,
+  localPort: number,
+  remotePort: number,
   seq: number,
   ack: number,
   header: number,
   flags: number,
   window: number,
 ): void {
-  put16(data, at, c.localPort);
-  put16(data, at + 2, c.remotePort);
+  put16(data, at, localPort);
+  put16(data, at + 2, remotePort);
   put32(data, at + wire.TCP_SEQUENCE, seq);
   put32(data, at + wire.TCP_ACKNOWLEDGMENT, ack);
   data[at + wire.TCP_OFFSET] = header << 2;
   data[at + wire.TCP_FLAGS] = flags;
   put16(data, at + wire.TCP_WINDOW, window);
   put16(data, at + wire.TCP_URGENT, 0);
+}
+
+/** Writes the timestamps option (RFC 7323 section 3.2) with its padding. */
+export function emitTimestamps(data: Uint8Array, at: number, value: number, echo: number): void {
+  put32(data, at, 0x0101080a);
+  put32(data, at + 4, value);
+  put32(data, at + 8, echo);
 }
 
 /** How many SACK blocks go with a segment: they never push data out of it. */

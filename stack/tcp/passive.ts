@@ -69,6 +69,7 @@ export function open(
   net: Network,
   packet: Packet,
   segment: Segment,
+  hash: number,
   localPort: number,
   remotePort: number,
 ): void {
@@ -89,6 +90,7 @@ export function open(
     return;
   }
   const c = newConnection(tcp, path);
+  c.hash = hash;
   c.localPort = localPort;
   c.remotePort = remotePort;
   begin(c, tcp.lastTimeWaitSeq);
@@ -117,6 +119,7 @@ export function enter(c: Connection, listener: Listener): void {
   c.listener = listener;
   listener.halfOpen++;
   c.tcp.connections.insert(c);
+  c.tcp.last = c;
 }
 
 /** May the SYN-ACK of `c` go out once more because its SYN came again? */

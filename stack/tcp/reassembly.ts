@@ -1,4 +1,5 @@
 /** What the receiver does with data (RFC 9293 section 3.10.7.4, RFC 2018 section 4): in order, out of order, twice. */
+import { NONE } from "./connection.js";
 import type { Connection } from "./connection.js";
 
 /** Ranges out of order that are held; a segment that would make one more is dropped and sent again. */
@@ -57,7 +58,7 @@ export function receiveData(
 
 /** Forgets what lies out of order: memory is short, or the connection ends. */
 export function dropRanges(c: Connection): void {
-  c.ranges.splice(0, c.ranges.length);
+  c.ranges = NONE;
   c.rcvBuf.trim();
 }
 
@@ -95,6 +96,7 @@ function touches(c: Connection, start: number, end: number): boolean {
 
 /** Merges [start, end) with the ranges that it touches; the result comes first: it is the latest. */
 function addRange(c: Connection, start: number, end: number): void {
+  if (c.ranges === NONE) c.ranges = [];
   const ranges = c.ranges;
   for (let i = ranges.length - 2; i >= 0; i -= 2) {
     if (((start - ranges[i + 1]) | 0) > 0 || ((end - ranges[i]) | 0) < 0) continue;

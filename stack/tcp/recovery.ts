@@ -6,7 +6,7 @@
  * before new data, as long as what is in flight (`pipe`) leaves room in `cwnd`.
  */
 import type { Congestion } from "./congestion.js";
-import { outstanding } from "./connection.js";
+import { NONE, outstanding } from "./connection.js";
 import type { Connection } from "./connection.js";
 import type { Segment } from "./segment.js";
 
@@ -84,6 +84,7 @@ export function updateScoreboard(c: Connection, segment: Segment): boolean {
 
 /** Inserts [start, end) into the ordered list of SACKed ranges; false when it was covered, or the list is full. */
 function insertRange(c: Connection, start: number, end: number): boolean {
+  if (c.sacked === NONE) c.sacked = [];
   const list = c.sacked;
   let i = 0;
   while (i < list.length && ((list[i + 1] - start) | 0) < 0) i += 2;
@@ -117,7 +118,7 @@ export function pruneScoreboard(c: Connection): void {
 }
 
 function clearScoreboard(c: Connection): void {
-  if (c.sacked.length > 0) c.sacked.splice(0, c.sacked.length);
+  c.sacked = NONE;
   c.sackedBytes = 0;
 }
 

@@ -12,7 +12,7 @@ import type { Packet } from "../core/packet.js";
 import { synWindow } from "./buffer.js";
 import { end } from "./close.js";
 import { Connection, SYN_RCVD } from "./connection.js";
-import { begin, newConnection, setIss, setUp } from "./create.js";
+import { begin, hashPath, newConnection, setIss, setUp } from "./create.js";
 import { acceptOptions, segmentArrives } from "./input.js";
 import type { Listener } from "./listener.js";
 import { sendSyn } from "./output.js";
@@ -131,6 +131,7 @@ class SynCookies implements Cookies {
     const c = newConnection(tcp, path);
     this.open(c, syn, localPort, remotePort);
     setIss(c, iss);
+    c.hash = hashPath(tcp, path, localPort, remotePort);
     c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
     c.lastAckSent = c.rcvNxt;
     c.lastSent = c.silentSince = tcp.time;
