@@ -160,9 +160,12 @@ async function link(name: string, sources: string[], defines: string[], script: 
   );
 }
 
+/** Duktape's compiler calls itself for what is nested: more stack for images with it. */
+const COMPILER_STACK = "-Wl,--defsym=stack_bytes=131072";
+
 /** Compiles a script on the board itself. */
 async function compile(name: string, script: string): Promise<string> {
-  const compiler = await link(name, ["compile.c"], [], Buffer.alloc(0));
+  const compiler = await link(name, ["compile.c"], [COMPILER_STACK], Buffer.alloc(0));
   const identity = key(readFileSync(script), basename(compiler));
   return once(join(FIRMWARE, "scripts", `${identity}.duk`), async (target) => {
     const options = ["compile", `in=${script}`, `out=${target}`].map((text) => `arg=${text}`).join();
@@ -201,7 +204,7 @@ export async function buildImage(name: string, options: ImageOptions = {}): Prom
   const { script = "bytecode", entry = join(HERE, "main.ts") } = options;
   const source = await application(entry);
   const path = script === "source" ? source : await rom(await compile(name, source), source);
-  const defines = [`-DSCRIPT="${path}"`, ...(script === "bytecode" ? ["-DBYTECODE"] : [])];
+  const defines = [`-DSCRIPT="${path}"`, script === "bytecode" ? "-DBYTECODE" : COMPILER_STACK];
   return link(name, ["main.c", "script.S"], defines, readFileSync(path));
 }
 

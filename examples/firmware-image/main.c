@@ -20,7 +20,20 @@ static size_t held, peak;
 static size_t ceiling = GROWTH;
 static bool collected;
 
+/* The most that the heap may hold (option `heap`); whether that was ever too little. Duktape collects then, and asks again. */
+static size_t limit = SIZE_MAX;
+static bool full, booted;
+
+/*
+ * Large blocks leave something for the small ones: where packet memory and buffers end, the stack has an answer (ENOBUFS); where
+ * objects end, the program does.
+ */
+#define LARGE 512
+#define RESERVE 16384
+
 static bool refuse(size_t more) {
+  size_t most = more >= LARGE && booted ? limit - RESERVE : limit;
+  if (more > most || held > most - more) return full = true;
   if (held + more <= ceiling) return false;
   collected = !collected;
   if (!collected) ceiling = held + more + GROWTH;
@@ -56,10 +69,16 @@ static void *resize(void *unused, void *block, duk_size_t size) {
   return counted(moved);
 }
 
-static void fatal(void *unused, const char *message) {
-  (void)unused;
+/* What ends the program: a heap that is full has a name of its own. */
+static _Noreturn void end(const char *message) {
+  if (full) bare_log("ENOMEM: the heap is full");
   bare_log(message);
   board_exit(71);
+}
+
+static void fatal(void *unused, const char *message) {
+  (void)unused;
+  end(message);
 }
 
 /* option(name): what the board was started with, or undefined. */
@@ -135,15 +154,17 @@ static duk_ret_t run(duk_context *context, void *unused) {
   duk_get_prop_string(context, -1, "start");
   bare_duktape_push(context);
   push_device(context);
+  booted = true;
   duk_call(context, 2);
   return 0;
 }
 
 int main(void) {
+  char most[16];
   board_start();
+  if (board_option("heap", most, sizeof most)) limit = strtoul(most, NULL, 10);
   duk_context *context = duk_create_heap(allocate, resize, release, NULL, fatal);
-  if (!context) fatal(NULL, "no memory for the engine");
+  if (!context) end("no memory for the engine");
   if (duk_safe_call(context, run, NULL, 0, 1) == DUK_EXEC_SUCCESS) return 0;
-  bare_log(duk_safe_to_stacktrace(context, -1));
-  return 1;
+  end(duk_safe_to_stacktrace(context, -1));
 }

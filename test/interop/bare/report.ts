@@ -23,7 +23,7 @@ const RATE = 1e6 / (1 << SHIFT);
 const LOOP = fileURLToPath(new URL("../../../examples/firmware-image/loop.ts", import.meta.url));
 
 const KEPT = "## A day";
-const PINGS = 20;
+const PINGS = 50;
 /** Bytes of a page that is served or fetched. */
 const PAGE = 200_000;
 /** Bytes a second at which clients read slowly, while memory is looked at. */

@@ -149,6 +149,12 @@ bool lan9118_ready(void) {
 #ifdef LAN9118_RING
   return !ring_empty(&ring);
 #else
+  if (waiting() > 0) return true;
+  /*
+   * A frame that came while others were fetched was fetched with them, but its interrupt is still to come, and would turn
+   * interrupts off once more behind the back of `bare_frame_in`: who goes to sleep allows them again, or is deaf.
+   */
+  INT_EN = INT_RX_STATUS_LEVEL;
   return waiting() > 0;
 #endif
 }
