@@ -87,7 +87,7 @@ test("stations move, age, and go with their port's carrier", (t) => {
 });
 
 test("no more addresses than the limit; those of old give way", (t) => {
-  const { out, world, middle, counters } = setup(t, [{}, {}], { limit: 16 });
+  const { out, world, middle, probes, counters } = setup(t, [{}, {}], { limit: 16 });
   for (let i = 0; i < 500; i++) {
     world.run(1);
     middle.input(
@@ -103,6 +103,7 @@ test("no more addresses than the limit; those of old give way", (t) => {
   t.is(counters.evicted, 500 - 16);
   t.is(middle["stations"].length, 16);
   t.is(middle["table"].size, 16);
+  probes[1]!.take();
   t.is(out(1, 1, "02:00:00:03:01:f3"), "- ", "the last is there");
 });
 
