@@ -7,7 +7,7 @@
 import { put16, put32 } from "../core/bytes.js";
 import { fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import type { Component, Stack } from "../core/stack.js";
+import type { Component, Deferred, Stack } from "../core/stack.js";
 import { splitPrefix } from "../core/text4.js";
 import { format6, parse6 } from "../core/text6.js";
 import { Timer } from "../core/timers.js";
@@ -36,6 +36,8 @@ const TRIES = 128;
 /** Milliseconds between two looks for what has expired; an address that was declined rests for so long. */
 const SWEEP = 10000;
 const DECLINED = 3600000;
+/** Bindings that wait to be told of. */
+const EVENTS = 1024;
 
 export class Dhcpv6ServerCounters {
   received = 0;
@@ -152,10 +154,13 @@ export class Dhcpv6Scope {
   }
 }
 
-export class Dhcpv6Server implements Component {
+export class Dhcpv6Server implements Component, Deferred {
   readonly name = "dhcpv6server";
   readonly counters = new Dhcpv6ServerCounters();
   bindings: Bindings = null as never;
+  queued = false;
+  nextDeferred: Deferred | null = null;
+  private readonly events: { value: string; client: string; present: boolean }[] = [];
   private stack: Stack = null as never;
   private ip: Ipv6 = null as never;
   private udp: Udp = null as never;
@@ -250,6 +255,14 @@ export class Dhcpv6Server implements Component {
   close(): void {
     while (this.scopes.length > 0) this.drop(this.scopes[0]);
     this.stack.timers.clear(this.timer);
+  }
+
+  /** Tells the application: see `Stack.defer`. */
+  run(): void {
+    const events = this.events.splice(0);
+    const told = this.configuration.onBinding;
+    for (let i = 0; told && i < events.length; i++)
+      told(events[i].value, events[i].client, events[i].present);
   }
 
   drop(scope: Dhcpv6Scope): void {
@@ -508,13 +521,9 @@ export class Dhcpv6Server implements Component {
   }
 
   private tell(binding: Binding, present: boolean): void {
-    const told = this.configuration.onBinding;
-    if (!told) return;
-    try {
-      told(textOf(binding), hex(binding.owner.duid), present);
-    } catch (error) {
-      this.stack.host.panic(error);
-    }
+    if (!this.configuration.onBinding || this.events.length >= EVENTS) return;
+    this.events.push({ value: textOf(binding), client: hex(binding.owner.duid), present });
+    this.stack.defer(this);
   }
 
   /** Is what the client has still what this scope gives? */

@@ -136,12 +136,7 @@ export class NtpServer implements Component {
 
   private compose(version: number): void {
     const out = this.out;
-    let source: TimeSource | null = null;
-    try {
-      source = this.options.source();
-    } catch (error) {
-      this.stack.host.panic(error);
-    }
+    const source = this.options.source();
     for (let i = 0; i < wire.NTP_LENGTH; i++) out[i] = 0;
     const known = source !== null && source.time - source.time === 0 && source.stratum < 15;
     const stratum = known ? (source as TimeSource).stratum + 1 : 0;
