@@ -21,6 +21,10 @@ export function constructors(source: string): Set<string> {
     if (!name || next === "." || next === "[") throw new Error(`a constructor without a name: ${text}`);
     names.add(name);
   }
+  for (const [, name] of source.matchAll(/([\w$]*)\.prototype\b/g)) {
+    if (!name) throw new Error("a prototype of a function without a name");
+    names.add(name);
+  }
   return names;
 }
 
