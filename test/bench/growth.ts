@@ -8,6 +8,7 @@ import { Timer, Timers } from "../../stack/core/timers.js";
 import { arp } from "../../stack/ipv4/arp.js";
 import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { ethernet } from "../../stack/link/ethernet.js";
+import { largeTable4 } from "../../stack/route/large-table4.js";
 import { Route4, smallTable4 } from "../../stack/route/table.js";
 import type { Fib4 } from "../../stack/route/table.js";
 import { tcp } from "../../stack/tcp/tcp.js";
@@ -124,6 +125,11 @@ function generator(): () => number {
 /** The tables that there are, and how many routes each is meant for. */
 export const TABLES: readonly { name: string; make: (limit: number) => Fib4; counts: readonly number[] }[] = [
   { name: "small table", make: smallTable4, counts: [10, 100, 1000] },
+  {
+    name: "large table",
+    make: largeTable4,
+    counts: [10, 100, 1000, 10_000, 100_000, 1_000_000],
+  },
 ];
 
 /** Longest prefix matches among `count` routes, most of them /24 as in the Internet's table. */
@@ -131,17 +137,22 @@ export function routeRate(make: (limit: number) => Fib4, count: number, millisec
   const table = make(count);
   const nif = { up: () => true } as unknown as Interface;
   const random = generator();
-  const destinations = new Int32Array(4096);
+  const destinations = new Int32Array(1 << 16);
   for (let i = 0; i < count; i++) {
     const length = i % 10 < 6 ? 24 : 12 + (random() >>> 28);
     const prefix = (random() >> (32 - length)) << (32 - length);
     table.add(new Route4(prefix, length, 0x0a000001, nif, i, "bench", 0));
-    destinations[i & 4095] = prefix | 1;
+    destinations[i & 0xffff] = prefix | 1;
   }
+  const spread = Math.min(count, destinations.length);
+  let next = 0;
   let found = 0;
   const rate = rateOf(
     () => {
-      for (let i = 0; i < 4096; i++) if (table.lookup(destinations[i % count], null)) found++;
+      for (let i = 0; i < 4096; i++) {
+        if (table.lookup(destinations[next], null)) found++;
+        if (++next === spread) next = 0;
+      }
     },
     4096,
     milliseconds,
