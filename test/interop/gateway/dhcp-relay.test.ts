@@ -6,7 +6,7 @@ import { dhcpRelay } from "../../../stack/service/dhcp-relay.js";
 import { Namespace } from "../support/namespace.js";
 import { GATEWAY, createServices } from "../support/services.js";
 
-test("a lease for a network that the server is not in, and its renewal", async (t) => {
+test("a lease for a network that the server is not in, by unicast and by broadcast", async (t) => {
   const relay = dhcpRelay();
   const host = await createServices(t, { components: [relay, forwarding()] });
   const far = new Namespace();
