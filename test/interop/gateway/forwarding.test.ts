@@ -40,8 +40,8 @@ test("64 MiB by curl in both families", async (t) => {
     const { stdout } = await lan.run("sh", ["-c", command], { timeout: 130_000 });
     t.is(stdout.split(" ")[0], bodyHash(size));
   }
-  t.true(four.router.counters.forwarded > 50_000);
-  t.true(six.router.counters.forwarded > 50_000);
+  t.true(four.router.counters.forwarded > 45_000);
+  t.true(six.router.counters.forwarded > 45_000);
 });
 
 test("path MTU: the kernel is told, believes it, and what may be cut is cut", async (t) => {
