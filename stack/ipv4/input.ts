@@ -33,10 +33,10 @@ import type { Ipv4 } from "./ipv4.js";
 import { OPTIONS_OK, OPTIONS_SOURCE_ROUTE, checkOptions } from "./options.js";
 
 /** `Ipv4.input`: takes a packet whose `start` is at the IPv4 header. */
-export function input(this: Ipv4, packet: Packet): void {
+export function input(ip: Ipv4, packet: Packet): void {
   const data = packet.data;
   const at = packet.start;
-  const counters = this.counters;
+  const counters = ip.counters;
   counters.received++;
   if (packet.end - at < IPV4_HEADER) {
     counters.badhdr++;
@@ -57,13 +57,13 @@ export function input(this: Ipv4, packet: Packet): void {
     counters.badlen++;
     return;
   }
-  if (this.stack.host.sum(data, at, at + header, 0) !== 0xffff) {
+  if (ip.stack.host.sum(data, at, at + header, 0) !== 0xffff) {
     counters.badsum++;
     return;
   }
   packet.end = at + length;
   packet.network = at;
-  packet.net = this;
+  packet.net = ip;
   const source = (packet.source = get32(data, at + IPV4_SOURCE));
   const destination = (packet.destination = get32(data, at + IPV4_DESTINATION));
   packet.pseudo = (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff);
@@ -80,34 +80,34 @@ export function input(this: Ipv4, packet: Packet): void {
   }
   // The flow that came last comes again: its ends need no second look while addresses and interfaces are what they were.
   const known =
-    this.seenSource === source &&
-    this.seenDestination === destination &&
-    this.seenOn === packet.nif &&
-    this.seenAt === this.stack.generation &&
+    ip.seenSource === source &&
+    ip.seenDestination === destination &&
+    ip.seenOn === packet.nif &&
+    ip.seenAt === ip.stack.generation &&
     (packet.flags & ~CHECKSUM_OK) === 0;
-  if (!known && !acceptSource(this, packet)) {
+  if (!known && !acceptSource(ip, packet)) {
     counters.martian++;
     return;
   }
-  if (this.hook) {
-    if (!this.hook(packet, PREROUTING, null) || !acceptDestination(this, packet)) return;
+  if (ip.hook) {
+    if (!ip.hook(packet, PREROUTING, null) || !acceptDestination(ip, packet)) return;
   } else if (!known) {
-    if (!acceptDestination(this, packet)) return;
+    if (!acceptDestination(ip, packet)) return;
     if (source !== 0 && (packet.flags & ~CHECKSUM_OK) === 0) {
-      this.seenSource = source;
-      this.seenDestination = destination;
-      this.seenOn = packet.nif;
-      this.seenAt = this.stack.generation;
+      ip.seenSource = source;
+      ip.seenDestination = destination;
+      ip.seenOn = packet.nif;
+      ip.seenAt = ip.stack.generation;
     }
   }
   const fragment = get16(data, at + IPV4_FRAGMENT);
   packet.start = at + header;
   if (fragment & (FLAG_MF | FRAGMENT_OFFSET)) {
-    if (!this.fragments) counters.fragments++;
-    else if (this.fragments.input(packet, fragment)) deliver(this, packet);
+    if (!ip.fragments) counters.fragments++;
+    else if (ip.fragments.input(packet, fragment)) deliver(ip, packet);
     return;
   }
-  deliver(this, packet);
+  deliver(ip, packet);
 }
 
 /** Gives a whole datagram to its transport. */

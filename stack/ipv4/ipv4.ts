@@ -146,9 +146,6 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   hook: PacketHook | null = null;
   /** Says whether a packet from 0.0.0.0 may pass (a DHCP server's business). */
   acceptUnspecified: ((packet: Packet) => boolean) | null = null;
-  /** See input.ts and output.ts. */
-  readonly input = input;
-  readonly output = output;
   /** The ends that `input` has looked at last, where, and the stack's generation then. */
   seenSource = 0;
   seenDestination = 0;
@@ -181,6 +178,10 @@ export class Ipv4 implements Component, LinkProtocol, Network {
     }
     this.fib.remove((entry) => entry.nif === nif);
     if (this.loopback === nif) this.loopback = null;
+  }
+
+  input(packet: Packet): void {
+    input(this, packet);
   }
 
   /* Configuration */
@@ -489,6 +490,10 @@ export class Ipv4 implements Component, LinkProtocol, Network {
 
   destinationText(packet: Packet): string {
     return format4(packet.destination);
+  }
+
+  output(packet: Packet, path: Path, protocol: number): number {
+    return output(this, packet, path, protocol);
   }
 
   route(path: Path): number {

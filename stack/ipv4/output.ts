@@ -14,29 +14,29 @@ import { route } from "./path.js";
 import type { Path4 } from "./path.js";
 
 /** `Ipv4.output`: see `Network.output`. */
-export function output(this: Ipv4, packet: Packet, to: Path, protocol: number): number {
+export function output(ip: Ipv4, packet: Packet, to: Path, protocol: number): number {
   const path = to as Path4;
-  const counters = this.counters;
-  if (path.generation !== this.stack.generation) {
-    const code = route(this, path);
+  const counters = ip.counters;
+  if (path.generation !== ip.stack.generation) {
+    const code = route(ip, path);
     if (code < 0) {
       counters.noRoute++;
       return code;
     }
   }
-  if (path.loop && path.kind && this.loop) this.loop(packet, path, protocol);
+  if (path.loop && path.kind && ip.loop) ip.loop(packet, path, protocol);
   const header = path.option ? IPV4_HEADER + 4 : IPV4_HEADER;
   const length = packet.end - packet.start + header;
   const df = packet.flags & DONT_FRAGMENT;
   if (length > path.mtu && packet.segmentSize === 0) {
-    if (df || !this.fragments) {
+    if (df || !ip.fragments) {
       counters.tooBig++;
       return EMSGSIZE;
     }
-    return this.fragments.output(packet, path, protocol);
+    return ip.fragments.output(packet, path, protocol);
   }
   // An atomic datagram needs no identification (RFC 6864 section 4.1).
-  const id = df ? 0 : this.nextId(path, protocol);
+  const id = df ? 0 : ip.nextId(path, protocol);
   packet.start -= header;
   emit(packet, path, protocol, length, id, df ? FLAG_DF : 0);
   counters.sent++;
