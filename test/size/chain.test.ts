@@ -36,6 +36,17 @@ test("objects that may be made twice stay", (t) => {
   }
 });
 
+test("a function in a field gets its object", (t) => {
+  const code = singleInstances(
+    script(
+      "function get() { return this.n$P; }\nclass P { constructor() { this.n$P = 4; this.get$P = get; } }\n" +
+        "function run() { const p = new P(); return p.get$P(); }",
+    ),
+    none,
+  );
+  t.is(run(code), 4);
+});
+
 test("a second object is refused", (t) => {
   const code = singleInstances(script(`${BOX}\nfunction run() { return box(1).get$Box; }`), none);
   const twice = new Function(`${code}; anystack.run(); anystack.run();`);

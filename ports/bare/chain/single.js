@@ -197,6 +197,8 @@ class Members {
     this.methods = new Map();
     /** Names that are used otherwise than as `x.m()`. @type {Set<string>} */
     this.values = new Set();
+    /** Names that are called. @type {Set<string>} */
+    this.called = new Set();
     /** How many classes make a field of the name. @type {Map<string, number>} */
     this.makers = new Map();
     walk(file, (node) => {
@@ -211,6 +213,8 @@ class Members {
         const isCall = ts.isCallExpression(node.parent) && node.parent.expression === node;
         if (isCall && node.parent.questionDotToken) this.others.add(name);
         if (!isCall) this.values.add(name);
+        // A function in a field may be called for its object: `this`.
+        else this.called.add(name);
       } else if (
         ts.isMethodDeclaration(node) &&
         ts.isClassDeclaration(node.parent) &&
@@ -243,6 +247,7 @@ class Members {
       (name) =>
         /\$(?!Q_)[A-Z]/.test(name) &&
         this.makers.get(name) === 1 &&
+        !this.called.has(name) &&
         !this.others.has(name) &&
         !this.methods.has(name),
     );
