@@ -29,6 +29,8 @@ test("the peer's FIN again is acknowledged again, and the time starts anew; othe
   peer.take();
   run(11_000);
   t.is(home.tcp.timeWaits.table.size, 0);
+  // The neighbour is thought reachable for a while yet.
+  run(60_000);
   t.is(home.stack.timers.count(), 0);
   peer.send("FA", { seq: 1 });
   peer.expect("R", { seq: 2 });
