@@ -328,7 +328,7 @@ function ownerOf(declaration) {
 }
 
 /**
- * Neither an accessor, nor static, nor a class's that inherits.
+ * Neither an accessor, nor static, nor a class's that inherits; nor the signature of an index, whose keys are texts.
  *
  * @param {ts.Node} declaration
  */
@@ -340,7 +340,9 @@ function isOrdinary(declaration) {
   const inherits =
     ts.isClassDeclaration(owner) &&
     owner.heritageClauses?.some(({ token }) => token === ts.SyntaxKind.ExtendsKeyword);
-  return !isStatic && !inherits && !ts.isAccessor(declaration);
+  return (
+    !isStatic && !inherits && !ts.isAccessor(declaration) && !ts.isIndexSignatureDeclaration(declaration)
+  );
 }
 
 /** A member's name with its class behind it. */
