@@ -94,7 +94,7 @@ test("FRG-01 contradicting overlaps are rejected whole, in every order", (t) => 
       t.is(stack.pool.used, 0);
       // Those behind the contradiction are refused as well: nothing of it is ever put together.
       t.is(frag.counters.rejected + frag.counters.overlap, drops());
-      world.run(31000);
+      world.run(100000);
       t.deepEqual(findLeaks(stack), []);
     }
   }
@@ -342,7 +342,7 @@ test("any fragments: nothing throws, each is counted once, memory comes back", (
         t.true(after - before <= 1);
         if (after === before) t.true(stack.pool.used >= held || frag.counters.evicted > 0);
       }
-      world.run(31000);
+      world.run(100000);
       t.deepEqual(findLeaks(stack), []);
     }),
     { numRuns: 300 },

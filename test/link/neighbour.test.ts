@@ -253,7 +253,7 @@ test("any mixture of sending, answers, forgeries and time: bounds hold, memory c
         t.is(cache.entries.length, cache.table.size);
         cache.entries.forEach((each, index) => t.is(each.index, index));
       }
-      world.run(60000);
+      world.run(200000);
       t.deepEqual(findLeaks(stack), []);
     }),
     { numRuns: 300 },
