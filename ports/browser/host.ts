@@ -1,10 +1,9 @@
 /** A browser as a host, in a page or a worker: the hypercalls over performance.now, Web Crypto, and timers. */
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
-import { copyBytes } from "../../stack/core/bytes.js";
-import { wordSum } from "../../stack/core/checksum-words.js";
 import { fail } from "../../stack/core/errors.js";
-import { wasmAccelerator } from "../wasm/accelerator.js";
+import { batchedRandom } from "../random.js";
+import { accelerator } from "../wasm/accelerator.js";
 
 export interface BrowserHostOptions {
   /** Takes the stack's lines for people. Default: `console.debug`. */
@@ -22,10 +21,6 @@ export interface BrowserHostOptions {
 
 /** What one call of getRandomValues gives (Web Cryptography API, section 10.1.1). */
 const RANDOM_QUOTA = 65536;
-/** Random bytes are taken this many at a time: a call costs the same whatever its size. */
-const RANDOM_BATCH = 4096;
-/** A request for more than this goes to Web Crypto directly. */
-const RANDOM_SMALL = 256;
 /** The longest delay that setTimeout knows, ms. Waking early is harmless. */
 const LONGEST_TIMEOUT = 0x7fffffff;
 /** A nested setTimeout sleeps for 4 ms at the least (HTML, section 8.7): below that a message to ourselves is the alarm. */
@@ -50,10 +45,10 @@ export class BrowserHost implements Hypercalls {
     this.log = options.log ?? ((message) => console.debug(message));
     this.panic = options.panic ?? reportLater;
     this.random = options.random ?? randomBytes();
-    const accelerator = options.accelerate === false ? null : wasmAccelerator();
-    this.checksum = accelerator ? accelerator.checksum : wordSum;
-    this.copy = accelerator ? accelerator.copy : copyBytes;
-    this.allocate = accelerator ? accelerator.allocate : (size) => new Uint8Array(size);
+    const { allocate, checksum, copy } = accelerator(options.accelerate !== false);
+    this.allocate = allocate;
+    this.checksum = checksum;
+    this.copy = copy;
     this.channel.port1.onmessage = ({ data }) => {
       if (data === this.message) this.alarm();
     };
@@ -107,30 +102,17 @@ function reportLater(_message: string, error: unknown): void {
 
 /** `random` of one host. A page without Web Crypto has none: TCP and DNS then refuse to start. */
 function randomBytes(): (target: Uint8Array) => boolean {
-  const pool = new Uint8Array(RANDOM_BATCH);
-  let left = 0;
-  return (target) => {
-    const length = target.length;
-    if (typeof crypto === "undefined") return false;
-    if (length > RANDOM_SMALL) {
-      // What getRandomValues fills may lie in no memory that is shared: a copy always can.
-      for (let at = 0; at < length; at += RANDOM_QUOTA) {
-        const piece = new Uint8Array(Math.min(RANDOM_QUOTA, length - at));
-        target.set(crypto.getRandomValues(piece), at);
-        piece.fill(0);
-      }
-      return true;
-    }
-    if (left < length) {
-      crypto.getRandomValues(pool);
-      left = RANDOM_BATCH;
-    }
-    left -= length;
-    target.set(pool.subarray(left, left + length));
-    // What was handed out is a secret now.
-    pool.fill(0, left, left + length);
-    return true;
-  };
+  const random = batchedRandom(fill);
+  return (target) => typeof crypto !== "undefined" && random(target);
+}
+
+function fill(target: Uint8Array): void {
+  for (let at = 0; at < target.length; at += RANDOM_QUOTA) {
+    // What getRandomValues fills may lie in no memory that is shared: a copy always can.
+    const piece = new Uint8Array(Math.min(RANDOM_QUOTA, target.length - at));
+    target.set(crypto.getRandomValues(piece), at);
+    piece.fill(0);
+  }
 }
 
 /**

@@ -4,9 +4,8 @@ import { performance } from "node:perf_hooks";
 import { debuglog } from "node:util";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
-import { copyBytes } from "../../stack/core/bytes.js";
-import { wordSum } from "../../stack/core/checksum-words.js";
-import { wasmAccelerator } from "../wasm/accelerator.js";
+import { batchedRandom } from "../random.js";
+import { accelerator } from "../wasm/accelerator.js";
 import { systemError } from "./errors.js";
 
 export interface NodeHostOptions {
@@ -23,10 +22,6 @@ export interface NodeHostOptions {
   accelerate?: boolean;
 }
 
-/** Random bytes are taken from node:crypto this many at a time: a call costs 1 us whatever its size. */
-const RANDOM_BATCH = 4096;
-/** A request for more than this goes to node:crypto directly. */
-const RANDOM_SMALL = 256;
 /** The longest delay that setTimeout knows, ms. Waking early is harmless. */
 const LONGEST_TIMEOUT = 0x7fffffff;
 /** setTimeout sleeps for 1 ms at the least, and often for 2: up to here the event loop turns instead. */
@@ -55,10 +50,10 @@ export class NodeHost implements Hypercalls {
     this.log = options.log ?? debuglog("anystack");
     this.panic = options.panic ?? throwLater;
     this.random = options.random ?? fillRandom;
-    const accelerator = options.accelerate === false ? null : wasmAccelerator();
-    this.checksum = accelerator ? accelerator.checksum : wordSum;
-    this.copy = accelerator ? accelerator.copy : copyBytes;
-    this.allocate = accelerator ? accelerator.allocate : (size) => new Uint8Array(size);
+    const { allocate, checksum, copy } = accelerator(options.accelerate !== false);
+    this.allocate = allocate;
+    this.checksum = checksum;
+    this.copy = copy;
   }
 
   /**
@@ -109,25 +104,7 @@ function throwLater(_message: string, error: unknown): void {
   });
 }
 
-const pool = new Uint8Array(RANDOM_BATCH);
-let left = 0;
-
-function fillRandom(target: Uint8Array): boolean {
-  const length = target.length;
-  if (length > RANDOM_SMALL) {
-    randomFillSync(target);
-    return true;
-  }
-  if (left < length) {
-    randomFillSync(pool);
-    left = RANDOM_BATCH;
-  }
-  left -= length;
-  target.set(pool.subarray(left, left + length));
-  // What was handed out is a secret now.
-  pool.fill(0, left, left + length);
-  return true;
-}
+const fillRandom = batchedRandom(randomFillSync);
 
 /**
  * Node.js as a host for one stack:

@@ -38,6 +38,12 @@ interface PacketMemory extends Uint8Array {
 
 export type Accelerator = Required<Pick<Hypercalls, "allocate" | "checksum" | "copy">>;
 
+/** `allocate`, `checksum` and `copy` for one host: in WebAssembly where the engine can and `wanted` says so, else in plain JS. */
+export function accelerator(wanted: boolean): Accelerator {
+  const wasm = wanted ? wasmAccelerator() : null;
+  return wasm || { allocate: (size) => new Uint8Array(size), checksum: wordSum, copy: copyBytes };
+}
+
 /** `allocate`, `checksum` and `copy` for one host; null where the engine has no WebAssembly with vectors. */
 export function wasmAccelerator(): Accelerator | null {
   const code = compile();
