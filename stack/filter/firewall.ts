@@ -9,13 +9,14 @@
 import { get32 } from "../core/bytes.js";
 import { fold } from "../core/checksum.js";
 import type { Sum } from "../core/checksum.js";
-import { fail } from "../core/errors.js";
+import { fail, requireInteger } from "../core/errors.js";
 import { hashOf, secure } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import { FORWARD, INPUT, OUTPUT, PREROUTING } from "../core/network.js";
 import type { Network } from "../core/network.js";
 import { LINK_BROADCAST, LINK_MULTICAST, NET_BROADCAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
+import { RateLimit } from "../core/rate.js";
 import type { Component, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
 import type { Address4 } from "../ipv4/address.js";
@@ -36,7 +37,8 @@ import {
   REPLY,
   TCP_OPENING,
   UNANSWERED,
-  requireCapacity,
+  TCP_CLOSING,
+  TRACK_WORDS,
 } from "./flows.js";
 import { FragmentMemory } from "./fragment-memory.js";
 import { FirewallCounters } from "./counters.js";
@@ -92,6 +94,8 @@ export interface FirewallOptions {
 /** Kinds of packets beside those of tuple.ts: to a group or to all. */
 const GROUP = 6;
 
+/** Flows, and whatever else is counted, at most. */
+const MOST = 1048576;
 /** Flows removed at once. */
 const SWEEP = 256;
 /** Time between two sweeps, ms. */
@@ -113,9 +117,7 @@ export class Firewall implements Component {
   private readonly zones: { nif: Interface; zone: string }[] = [];
   private fragments: FragmentMemory = null as never;
   private readonly timer: Timer;
-  private logTokens = 0;
-  private logTime = 0;
-  private readonly logRate: number;
+  private readonly logLimit: RateLimit;
   private readonly way = new Way();
   private readonly other = new Tuple();
   private readonly reply = new Int32Array(KEY_WORDS);
@@ -124,9 +126,10 @@ export class Firewall implements Component {
     this.rules = compile(options.rules || []);
     this.policy = parsePolicy(options.policy);
     this.nat = options.nat || null;
-    this.capacity = requireCapacity(options.flows || 4096, "flows");
-    this.perSource = requireCapacity(options.perSource || (this.capacity + 3) >> 2, "perSource");
-    this.logRate = requireCapacity(options.logRate || 10, "logRate");
+    this.capacity = requireInteger(options.flows || 4096, 1, MOST, "flows");
+    this.perSource = requireInteger(options.perSource || (this.capacity + 3) >> 2, 1, MOST, "perSource");
+    const logRate = requireInteger(options.logRate || 10, 1, MOST, "logRate");
+    this.logLimit = new RateLimit(logRate, logRate);
     this.selfRules = anyFromSelf(this.rules);
     this.timer = new Timer((wall: Firewall) => wall.sweep(), this);
   }
@@ -375,7 +378,7 @@ export class Firewall implements Component {
     const flows = this.flows;
     const flow = entry >> 1;
     let kind = flows.classes[flow];
-    if (kind <= 2) {
+    if (kind <= TCP_CLOSING) {
       // Of a segment in fragments the end is not known; its window is the ends' business.
       if (!tuple.fragment) kind = trackTcp(flows, flow, entry & 1, packet.data, tuple.at, packet.end);
       if (kind < 0) return false;
@@ -469,7 +472,7 @@ export class Firewall implements Component {
   /** Has the quoted segment been sent a short while ago? (RFC 5927 section 4.1) */
   private wasSent(entry: number, data: Uint8Array, inner: Tuple): boolean {
     if ((inner.key[PROTOCOL] & 255) !== PROTOCOL_TCP) return true;
-    const sender = (entry ^ 1) * 4;
+    const sender = (entry ^ 1) * TRACK_WORDS;
     const behind = (this.flows.track[sender] - get32(data, inner.at + 4)) | 0;
     return behind >= 0 && behind < 0x1000000;
   }
@@ -527,13 +530,7 @@ export class Firewall implements Component {
 
   private log(rule: CompiledRule, tuple: Tuple, from: string, to: string): void {
     const onLog = this.options.onLog;
-    if (!onLog) return;
-    const now = this.stack.recent();
-    if (((now - this.logTime) | 0) >= 1000) {
-      this.logTime = now;
-      this.logTokens = 0;
-    }
-    if (this.logTokens++ >= this.logRate) return;
+    if (!onLog || !this.logLimit.take(this.stack.recent())) return;
     reverse(tuple.key, this.reply, 0);
     const flow = describeFlow(this.network(tuple.key, 0), tuple.key, 0, this.reply, 0, 0);
     try {

@@ -5,7 +5,6 @@
  * the mirror image of the first. Flows of a class are in order of their deadlines. When the table is full the oldest flow of the
  * least worth goes (`VICTIMS`); established connections and answered exchanges stay, and what is new is refused.
  */
-import { fail } from "../core/errors.js";
 import type { SipHash } from "../core/hash.js";
 import { KEY_WORDS, PORTS, PROTOCOL, SOURCE, DESTINATION } from "./tuple.js";
 
@@ -274,10 +273,4 @@ export class Flows {
     if (after < 0) this.last[kind] = before;
     else this.before[after] = before;
   }
-}
-
-/** Checks the bounds of a table. */
-export function requireCapacity(value: number, what: string): number {
-  if (!(value >= 1 && value <= 1048576) || value % 1 !== 0) fail("EINVAL", what);
-  return value;
 }

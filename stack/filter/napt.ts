@@ -76,7 +76,6 @@ export class Napt implements Translation {
   private readonly count: number;
   private wall: Firewall = null as never;
   private ip: Ipv4 = null as never;
-  private readonly random = new Uint8Array(4);
 
   constructor(options: NaptOptions) {
     this.outside = options.outside || "wan";
@@ -224,10 +223,13 @@ export class Napt implements Translation {
     const bindings = this.bindings;
     const row = bindings.findInner(protocol, address, port, outer);
     if (row >= 0) return row;
+    const host = this.ip.stack.host;
     // RFC 4787 REQ-3 and REQ-4 are optional here: neither the port nor its parity is kept, both would tell of the inside.
     let candidate = 0;
     for (let i = 0; i < TRIES + NEIGHBOURS; i++) {
-      candidate = (i < TRIES ? this.randomBits() : candidate + 1) % this.count;
+      // A port that could be guessed is none.
+      if (i < TRIES && !host.secure(4)) break;
+      candidate = i < TRIES ? host.randomBelow(this.count) : (candidate + 1) % this.count;
       const free = this.first + candidate;
       if (bindings.findOuter(protocol, outer, free) >= 0 || this.forwarded(protocol, free)) continue;
       const added = bindings.add(protocol, address, port, outer, free);
@@ -256,11 +258,6 @@ export class Napt implements Translation {
       const outer = keys[key + KEY_WORDS + DESTINATION] === entry.address;
       if (outer || keys[key + DESTINATION] === entry.address) flows.remove(flow);
     });
-  }
-
-  private randomBits(): number {
-    this.ip.stack.host.random(this.random);
-    return get32(this.random, 0) & 0x7fffffff;
   }
 }
 
