@@ -5,6 +5,8 @@
  * host is ever asked for. Any call may fail: the stack catches what it throws, checks what it returns, counts the
  * fault under `stack.counters.host`, and goes on.
  */
+import type { CryptoHypercalls } from "./crypto.js";
+
 export type { Link, LinkReceiver, LinkOffloads, TransmitOffload } from "./link.js";
 export {
   CHECKSUM_NONE,
@@ -14,6 +16,16 @@ export {
   SEGMENT_TCP4,
   SEGMENT_TCP6,
 } from "./link.js";
+export type {
+  Certificate,
+  Cipher,
+  CipherJob,
+  CryptoHypercalls,
+  Digest,
+  KeyExchange,
+  SigningKey,
+} from "./crypto.js";
+export { CIPHER_DONE, CIPHER_FAILED, CIPHER_PENDING } from "./crypto.js";
 
 /** Version of this contract. A stack refuses (`EPROTONOSUPPORT`) a host whose `version` differs. */
 export const HYPERCALL_VERSION = 1;
@@ -73,12 +85,6 @@ export interface Hypercalls {
     length: number,
   ): void;
 
-  /** Ciphers by name, for components that need them (IPsec). The stack holds no cipher of its own. */
+  /** Ciphers by name, for components that need them (IPsec, see crypto.ts). The stack holds no cipher of its own. */
   readonly crypto?: CryptoHypercalls;
-}
-
-/** Ciphers that a host may offer. Components that need one ask by name and refuse to start without it. */
-export interface CryptoHypercalls {
-  /** The names that `open` accepts, for example `"aes-gcm"`, `"hmac-sha256"`. */
-  readonly algorithms: readonly string[];
 }

@@ -3,9 +3,10 @@ import { randomFillSync } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { debuglog } from "node:util";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
-import type { Hypercalls } from "../../hypercall/index.js";
+import type { CryptoHypercalls, Hypercalls } from "../../hypercall/index.js";
 import { batchedRandom } from "../random.js";
 import { accelerator } from "../wasm/accelerator.js";
+import { nodeCrypto } from "./crypto.js";
 import { systemError } from "./errors.js";
 
 export interface NodeHostOptions {
@@ -20,6 +21,8 @@ export interface NodeHostOptions {
   panic?: (message: string, error: unknown) => void;
   /** Packet memory in WebAssembly, and checksums by vectors over it. Default true; without it (or vectors) checksums are plain JS. */
   accelerate?: boolean;
+  /** Ciphers for IPsec. Default: `nodeCrypto()`, those of node:crypto. */
+  crypto?: CryptoHypercalls;
 }
 
 /** The longest delay that setTimeout knows, ms. Waking early is harmless. */
@@ -36,6 +39,7 @@ export class NodeHost implements Hypercalls {
   readonly log: (message: string) => void;
   readonly panic: (message: string, error: unknown) => void;
   readonly random: (target: Uint8Array) => boolean;
+  readonly crypto: CryptoHypercalls;
   private driven: { poll(): void } | null = null;
   private timeout: NodeJS.Timeout | null = null;
   private immediate: NodeJS.Immediate | null = null;
@@ -50,6 +54,7 @@ export class NodeHost implements Hypercalls {
     this.log = options.log ?? debuglog("anystack");
     this.panic = options.panic ?? throwLater;
     this.random = options.random ?? fillRandom;
+    this.crypto = options.crypto ?? nodeCrypto();
     const { allocate, checksum, copy } = accelerator(options.accelerate !== false);
     this.allocate = allocate;
     this.checksum = checksum;

@@ -4,6 +4,7 @@
  */
 export { nodeHost } from "./host.js";
 export type { NodeHost, NodeHostOptions } from "./host.js";
+export { nodeCrypto } from "./crypto.js";
 export { openTap } from "./tap.js";
 export type { TapOptions } from "./tap.js";
 export { openInheritedTap, tapLauncher } from "./fd.js";
