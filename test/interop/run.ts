@@ -74,6 +74,11 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       ...["dig", "dnsperf", "dnsmasq", "unbound"],
     ],
   },
+  routing: {
+    about:
+      "routing protocols and multicast against bird, babeld, keepalived and kernels: routes, a link that fails, fail-over, queriers",
+    programs: ["ip", "ping", "tshark", "bird", "birdc", "babeld", "keepalived", "python3"],
+  },
   bare: {
     about:
       "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",

@@ -21,6 +21,8 @@ export const ARROWS: Record<string, string[]> = {
   "stack/ipv6": NETWORK,
   // Forwarding stands above the networks: it registers with them.
   "stack/router": [...NETWORK, "stack/ipv4", "stack/ipv6"],
+  // Routing protocols speak through sockets, and write into the tables of both networks.
+  "stack/routing": [...NETWORK, "stack/ipv4", "stack/ipv6", "stack/udp"],
   "stack/filter": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/ipsec": NETWORK,
   "stack/udp": TRANSPORT,

@@ -14,6 +14,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   service: [...IPV4, "udp"],
   router: [...IPV4, "icmp"],
   filter: IPV4,
+  routing: [...IPV4, "igmp", "udp"],
 };
 
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
@@ -27,6 +28,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   dhcpv6: [...IPV6, "udp"],
   "dhcpv6-server": [...IPV6, "udp"],
   forwarding6: IPV6,
+  ripng: [...IPV6, "udp"],
   // An argument of firewall().
   napt: null,
   // An argument of dnsForwarder().
