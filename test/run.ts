@@ -16,7 +16,7 @@ interface Stage {
 
 const CHECKS: Stage[] = [
   { name: "types", about: "tsc", run: () => runProgram("tsc", ["--noEmit"]) },
-  { name: "lint", about: "eslint", run: () => runProgram("eslint", ["."]) },
+  { name: "lint", about: "oxlint", run: () => runProgram("oxlint", []) },
   {
     name: "format",
     about: "prettier",
