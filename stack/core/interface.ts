@@ -64,7 +64,8 @@ export class Interface implements LinkReceiver {
     readonly name: string,
     /** 1, 2, ...: never used again within a stack. */
     readonly index: number,
-    readonly link: Link,
+    /** Replaced where frames queue before it: queue/shaper.ts. */
+    public link: Link,
     readonly medium: Medium,
   ) {
     this.mtu = link.mtu;

@@ -24,6 +24,7 @@ export const ARROWS: Record<string, string[]> = {
   // Routing protocols speak through sockets, and write into the tables of both networks.
   "stack/routing": [...NETWORK, "stack/ipv4", "stack/ipv6", "stack/udp"],
   "stack/filter": [...NETWORK, "stack/ipv4", "stack/ipv6"],
+  "stack/queue": NETWORK,
   "stack/ipsec": NETWORK,
   "stack/udp": TRANSPORT,
   "stack/tcp": TRANSPORT,

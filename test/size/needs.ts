@@ -15,6 +15,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   router: [...IPV4, "icmp"],
   filter: IPV4,
   routing: [...IPV4, "igmp", "udp"],
+  queue: ["ethernet"],
 };
 
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
@@ -31,6 +32,10 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   ripng: [...IPV6, "udp"],
   // An argument of firewall().
   napt: null,
+  // Arguments of shaper().add().
+  fifo: null,
+  drr: null,
+  "fq-codel": null,
   // An argument of dnsForwarder().
   dns64: null,
   "name-servers": null,
