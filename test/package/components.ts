@@ -11,6 +11,7 @@ import { filesBelow, ROOT } from "../support/files.js";
 /** Parts of the package that are no component, or whose file is not called after one. */
 const PARTS: Readonly<Record<string, string>> = {
   congestion: "stack/tcp/congestion.ts",
+  "distance-vector": "stack/routing/distance-vector.ts",
   "dns-filter": "stack/service/dns-filter.ts",
   fragments6: "stack/ipv6/fragments.ts",
   inspect: "stack/inspect.ts",

@@ -29,6 +29,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   dhcpv6: [...IPV6, "udp"],
   "dhcpv6-server": [...IPV6, "udp"],
   forwarding6: IPV6,
+  babel: [...IPV6, "udp"],
   ripng: [...IPV6, "udp"],
   // An argument of firewall().
   napt: null,

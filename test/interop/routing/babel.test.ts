@@ -1,0 +1,95 @@
+/** Babel with babeld on one way and bird on the other, which also feeds us what is not Babel's: its static routes here, OSPF or BGP elsewhere. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { babel } from "../../../stack/routing/babel.js";
+import { until } from "../support/host6.js";
+import { FAR, FAR6, heals, triangle } from "../support/routers.js";
+
+const BIRD = `
+router id 10.2.0.2;
+protocol device { scan time 1; }
+protocol direct { ipv4; ipv6; interface "far0"; }
+protocol static elsewhere4 { ipv4; route 198.51.100.0/24 via 10.9.0.2; }
+protocol static elsewhere6 { ipv6; route 2001:db8:77::/48 via fd09::2; }
+protocol kernel { ipv4 { export all; }; }
+protocol kernel { ipv6 { export all; }; }
+protocol babel {
+  ipv4 { import all; export all; };
+  ipv6 { import all; export all; };
+  interface "wan0" { type wired; rxcost 200; hello interval 1 s; update interval 4 s; };
+}`;
+
+test("babeld and bird tell us of a network, we tell them of each other's; the near way fails, and traffic goes by the other", async (t) => {
+  const routing = babel();
+  const net = await triangle(t, { components: [routing] });
+  const { a, b, far, ip, ip6, lanNif, wanNif, folder } = net;
+  far.ip("route", "add", "10.2.0.0/24", "via", "10.9.0.12");
+  far.ip("route", "add", "10.1.0.0/24", "via", "10.9.0.12");
+  far.ip("-6", "route", "add", "fd02::/64", "via", "fd09::12");
+  far.ip("-6", "route", "add", "fd01::/64", "via", "fd09::12");
+  routing.enable(lanNif, { hello: 1 });
+  routing.enable(wanNif, { hello: 1, cost: 200 });
+  const conf = join(folder, "babeld.conf");
+  writeFileSync(
+    conf,
+    `interface lan0 type wired hello-interval 1 update-interval 4
+redistribute if far0
+redistribute local deny
+local-path ${join(folder, "babeld.sock")}
+`,
+  );
+  const babeld = a.start("babeld", [
+    "-c",
+    conf,
+    "-I",
+    join(folder, "babeld.pid"),
+    "-S",
+    join(folder, "state"),
+  ]);
+  const bird = await net.bird(b, BIRD);
+  const out = (family: 4 | 6) => {
+    const routes = routing.routes().filter(({ selected, gateway }) => selected && gateway !== "");
+    const found = routes.find(({ prefix }) => prefix === (family === 4 ? "10.9.0.0/24" : "fd09::/64"));
+    return found?.interface;
+  };
+  const start = performance.now();
+  await until("the near way", () => out(4) === "lan0" && out(6) === "lan0", 20_000);
+  t.log(`routes after ${Math.round(performance.now() - start)} ms`);
+  // What bird has from elsewhere is in our table, under our name for it.
+  await until("bird's others", () =>
+    ["198.51.100.0/24", "2001:db8:77::/48"].every((prefix) =>
+      routing.routes().some((route) => route.prefix === prefix && route.selected),
+    ),
+  );
+  t.is(ip.fib.lookup((198 << 24) | (51 << 16) | (100 << 8) | 1, null)?.origin, "babel");
+  t.true(ip6.fib.list().some(({ origin, nif }) => origin === "babel" && nif === wanNif));
+  // They have ours: each the network between us and the other.
+  await babeld.until(
+    () =>
+      /10\.2\.0\.0\/24 via 10\.1\.0\.1.*babel/.test(a.ip("route")) &&
+      /fd02::\/64 via fe80::1.*babel/.test(a.ip("-6", "route")),
+  );
+  await bird.daemon.until(async () => (await bird.show("route")).includes("10.1.0.0/24"));
+  t.regex(await bird.show("babel", "neighbors"), /fe80::1/);
+  // Traffic through us, both ways: from b's side of our link to the network behind a.
+  t.true((await heals(b, "10.1.0.2", 5000, "10.2.0.2")) < 5000);
+  t.true((await heals(b, "fd01::2", 5000, "fd02::2")) < 5000);
+  // a goes dark without a word, its carrier stays: hellos that do not come are all that says it.
+  babeld.child.kill("SIGSTOP");
+  const dark = performance.now();
+  await until("the other way", () => out(4) === "wan0" && out(6) === "wan0", 20_000);
+  t.log(`the other way after ${Math.round(performance.now() - dark)} ms`);
+  t.true(performance.now() - dark < 8000);
+  babeld.child.kill("SIGCONT");
+  await until("back", () => out(4) === "lan0" && out(6) === "lan0", 20_000);
+  // And by the carrier.
+  a.ip("link", "set", "lan0", "down");
+  const cut = performance.now();
+  await until("the other way", () => out(4) === "wan0" && out(6) === "wan0", 5000);
+  t.log(`by carrier: the other way after ${Math.round(performance.now() - cut)} ms`);
+  const { malformed, badTlv, badSource } = routing.counters;
+  t.deepEqual([malformed, badTlv, badSource], [0, 0, 0]);
+  await babeld.stop("SIGKILL");
+  void [FAR, FAR6];
+});
