@@ -18,6 +18,7 @@ import { rollup } from "rollup";
 import { minify } from "terser";
 import ts from "typescript";
 import { aliasThis, methodsToFunctions, plainClasses } from "./ports/bare/chain/classes.js";
+import { inlineConstants } from "./ports/bare/chain/constants.js";
 import { foldNames, markMembers, membersOf } from "./ports/bare/chain/members.js";
 import { singleInstances } from "./ports/bare/chain/single.js";
 import { parse, walk } from "./ports/bare/chain/syntax.js";
@@ -188,7 +189,8 @@ export function lower(keep, options = {}) {
       const helpers = /^import \{(.*)\} from "tslib";/m.exec(lowered);
       if (helpers !== null) throw new Error(`${chunk.name}: needs compiler helpers:${helpers[1]}`);
       // Quotation marks: what the script exports keeps its name.
-      return aliasThis(plainClasses(lowered)).replace(/^(\s*exports)\.(\w+) = /gm, '$1["$2"] = ');
+      const plain = aliasThis(plainClasses(lowered));
+      return (keep === undefined ? plain : inlineConstants(plain)).replace(/^(\s*exports)\.(\w+) = /gm, '$1["$2"] = ');
     },
   };
 }

@@ -108,7 +108,7 @@ export function plainClasses(lowered) {
     const body = parse(text.slice(match[0].length, text.lastIndexOf(`return ${name};`)), "class.js");
     const [constructor, ...rest] = body.statements;
     const methods = rest.map((statement) =>
-      /^\w+\.prototype\.(\w+) = (function \([^]*\});$/.exec(statement.getText(body)),
+      /^\w+\.prototype\.([\w$]+) = (function \([^]*\});$/.exec(statement.getText(body)),
     );
     if (!constructor || methods.some((method) => method === null)) return;
     const prototype = methods.map((method) => `${method?.[1]}: ${method?.[2]}`).join(",\n");
