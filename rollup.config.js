@@ -21,6 +21,7 @@ import { aliasThis, methodsToFunctions, plainClasses } from "./ports/bare/chain/
 import { inlineConstants } from "./ports/bare/chain/constants.js";
 import { foldNames, markMembers, membersOf } from "./ports/bare/chain/members.js";
 import { singleInstances } from "./ports/bare/chain/single.js";
+import { polish } from "./ports/bare/chain/polish.js";
 import { parse, walk } from "./ports/bare/chain/syntax.js";
 import { withoutUnused } from "./ports/bare/chain/unused.js";
 
@@ -43,8 +44,6 @@ export function es5Options(name) {
       passes: 3,
       hoist_funs: true,
       hoist_vars: true,
-      // Beyond 1 terser declares variables below their use, after it has hoisted the others.
-      inline: 1,
       keep_fargs: false,
       pure_getters: true,
       unsafe_comps: true,
@@ -256,7 +255,11 @@ export function shrink(options, keep) {
       };
       const mangle = { ...(typeof options.mangle === "object" ? options.mangle : {}), properties };
       const nameCache = { props: { props: shortNames(code, kept) } };
-      return (await minify(code, { ...options, mangle, nameCache })).code ?? "";
+      const short = (await minify(code, { ...options, mangle, nameCache })).code ?? "";
+      // What was inlined last declares its variables below their use.
+      const hoist = { defaults: false, hoist_funs: true, hoist_vars: true };
+      const hoisted = (await minify(short, { ...options, compress: hoist, mangle: false })).code ?? "";
+      return (await minify(polish(hoisted), { ...options, compress: false })).code ?? "";
     },
   };
 }

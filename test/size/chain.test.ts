@@ -1,6 +1,8 @@
 /** The closed mode's steps on small scripts: what becomes a variable, what goes, and above all what must stay. */
 import test from "ava";
+import { inlineConstants } from "../../ports/bare/chain/constants.js";
 import { foldNames } from "../../ports/bare/chain/members.js";
+import { polish } from "../../ports/bare/chain/polish.js";
 import { singleInstances } from "../../ports/bare/chain/single.js";
 import { withoutUnused } from "../../ports/bare/chain/unused.js";
 
@@ -106,4 +108,45 @@ test("a name that is mentioned without its class is every class's", (t) => {
     () => false,
   );
   t.true(code.includes("x.a + y.a + x.b$One + x.c;"), code);
+});
+
+test("a number that has a name stands where the name was, unless it changes or is long", (t) => {
+  const code = inlineConstants(
+    script(
+      "var AT = 4, END = AT + 8, HUGE = 4294967295, LOW = -1, n = 3, text = 'AT';\n" +
+        "function step() { n++; return n; }\nfunction mine(AT) { return AT; }\n" +
+        "function run() { return [AT, END << 1, HUGE, HUGE, 5 - LOW, step(), step(), mine(9), text].join(); }",
+    ),
+  );
+  t.regex(code, /\[4, 12 << 1, HUGE, HUGE, 5 - \(-1\), step\(\)/);
+  t.is(run(code), "4,24,4294967295,4294967295,6,4,5,9,AT");
+});
+
+test("what is mentioned most is declared first", (t) => {
+  const code = polish(
+    script(
+      "function seldom(){return often()}function often(){return count}var other=1;function run(){count=often()||1;return often()+seldom()+other}var none,count;",
+    ),
+  );
+  t.regex(code, /var count,none;function often.*function seldom|var count;function often.*var none;/);
+  t.is(run(code), 3);
+});
+
+test("equal values are assigned together, unless one assignment changes where another goes", (t) => {
+  const body = (text: string) => script(`var a,b,c;function run(){${text}}`);
+  const together = polish(body("a={},a.x=0,a.y=null,a.z=0,a.w=null;return a.x+[a.y,a.z,a.w].join()"));
+  t.true(together.includes("a.x=a.z=0,a.y=a.w=null"), together);
+  t.is(run(together), "0,0,");
+  // The value of the whole stays the last one's.
+  t.is(run(polish(body("a={};return a.x=1,a.y=2,a.z=1"))), 1);
+  t.is(run(polish(body("b={x:5},a={};a.x=0,a=0,c=0;return b.x+a"))), 5);
+  t.is(run(polish(body("b=a={b:{x:5}};c=b.b;b.b=0,b.b.x=0;return c.x"))), 5);
+});
+
+test("a variable is declared above its use", (t) => {
+  const code = polish(
+    script("function run(){return f(function(){return x=2})||x;var x}function f(g){return g()}"),
+  );
+  t.regex(code, /function run\(\)\{var x;return/);
+  t.is(run(code), 2);
 });

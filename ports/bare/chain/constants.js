@@ -5,7 +5,7 @@
  * before the variable has its value. Modules are in the order of their needs, and a `const` is not read before.
  */
 import ts from "typescript";
-import { containerOf, edited, isAssignment, mentionsIn, parse, walk } from "./syntax.js";
+import { containerOf, edited, isAssignment, mentionsIn, parse } from "./syntax.js";
 
 /** @typedef {import("./syntax.js").Edit} Edit */
 
