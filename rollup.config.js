@@ -189,7 +189,10 @@ export function lower(keep, options = {}) {
       if (helpers !== null) throw new Error(`${chunk.name}: needs compiler helpers:${helpers[1]}`);
       // Quotation marks: what the script exports keeps its name.
       const plain = aliasThis(plainClasses(lowered));
-      return (keep === undefined ? plain : inlineConstants(plain)).replace(/^(\s*exports)\.(\w+) = /gm, '$1["$2"] = ');
+      return (keep === undefined ? plain : inlineConstants(plain)).replace(
+        /^(\s*exports)\.(\w+) = /gm,
+        '$1["$2"] = ',
+      );
     },
   };
 }
