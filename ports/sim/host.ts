@@ -1,6 +1,6 @@
 /** A host of a world: the hypercalls over virtual time, with every fault that a real host might show. */
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
-import type { Hypercalls } from "../../hypercall/index.js";
+import type { CryptoHypercalls, Hypercalls } from "../../hypercall/index.js";
 import { Event } from "./queue.js";
 import { Random } from "./random.js";
 import type { World } from "./world.js";
@@ -26,6 +26,8 @@ export class SimHost implements Hypercalls {
   readonly logged: string[] = [];
   /** Wake-ups that came. */
   wakes = 0;
+  /** Ciphers for IPsec; none unless a test gives them, before the stack is made. */
+  crypto?: CryptoHypercalls;
   private readonly generator: Random;
   private readonly event: Event;
   private driven: { poll(): void } | null = null;

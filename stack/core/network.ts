@@ -30,6 +30,8 @@ export interface Path {
   loop: boolean;
   /** The path lies on a directly connected network (no gateway). */
   onLink: boolean;
+  /** What policy takes of the link's MTU (`mtu` is what is left), bytes. Above 0 a link's offloads do not reach the transport. */
+  overhead: number;
 }
 
 /** A transport protocol as its networks see it. */
@@ -63,6 +65,11 @@ export interface Network {
 
   /** Raw sockets: each sees every datagram before its transport does, and says whether it took it. It changes nothing of it. */
   readonly taps: ((packet: Packet) => boolean)[];
+
+  /** Sees every packet; null: nobody does. */
+  hook: PacketHook | null;
+  /** IPsec; null: none. */
+  policy: PacketPolicy | null;
 
   createPath(): Path;
   /** Takes `nif` for the traffic of this host to itself, and gives it the loopback address. */
@@ -105,6 +112,8 @@ export interface Network {
   readonly addressSize: number;
   /** Writes source and destination of `packet` at `target[at..]`: twice `addressSize` bytes. */
   saveEnds(packet: Packet, target: Uint8Array, at: number): void;
+  /** Writes source and remote of a routed path at `target[at..]`: twice `addressSize` bytes. */
+  savePath(path: Path, target: Uint8Array, at: number): void;
   /** An address as `saveEnds` wrote it, as text; `nif` gives the zone where the address needs one. */
   addressText(bytes: Uint8Array, at: number, nif: Interface | null): string;
 
@@ -162,6 +171,25 @@ export const POSTROUTING = 4;
  * @returns false: the hook has taken the packet, or dropped and counted it
  */
 export type PacketHook = (packet: Packet, point: number, out: Interface | null) => boolean;
+
+/** `PacketPolicy.output`: the packet has been sent. */
+export const POLICY_TAKEN = 256;
+
+/** IPsec between a network and its links: see ipsec/ipsec.ts. */
+export interface PacketPolicy {
+  /** `path` has been routed: takes what policy needs off its `mtu`, and says so in `overhead`. */
+  routed(path: Path): void;
+  /**
+   * A packet of this host, its transport header at `start`, along the routed `path`, before it is cut into fragments.
+   *
+   * @returns the protocol that it goes on with (another: it has been protected in place), POLICY_TAKEN, or a code below 0
+   */
+  output(packet: Packet, path: Path, protocol: number): number;
+  /** A whole packet for this host, its transport header at `start`. The protocol that it goes on with, or -1: taken or dropped. */
+  input(packet: Packet, protocol: number): number;
+  /** A packet that is to be forwarded to `out`, its header at `network`, its hop not counted yet. False: taken or dropped. */
+  forward(packet: Packet, out: Interface): boolean;
+}
 
 /** Source filter of a multicast membership (RFC 3376 section 2). */
 export interface GroupFilter {

@@ -29,6 +29,8 @@ export const ROUTER_ALERT = 128;
 export const LOOPED = 256;
 /** The transport checksum covers the pseudo-header alone: the frame never left this machine. */
 export const CHECKSUM_UNFINISHED = 512;
+/** It has come under the protection of IPsec (ipsec/input.ts). */
+export const DECRYPTED = 1024;
 
 export class Packet {
   data: Uint8Array;

@@ -35,6 +35,7 @@ export function fillChecksum(
   if (
     offloads &&
     offloads.transmitChecksum &&
+    path.overhead === 0 &&
     (packet.segmentSize > 0 || length + path.net.headerSize <= path.mtu)
   ) {
     put16(data, field, seed);

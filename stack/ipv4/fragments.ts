@@ -2,6 +2,7 @@
 import { get16, get32, put16 } from "../core/bytes.js";
 import { EMSGSIZE, fail } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
+import { DECRYPTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { Reassembly } from "../core/reassembly.js";
 import type { Datagram, FragmentCounters, FragmentOptions } from "../core/reassembly.js";
@@ -78,7 +79,7 @@ export class Fragments implements Component, FragmentHooks {
     else if (packet.protocol === PROTOCOL_TCP && (offset || length) < TINY) counters.tiny++;
     else {
       const id = get16(packet.data, packet.network + IPV4_ID);
-      const datagram = reassembly.obtain(packet, id, packet.protocol);
+      const datagram = reassembly.obtain(packet, id, packet.protocol | (packet.flags & DECRYPTED));
       if (datagram.rejected) counters.rejected++;
       else if (reassembly.add(datagram, packet, offset, end, more)) return this.finish(datagram, packet);
     }

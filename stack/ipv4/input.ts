@@ -112,10 +112,11 @@ export function input(ip: Ipv4, packet: Packet): void {
 
 /** Gives a whole datagram to its transport. */
 export function deliver(ip: Ipv4, packet: Packet): void {
-  const protocol = packet.protocol;
+  let protocol = packet.protocol;
   const transports = ip.stack.transports;
   const taps = ip.taps;
   if (ip.hook && !ip.hook(packet, INPUT, null)) return;
+  if (ip.policy && (protocol = ip.policy.input(packet, protocol)) < 0) return;
   let taken = false;
   for (let i = 0; i < taps.length; i++) {
     if (taps[i](packet)) taken = true;

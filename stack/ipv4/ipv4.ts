@@ -3,7 +3,7 @@ import { get32, put32 } from "../core/bytes.js";
 import { EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, fail, requireInteger } from "../core/errors.js";
 import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
-import type { Forwarder, Network, PacketHook, Path } from "../core/network.js";
+import type { Forwarder, Network, PacketHook, PacketPolicy, Path } from "../core/network.js";
 import { NET_BROADCAST, NET_MULTICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, LinkProtocol, Stack } from "../core/stack.js";
@@ -144,6 +144,7 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   forwarder: Forwarder | null = null;
   /** Sees every packet; null: nobody does. */
   hook: PacketHook | null = null;
+  policy: PacketPolicy | null = null;
   /** Says whether a packet from 0.0.0.0 may pass (a DHCP server's business). */
   acceptUnspecified: ((packet: Packet) => boolean) | null = null;
   /** The ends that `input` has looked at last, where, and the stack's generation then. */
@@ -524,6 +525,11 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   saveEnds(packet: Packet, target: Uint8Array, at: number): void {
     put32(target, at, packet.source);
     put32(target, at + 4, packet.destination);
+  }
+
+  savePath(path: Path, target: Uint8Array, at: number): void {
+    put32(target, at, (path as Path4).source);
+    put32(target, at + 4, (path as Path4).remote);
   }
 
   addressText(bytes: Uint8Array, at: number): string {

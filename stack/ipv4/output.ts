@@ -3,7 +3,7 @@ import { put32 } from "../core/bytes.js";
 import { fold } from "../core/checksum.js";
 import { EACCES, EMSGSIZE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import { OUTPUT } from "../core/network.js";
+import { OUTPUT, POLICY_TAKEN } from "../core/network.js";
 import type { Path } from "../core/network.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
@@ -25,10 +25,15 @@ export function output(ip: Ipv4, packet: Packet, to: Path, protocol: number): nu
     }
   }
   if (path.loop && path.kind && ip.loop) ip.loop(packet, path, protocol);
+  if (ip.policy) {
+    protocol = ip.policy.output(packet, path, protocol);
+    if (protocol < 0) return protocol;
+    if (protocol === POLICY_TAKEN) return 0;
+  }
+  const df = packet.flags & DONT_FRAGMENT;
   const header = path.option ? IPV4_HEADER + 4 : IPV4_HEADER;
   const length = packet.end - packet.start + header;
-  const df = packet.flags & DONT_FRAGMENT;
-  if (length > path.mtu && packet.segmentSize === 0) {
+  if (length > path.mtu + path.overhead && packet.segmentSize === 0) {
     if (df || !ip.fragments) {
       counters.tooBig++;
       return EMSGSIZE;

@@ -18,6 +18,7 @@ export class Path4 implements Path {
   kind = 0;
   loop = false;
   onLink = false;
+  overhead = 0;
   /** The local end as it was asked for, 0: any. */
   local = 0;
   /** The source address in use. */
@@ -81,6 +82,8 @@ export function route(ip: Ipv4, path: Path4): number {
   path.source = source;
   path.pseudo = (source >>> 16) + (source & 0xffff) + (remote >>> 16) + (remote & 0xffff);
   path.mtu = ip.pathMtu ? ip.pathMtu.lookup(remote, nif.mtu) : nif.mtu;
+  path.overhead = 0;
+  if (ip.policy) ip.policy.routed(path);
   if (path.kind === NET_BROADCAST) {
     path.high = 0xffff;
     path.low = -1;

@@ -9,6 +9,7 @@ import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { EMSGSIZE, fail } from "../core/errors.js";
 import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
+import { DECRYPTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { Reassembly } from "../core/reassembly.js";
 import type { Datagram, FragmentCounters, FragmentOptions } from "../core/reassembly.js";
@@ -85,7 +86,11 @@ export class Fragments6 implements Component, FragmentHooks6 {
       counters.tiny++;
       this.ip.parameterProblem(packet, INCOMPLETE_CHAIN, 0);
     } else {
-      const datagram = reassembly.obtain(packet, get32(data, at + wire.FRAGMENT_ID), 0);
+      const datagram = reassembly.obtain(
+        packet,
+        get32(data, at + wire.FRAGMENT_ID),
+        packet.flags & DECRYPTED,
+      );
       const ranges = datagram.ranges;
       const piece = (offset << 13) | end;
       if (ranges.length === 0) datagram.pieces = [];

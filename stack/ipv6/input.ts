@@ -51,6 +51,7 @@ function deliver(ip: Ipv6, packet: Packet, protocol: number): void {
   const transports = ip.stack.transports;
   const taps = ip.taps;
   if (ip.hook && !ip.hook(packet, INPUT, null)) return;
+  if (ip.policy && (protocol = ip.policy.input(packet, protocol)) < 0) return;
   let taken = false;
   for (let i = 0; i < taps.length; i++) {
     if (taps[i](packet)) taken = true;

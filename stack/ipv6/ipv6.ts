@@ -4,7 +4,7 @@ import { EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, fail, requireInteger } from 
 import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import { memberships } from "../core/membership.js";
-import type { Forwarder, GroupFilter, Network, PacketHook, Path } from "../core/network.js";
+import type { Forwarder, GroupFilter, Network, PacketHook, PacketPolicy, Path } from "../core/network.js";
 import { NET_MULTICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, LinkProtocol, Stack } from "../core/stack.js";
@@ -105,6 +105,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   forwarder: Forwarder | null = null;
   /** Sees every packet; null: nobody does. */
   hook: PacketHook | null = null;
+  policy: PacketPolicy | null = null;
   /** The first hop that a router told for a destination (RFC 4861 section 8), 16 bytes, or null. */
   redirect: ((nif: Interface, data: Uint8Array, at: number) => Uint8Array | null) | null = null;
   /** Hop limit that a router advertised for an interface, or 0. */
@@ -462,6 +463,10 @@ export class Ipv6 implements Component, LinkProtocol, Network {
 
   saveEnds(packet: Packet, target: Uint8Array, at: number): void {
     for (let i = 0; i < 32; i++) target[at + i] = packet.data[packet.network + IPV6_SOURCE + i];
+  }
+
+  savePath(path: Path, target: Uint8Array, at: number): void {
+    for (let i = 0; i < 32; i++) target[at + i] = (path as Path6).ends[i];
   }
 
   route(path: Path): number {

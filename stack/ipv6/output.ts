@@ -2,7 +2,7 @@
 import { put16, put32 } from "../core/bytes.js";
 import { EACCES, EMSGSIZE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import { OUTPUT } from "../core/network.js";
+import { OUTPUT, POLICY_TAKEN } from "../core/network.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { TYPE_IPV6 } from "../wire/ethernet.js";
@@ -22,8 +22,13 @@ export function output(ip: Ipv6, packet: Packet, path: Path6, protocol: number):
     }
   }
   if (path.loop && path.kind && ip.loop && ip.loop(packet, path, protocol)) return 0;
+  if (ip.policy) {
+    protocol = ip.policy.output(packet, path, protocol);
+    if (protocol < 0) return protocol;
+    if (protocol === POLICY_TAKEN) return 0;
+  }
   const length = packet.end - packet.start;
-  if (length + IPV6_HEADER > path.mtu && packet.segmentSize === 0) {
+  if (length + IPV6_HEADER > path.mtu + path.overhead && packet.segmentSize === 0) {
     if (packet.flags & DONT_FRAGMENT || !ip.fragments) {
       counters.tooBig++;
       return EMSGSIZE;

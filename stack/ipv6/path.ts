@@ -25,6 +25,7 @@ export class Path6 implements Path {
   kind = 0;
   loop = false;
   onLink = false;
+  overhead = 0;
   readonly ends = new Uint8Array(48);
   /** There is a local end. */
   fixed = false;
@@ -92,6 +93,8 @@ export function route(ip: Ipv6, path: Path6): number {
   const advertised = ip.advertisedMtu ? ip.advertisedMtu(nif) : 0;
   const mtu = advertised > 0 && advertised < nif.mtu ? advertised : nif.mtu;
   path.mtu = ip.pathMtu ? ip.pathMtu.lookup(ends, REMOTE, mtu) : mtu;
+  path.overhead = 0;
+  if (ip.policy) ip.policy.routed(path);
   if (path.kind) {
     // RFC 2464 section 7: 33-33 and the low 32 bits.
     path.high = 0x3333;

@@ -171,6 +171,7 @@ export class Forwarding implements Component, Forwarder {
       return;
     }
     if (ip.hook && !ip.hook(packet, FORWARD, out)) return;
+    if (ip.policy && !ip.policy.forward(packet, out)) return;
     this.send(packet, port, outPort, hop.gateway || packet.destination);
   }
 

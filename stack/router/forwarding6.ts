@@ -175,6 +175,7 @@ export class Forwarding6 implements Component, Forwarder {
       return;
     }
     if (ip.hook && !ip.hook(packet, FORWARD, out)) return;
+    if (ip.policy && !ip.policy.forward(packet, out)) return;
     this.send(packet, port, outPort, hop.gateway);
   }
 

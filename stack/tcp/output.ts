@@ -136,7 +136,7 @@ function sendNew(c: Connection): boolean {
   const congestion = c.cwnd - pipe(c);
   let size = c.mss;
   const offloads = (c.path.nif as Interface).link.offloads;
-  if (offloads && offloads.segmentation) {
+  if (offloads && offloads.segmentation && c.path.overhead === 0) {
     const largest = c.tcp.stack.maximumPacket;
     const room = (offloads.segmentation < largest ? offloads.segmentation : largest) - 128;
     if (room >= 2 * c.mss) size = room - (room % c.mss);

@@ -1,0 +1,157 @@
+/** ESP, Encapsulating Security Payload (RFC 4303): the component that protects and opens its packets. */
+import { get32, put32 } from "../core/bytes.js";
+import { fail } from "../core/errors.js";
+import type { Packet } from "../core/packet.js";
+import type { Component, Stack } from "../core/stack.js";
+import { ESP_HEADER, ESP_SEQUENCE, ESP_TRAILER, PROTOCOL_ESP } from "../wire/esp.js";
+import { Ipsec } from "./ipsec.js";
+import type { SecurityProtocol } from "./ipsec.js";
+import { TUNNEL } from "./sa.js";
+import type { Sa } from "./sa.js";
+
+export class EspCounters {
+  sent = 0;
+  received = 0;
+  /** Shorter than header and ICV, not whole blocks, or (authentic) padding or inner lengths that lie. */
+  malformed = 0;
+  /** No SA for the SPI and destination. */
+  noSa = 0;
+  /** The ICV is another. */
+  auth = 0;
+  /** Sequence number below the window, or seen before. */
+  replay = 0;
+  /** Authentic packets that carry nothing (next header 59). */
+  dummy = 0;
+  /** The host's cipher refused. */
+  cipher = 0;
+}
+
+export class Esp implements Component, SecurityProtocol {
+  readonly name = "esp";
+  readonly protocol = PROTOCOL_ESP;
+  readonly headerSize = ESP_HEADER;
+  readonly counters = new EspCounters();
+  private stack: Stack = null as never;
+  private readonly random = (): number => this.stack.host.random32();
+
+  attach(stack: Stack): void {
+    if (this.stack) fail("EBUSY", "esp");
+    this.stack = stack;
+    stack.counters.esp = this.counters as never;
+  }
+
+  start(): void {
+    const ipsec = this.stack.component(Ipsec);
+    if (!ipsec) return fail("ENOPROTOOPT", "esp needs ipsec");
+    ipsec.register(this);
+  }
+
+  spi(data: Uint8Array, at: number): number {
+    return get32(data, at);
+  }
+
+  room(sa: Sa, size: number): number {
+    const transform = sa.transform;
+    const most = size - ESP_HEADER - transform.ivSize - transform.icvSize;
+    return most - (most % transform.align) - ESP_TRAILER;
+  }
+
+  growth(sa: Sa, length: number): number {
+    const padded = sa.mode === TUNNEL && sa.padTo > length ? sa.padTo : length;
+    return padded - length + sa.transform.align + ESP_TRAILER + sa.transform.icvSize;
+  }
+
+  seal(sa: Sa, packet: Packet, next: number): boolean {
+    const data = packet.data;
+    const transform = sa.transform;
+    const start = packet.start;
+    let end = packet.end;
+    if (sa.mode === TUNNEL) while (end - start < sa.padTo) data[end++] = 0;
+    const over = (end - start + ESP_TRAILER) % transform.align;
+    const padding = over > 0 ? transform.align - over : 0;
+    for (let i = 1; i <= padding; i++) data[end++] = i;
+    data[end++] = padding;
+    data[end++] = next;
+    const at = start - transform.ivSize - ESP_HEADER;
+    put32(data, at, sa.spi);
+    put32(data, at + ESP_SEQUENCE, sa.low);
+    // An IV that can be foretold is worse than none (CBC).
+    if (transform.align > 4 && !this.stack.host.secure(16)) return false;
+    if (!transform.seal(data, at, start, end, sa.high, sa.esn, this.random)) {
+      this.counters.cipher++;
+      return false;
+    }
+    packet.start = at;
+    packet.end = end + transform.icvSize;
+    this.counters.sent++;
+    return true;
+  }
+
+  open(sa: Sa, packet: Packet): number {
+    const counters = this.counters;
+    const data = packet.data;
+    const transform = sa.transform;
+    const at = packet.start;
+    const start = at + ESP_HEADER + transform.ivSize;
+    const end = packet.end - transform.icvSize;
+    counters.received++;
+    if (end - start < transform.align || (end - start) % transform.align !== 0) {
+      counters.malformed++;
+      return -1;
+    }
+    const low = get32(data, at + ESP_SEQUENCE);
+    if (!sa.window.check(low)) {
+      counters.replay++;
+      return -1;
+    }
+    if (!transform.open(data, at, start, end, sa.window.candidate, sa.esn)) {
+      counters.auth++;
+      return -1;
+    }
+    if (!sa.window.accept(low)) {
+      counters.replay++;
+      return -1;
+    }
+    const padding = data[end - 2];
+    const last = end - ESP_TRAILER - padding;
+    if (last < start || !isPadding(data, last, padding)) {
+      counters.malformed++;
+      return -1;
+    }
+    packet.start = start;
+    packet.end = last;
+    return data[end - 1];
+  }
+
+  input(packet: Packet): void {
+    this.unknown(packet);
+  }
+
+  unknown(packet: Packet): void {
+    if (packet.end - packet.start < ESP_HEADER) this.counters.malformed++;
+    else this.counters.noSa++;
+  }
+
+  dummy(): void {
+    this.counters.dummy++;
+  }
+
+  malformed(): void {
+    this.counters.malformed++;
+  }
+
+  error(quoted: Packet, code: number, mtu: number): boolean {
+    return this.stack.component(Ipsec)!.error(this, quoted, code, mtu);
+  }
+}
+
+/** 1, 2, 3, ... (RFC 4303 section 2.4). */
+function isPadding(data: Uint8Array, at: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (data[at + i] !== i + 1) return false;
+  return true;
+}
+
+/** ESP. Needs `ipsec`, and a host with ciphers. Counters: `esp`. */
+export function esp(): Esp {
+  return new Esp();
+}

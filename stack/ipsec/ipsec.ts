@@ -1,0 +1,458 @@
+/**
+ * The security architecture for the Internet Protocol (RFC 4301): policies and security associations, and where they meet packets.
+ *
+ * Each network asks its `policy` about what leaves this host (output.ts), what has come for it (input.ts) and what it forwards
+ * (forward.ts). ESP and AH are components of their own (`esp`, `ah`), so are UDP encapsulation (`natTraversal`) and interfaces for
+ * routes (`ipsecLink`). The order of the policies decides; what fits none is discarded. Neighbour discovery and group memberships of
+ * IPv6 never leave a link and are not asked about.
+ */
+import { EMSGSIZE, fail, requireInteger } from "../core/errors.js";
+import { secure } from "../core/hash.js";
+import type { Interface } from "../core/interface.js";
+import type { PacketPolicy, Path, Transport } from "../core/network.js";
+import type { Packet } from "../core/packet.js";
+import { RateLimit } from "../core/rate.js";
+import type { Component, Deferred, Stack } from "../core/stack.js";
+import { Table } from "../core/table.js";
+import { Timer } from "../core/timers.js";
+import { SPI_LEAST } from "../wire/esp.js";
+import { Flow } from "./flow.js";
+import { forward } from "./forward.js";
+import { input } from "./input.js";
+import { output, overheadOf } from "./output.js";
+import { BYPASS, DISCARD, Policy, Spd } from "./policy.js";
+import type { PolicyOptions } from "./policy.js";
+import { Sa } from "./sa.js";
+import type { SaOptions } from "./sa.js";
+
+export { Policy } from "./policy.js";
+export type { PolicyAction, PolicyOptions } from "./policy.js";
+export { Sa } from "./sa.js";
+export type { Lifetime, SaOptions } from "./sa.js";
+export type { SelectorOptions } from "./selector.js";
+
+export class IpsecCounters {
+  /** Packets of this host, or to be forwarded, that policy discards. */
+  discarded = 0;
+  /** Clear packets that should have been protected, protected ones that came by another policy's SA or outside of its selectors. */
+  policy = 0;
+  /** Packets that policy protects and no SA was there for. */
+  noSa = 0;
+  /** Dropped: more layers of IPsec than `depth`. */
+  nested = 0;
+  /** Dropped at the end of a tunnel: marked for congestion, but its ends do not know marks (RFC 6040). */
+  ecn = 0;
+  /** Inner packets that are none. */
+  badInner = 0;
+  /** What is larger than the tunnel takes and must not be cut. */
+  tooBig = 0;
+  /** SAs that ended by their lifetime, or by their sequence numbers. */
+  expired = 0;
+  /** Events lost, as nobody took them in time. */
+  eventsLost = 0;
+}
+
+/** What the application (or IKE) is told; see `Ipsec.onEvent`. */
+export interface IpsecEvent {
+  /**
+   * `"acquire"`: `policy` needs an SA for `flow`. `"soft"`: `sa` is to be replaced. `"hard"`: it has ended. `"address"`: the peer of
+   * `sa` (inbound) sends from another address now (ESP in UDP).
+   */
+  type: "acquire" | "soft" | "hard" | "address";
+  policy: Policy | null;
+  sa: Sa | null;
+  /** The packet that needed it, valid during the call. */
+  flow: Flow | null;
+}
+
+/** ESP or AH. */
+export interface SecurityProtocol extends Transport {
+  /** Bytes of its header, without IV and ICV. */
+  readonly headerSize: number;
+  /** The SPI of a header, of which `headerSize` bytes are there. */
+  spi(data: Uint8Array, at: number): number;
+  /** Bytes that fit into `size` bytes on the wire. */
+  room(sa: Sa, size: number): number;
+  /** Bytes that `seal` needs behind a packet of `length` bytes, at most. */
+  growth(sa: Sa, length: number): number;
+  /** Protects the bytes of `packet`, which goes by `path`, in place with the number in `sa`. False: the host refused, which is counted. */
+  seal(sa: Sa, packet: Packet, next: number, path: Path): boolean;
+  /** Checks and opens the packet. The protocol of what is inside, or -1: dropped and counted. */
+  open(sa: Sa, packet: Packet): number;
+  /** Counts a packet that no SA is there for, one that carries nothing, one whose inside lies. */
+  unknown(packet: Packet): void;
+  dummy(): void;
+  malformed(): void;
+}
+
+export interface IpsecOptions {
+  /** What happens to traffic that no policy fits. Default `"discard"` (RFC 4301 section 5). */
+  otherwise?: "discard" | "bypass";
+  /** Policies at most. Default 256. */
+  policies?: number;
+  /** SAs at most. Default 1024. */
+  associations?: number;
+  /** Layers of IPsec that are taken off a packet. Default 2. */
+  depth?: number;
+}
+
+/** Events that wait at most. */
+const EVENTS = 64;
+/** An SA is asked for again after this long, ms. */
+const ASK_AGAIN = 1000;
+
+export class Ipsec implements Component, PacketPolicy, Deferred {
+  readonly name = "ipsec";
+  readonly counters = new IpsecCounters();
+  stack: Stack = null as never;
+  readonly spd: Spd;
+  /** Inbound by SPI, and outbound. */
+  readonly inbound = new Table<Sa>();
+  readonly outbound: Sa[] = [];
+  readonly protocols: SecurityProtocol[] = [];
+  readonly depth: number;
+  /** Ports of ESP in UDP are looked at by this: see nat-traversal.ts. */
+  encapsulation: { input(packet: Packet): number; emit(sa: Sa, packet: Packet): void; added(): void } | null =
+    null;
+  /** Ports that SAs receive ESP in UDP on, one entry for each SA. */
+  readonly ports: number[] = [];
+  /** Told of what happens to SAs, when the stack is at rest. */
+  onEvent: ((event: IpsecEvent) => void) | null = null;
+  /** The SA that the packet in hand came by, and layers that have been taken off it. */
+  applied: Sa | null = null;
+  layers = 0;
+  /** A packet of this component itself is on its way: it is not asked about. */
+  sending = false;
+  readonly flow = new Flow();
+  readonly ends = new Uint8Array(32);
+  queued = false;
+  nextDeferred: Deferred | null = null;
+  private readonly limit: number;
+  private readonly events: IpsecEvent[] = [];
+  private readonly timer = new Timer((own: Ipsec) => own.expire(), this);
+  private readonly tooBigRate = new RateLimit(4, 8);
+
+  constructor(options: IpsecOptions) {
+    const otherwise = options.otherwise || "discard";
+    if (otherwise !== "discard" && otherwise !== "bypass") fail("EINVAL", "otherwise");
+    const policies = requireInteger(options.policies || 256, 1, 65536, "policies");
+    this.spd = new Spd(policies, otherwise === "bypass" ? BYPASS : DISCARD);
+    this.limit = requireInteger(options.associations || 1024, 1, 65536, "associations");
+    this.depth = requireInteger(options.depth || 2, 1, 4, "depth");
+  }
+
+  attach(stack: Stack): void {
+    if (this.stack) fail("EBUSY", "ipsec");
+    this.stack = stack;
+    stack.counters.ipsec = this.counters as never;
+  }
+
+  start(): void {
+    const stack = this.stack;
+    const networks = stack.networks;
+    if (networks.length === 0) fail("ENOPROTOOPT", "ipsec needs ipv4 or ipv6");
+    if (!stack.host.calls.crypto) fail("ENOPROTOOPT", "the host has no crypto");
+    if (!secure(stack)) fail("EIO", "random");
+    for (let i = 0; i < networks.length; i++) networks[i].policy = this;
+  }
+
+  /** Takes ESP or AH in. */
+  register(protocol: SecurityProtocol): void {
+    this.protocols.push(protocol);
+    this.stack.transports.push(protocol);
+  }
+
+  close(): void {
+    this.inbound.each((sa) => this.remove(sa));
+    while (this.outbound.length > 0) this.remove(this.outbound[0]);
+    while (this.events.length > 0) this.events.pop();
+    this.stack.timers.clear(this.timer);
+  }
+
+  interfaceRemoved(nif: Interface): void {
+    this.inbound.each((sa) => {
+      if (sa.nif === nif) this.remove(sa);
+    });
+    for (let i = this.outbound.length - 1; i >= 0; i--) {
+      if (this.outbound[i].nif === nif) this.remove(this.outbound[i]);
+    }
+  }
+
+  /* Policies */
+
+  /** Adds a policy. Errors (thrown): `EINVAL` with the name of the option, `ENOBUFS` too many. */
+  addPolicy(options: PolicyOptions): Policy {
+    const policy = new Policy(options);
+    this.spd.insert(policy, options.at);
+    this.stack.changed();
+    return policy;
+  }
+
+  /** Takes a policy away, with all SAs that carry its traffic. False: it is not there. */
+  removePolicy(policy: Policy): boolean {
+    const at = this.spd.policies.indexOf(policy);
+    if (at < 0) return false;
+    this.spd.policies.splice(at, 1);
+    this.inbound.each((sa) => {
+      if (sa.policy === policy) this.remove(sa);
+    });
+    while (policy.outbound.length > 0) this.remove(policy.outbound[0]);
+    this.stack.changed();
+    return true;
+  }
+
+  /**
+   * A policy of one socket, before all others: its traffic is let through (`"bypass"`: IKE's own), protected, or discarded. The socket
+   * is bound to a port; it is the caller's to remove the policy with the socket.
+   *
+   * @param protocol 17 UDP, 6 TCP
+   */
+  addSocketPolicy(
+    socket: { readonly port: number },
+    protocol: number,
+    action: PolicyOptions["action"],
+  ): Policy {
+    return this.addPolicy({ action, protocol, localPort: socket.port, at: 0, name: "socket" });
+  }
+
+  /* Associations */
+
+  /** An SPI that no inbound SA has. */
+  freeSpi(): number {
+    for (;;) {
+      const spi = this.stack.host.random32() >>> 0;
+      if (spi >= SPI_LEAST && !this.lookup(spi | 0, null)) return spi;
+    }
+  }
+
+  /**
+   * Adds an SA; the newest carries its policy's traffic from now on. The keys are copied: erase yours. Errors (thrown): `EINVAL` with
+   * the name of the option, `EEXIST` SPI, `EADDRNOTAVAIL` local is not this host's, `ENOPROTOOPT` no such cipher, `esp` or `ah` is
+   * missing, or `natTraversal`, `ENOBUFS` too many.
+   */
+  addSa(options: SaOptions): Sa {
+    if (this.inbound.size + this.outbound.length >= this.limit) fail("ENOBUFS", "associations");
+    const sa = new Sa(this.stack, options);
+    const fault = !this.protocolOf(sa)
+      ? sa.ah
+        ? "needs ah"
+        : "needs esp"
+      : sa.localPort && !this.encapsulation
+        ? "needs natTraversal"
+        : "";
+    if (fault || (!sa.outbound && this.lookup(sa.spi, sa.ah))) {
+      sa.close();
+      fail(fault ? "ENOPROTOOPT" : "EEXIST", fault || "spi");
+    }
+    if (sa.outbound) {
+      this.outbound.push(sa);
+      if (sa.policy) {
+        sa.policy.outbound.unshift(sa);
+        sa.policy.asking = false;
+      }
+    } else this.inbound.insert(sa);
+    if (sa.localPort) {
+      if (!sa.outbound) this.ports.push(sa.localPort);
+      this.encapsulation!.added();
+    }
+    this.arm();
+    this.stack.changed();
+    // Whoever was told EAGAIN tries again.
+    if (sa.outbound) this.stack.linkWritable();
+    return sa;
+  }
+
+  /** Ends an SA: no packet goes by it any more, its keys are erased. Legal twice. */
+  remove(sa: Sa): void {
+    if (sa.closed) return;
+    sa.close();
+    if (sa.outbound) {
+      without(this.outbound, sa);
+      if (sa.policy) without(sa.policy.outbound, sa);
+    } else {
+      this.inbound.remove(sa);
+      if (sa.localPort) without(this.ports, sa.localPort);
+    }
+    this.stack.changed();
+  }
+
+  /** The inbound SA of an SPI; of ESP or AH where `ah` says which. */
+  lookup(spi: number, ah: boolean | null): Sa | null {
+    for (let sa = this.inbound.first(spi); sa; sa = sa.nextInBucket) {
+      if (sa.spi === spi && (ah === null || sa.ah === ah)) return sa;
+    }
+    return null;
+  }
+
+  protocolOf(sa: Sa): SecurityProtocol | null {
+    return this.find(sa.ah ? 51 : 50);
+  }
+
+  find(protocol: number): SecurityProtocol | null {
+    const list = this.protocols;
+    for (let i = 0; i < list.length; i++) if (list[i].protocol === protocol) return list[i];
+    return null;
+  }
+
+  /* What the networks ask: see `PacketPolicy` */
+
+  routed(path: Path): void {
+    if (!this.sending && path.nif && !isExempt(path.nif)) path.overhead = overheadOf(this, path);
+  }
+
+  output(packet: Packet, path: Path, protocol: number): number {
+    return output(this, packet, path, protocol);
+  }
+
+  input(packet: Packet, protocol: number): number {
+    return input(this, packet, protocol);
+  }
+
+  forward(packet: Packet, out: Interface): boolean {
+    return forward(this, packet, out);
+  }
+
+  /* Events */
+
+  /** The next number of an outbound SA; false: it has none left, or has ended. */
+  advance(sa: Sa): boolean {
+    if (sa.closed) return false;
+    sa.low = (sa.low + 1) | 0;
+    if (sa.low !== 0) return true;
+    if (sa.esn && sa.high !== -1) {
+      sa.high = (sa.high + 1) | 0;
+      return true;
+    }
+    sa.low = -1;
+    this.end(sa);
+    return false;
+  }
+
+  /** A packet of `bytes` bytes has gone by `sa`: is it to be replaced, or over? */
+  count(sa: Sa, bytes: number): void {
+    sa.used = this.stack.time;
+    const over = sa.count(bytes);
+    if (!sa.told && sa.soft()) this.tellSoft(sa);
+    if (over) this.end(sa);
+  }
+
+  /** Says that `policy` needs an SA, at most once a second. */
+  acquire(policy: Policy, flow: Flow): void {
+    const now = this.stack.now();
+    if (policy.asking && ((now - policy.asked) | 0) < ASK_AGAIN) return;
+    policy.asking = true;
+    policy.asked = now;
+    const copy = new Flow();
+    copy.family = flow.family;
+    copy.source.set(flow.source);
+    copy.destination.set(flow.destination);
+    copy.protocol = flow.protocol;
+    copy.sourcePort = flow.sourcePort;
+    copy.destinationPort = flow.destinationPort;
+    this.tell({ type: "acquire", policy, sa: null, flow: copy });
+  }
+
+  tell(event: IpsecEvent): void {
+    if (!this.onEvent) return;
+    if (this.events.length >= EVENTS) {
+      this.counters.eventsLost++;
+      return;
+    }
+    this.events.push(event);
+    this.stack.defer(this);
+  }
+
+  /** Tells what waits. */
+  run(): void {
+    const event = this.events.shift();
+    if (this.events.length > 0) this.stack.defer(this);
+    if (event && this.onEvent) this.onEvent(event);
+  }
+
+  /**
+   * An ICMP error about a packet of ours. A report of a smaller MTU is believed for the SPI of a living SA whose number has been used
+   * of late, and a few times a second (RFC 4301 section 8); of other errors nothing is learned.
+   */
+  error(protocol: SecurityProtocol, quoted: Packet, code: number, _mtu: number): boolean {
+    if (code !== EMSGSIZE || quoted.end - quoted.start < 8) return false;
+    const list = this.outbound;
+    const spi = protocol.spi(quoted.data, quoted.start);
+    for (let i = 0; i < list.length; i++) {
+      const sa = list[i];
+      if (sa.spi === spi && sa.ah === (protocol.protocol === 51) && sa.packets > 0) {
+        if (!this.tooBigRate.take(this.stack.now())) return false;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private end(sa: Sa): void {
+    this.counters.expired++;
+    this.remove(sa);
+    this.tell({ type: "hard", policy: sa.policy, sa, flow: null });
+  }
+
+  private tellSoft(sa: Sa): void {
+    sa.told = true;
+    this.tell({ type: "soft", policy: sa.policy, sa, flow: null });
+  }
+
+  /** Ends and tells what is due by the clock, and looks again when the next will be. */
+  private expire(): void {
+    const list: Sa[] = [];
+    this.inbound.each((sa) => list.push(sa));
+    for (let i = 0; i < this.outbound.length; i++) list.push(this.outbound[i]);
+    const now = this.stack.now();
+    for (let i = 0; i < list.length; i++) {
+      const sa = list[i];
+      const life = sa.lifetime;
+      const age = ((now - sa.since) | 0) / 1000;
+      if (life.hardSeconds !== undefined && age >= life.hardSeconds) this.end(sa);
+      else if (!sa.told && life.softSeconds !== undefined && age >= life.softSeconds) this.tellSoft(sa);
+    }
+    this.arm();
+  }
+
+  private arm(): void {
+    let next = -1;
+    const now = this.stack.now();
+    const look = (sa: Sa): void => {
+      const life = sa.lifetime;
+      const soft = sa.told ? undefined : life.softSeconds;
+      const seconds = soft !== undefined && !(life.hardSeconds! < soft) ? soft : life.hardSeconds;
+      if (seconds === undefined) return;
+      const left = (sa.since + seconds * 1000 - now) | 0;
+      if (next < 0 || left < next) next = left > 0 ? left : 0;
+    };
+    this.inbound.each(look);
+    for (let i = 0; i < this.outbound.length; i++) look(this.outbound[i]);
+    if (next >= 0) this.stack.timers.set(this.timer, (now + next) | 0);
+  }
+}
+
+function without<T>(list: T[], item: T): void {
+  const at = list.indexOf(item);
+  if (at >= 0) list.splice(at, 1);
+}
+
+/** Traffic of the loopback and of interfaces that protect it themselves is not asked about. */
+export function isExempt(nif: Interface): boolean {
+  return (
+    nif.link.medium === "ip" && (nif.name === "lo" || (nif.link as { protects?: boolean }).protects === true)
+  );
+}
+
+/**
+ * IPsec's databases. Needs `ipv4` or `ipv6`, a host with `crypto`, and `esp` or `ah` beside it. Counters: `ipsec`.
+ *
+ * ```ts
+ * const security = ipsec();
+ * const stack = createStack(host, [ethernet(), arp(), ipv4(), icmp(), security, esp()]);
+ * const policy = security.addPolicy({ action: "protect", remote: "192.0.2.2" });
+ * security.addSa({ direction: "out", mode: "transport", spi: 0x1001, local, remote, key, policy });
+ * ```
+ */
+export function ipsec(options: IpsecOptions = {}): Ipsec {
+  return new Ipsec(options);
+}
