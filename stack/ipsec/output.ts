@@ -119,8 +119,8 @@ export function protect(
   }
   packet.segmentSize = 0;
   packet.checksumField = -1;
-  // AH signs the header as it will go: without an identification of its own it must not be cut (RFC 6864).
-  if (sa.ah) packet.flags |= DONT_FRAGMENT;
+  // AH signs an IPv4 header as it will go: without an identification of its own it must not be cut (RFC 6864).
+  if (sa.ah && net.family === 4) packet.flags |= DONT_FRAGMENT;
   if (!protocol.seal(sa, packet, next, outer)) return EACCES;
   let carried = protocol.protocol;
   if (sa.localPort && own.encapsulation) {

@@ -16,6 +16,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   filter: IPV4,
   routing: [...IPV4, "igmp", "udp"],
   queue: ["ethernet"],
+  ipsec: [...IPV4, "ipsec"],
 };
 
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
@@ -26,11 +27,15 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   ipv6: ["ethernet"],
   icmpv6: ["ethernet", "ipv6"],
   nd: ["ethernet", "ipv6", "icmpv6"],
+  "nat-traversal": [...IPV4, "ipsec", "esp"],
   dhcpv6: [...IPV6, "udp"],
   "dhcpv6-server": [...IPV6, "udp"],
   forwarding6: IPV6,
   babel: [...IPV6, "udp"],
   ripng: [...IPV6, "udp"],
+  ipsec: IPV4,
+  // The link of an interface.
+  "ipsec-link": null,
   // An argument of firewall().
   napt: null,
   // Arguments of shaper().add().
