@@ -32,6 +32,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "dhcpv6-server": [...IPV6, "udp"],
   forwarding6: IPV6,
   babel: [...IPV6, "udp"],
+  vrrp: [...IPV4, "igmp"],
   ripng: [...IPV6, "udp"],
   ipsec: IPV4,
   // The link of an interface.

@@ -1,0 +1,100 @@
+/** VRRP with keepalived on the other gateway: it takes over from us and we from it, for both families, and hosts do not notice much. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { igmp } from "../../../stack/ipv4/igmp.js";
+import { vrrp } from "../../../stack/routing/vrrp.js";
+import { createGateway } from "../support/gateway.js";
+import { namespace6, until } from "../support/host6.js";
+import { heals } from "../support/routers.js";
+
+const VIP = "10.66.0.254";
+const VIP6 = "fd66::fe";
+
+test("keepalived and we take over from each other", async (t) => {
+  const redundancy = vrrp();
+  const net = await createGateway(t, {
+    plain: true,
+    components: [igmp(), redundancy],
+    expected: ({ message }) => /duplicate/i.test(message),
+  });
+  const { lan, ip, ip6, lanNif: nif } = net;
+  const folder = mkdtempSync(join(tmpdir(), "anystack-vrrp-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  ip.addAddress(nif, "10.66.0.1/24");
+  ip6.addAddress(nif, "fe80::1/64");
+  ip6.addAddress(nif, "fd66::1/64");
+  // A host on a bridge between, and the other gateway with keepalived.
+  const other = namespace6(t);
+  lan.ip("link", "add", "br0", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0");
+  lan.ip("link", "set", "br0", "addrgenmode", "none");
+  lan.ip("link", "set", "br0", "up");
+  lan.ip("link", "set", "lan0", "master", "br0");
+  lan.ip("link", "add", "port", "type", "veth", "peer", "name", "eth0", "netns", other.name);
+  lan.ip("link", "set", "port", "addrgenmode", "none");
+  lan.ip("link", "set", "port", "master", "br0", "up");
+  other.ip("link", "set", "eth0", "addrgenmode", "none");
+  other.ip("link", "set", "eth0", "up");
+  for (const [ns, device, number] of [
+    [lan, "br0", 77],
+    [other, "eth0", 2],
+  ] as const) {
+    ns.ip("address", "add", `10.66.0.${number}/24`, "dev", device);
+    ns.ip("address", "add", `fd66::${number}/64`, "dev", device, "nodad");
+    ns.ip("address", "add", `fe80::${number}/64`, "dev", device, "nodad");
+  }
+  const conf = join(folder, "keepalived.conf");
+  writeFileSync(
+    conf,
+    `global_defs { vrrp_version 3 }
+vrrp_instance four { state BACKUP; interface eth0; virtual_router_id 51; priority 150; advert_int 0.5
+  virtual_ipaddress { ${VIP}/32 } }
+vrrp_instance six { state BACKUP; interface eth0; virtual_router_id 51; priority 150; advert_int 0.5
+  virtual_ipaddress { fe80::254/64
+  ${VIP6}/128 } }
+`.replaceAll("; ", "\n  "),
+  );
+  const start = () =>
+    other.start("keepalived", ["-n", "-P", "-l", "-f", conf, "-p", `${conf}.pid`, "-r", `${conf}.vrrp`]);
+  const has = () => /10\.66\.0\.254/.test(other.ip("address")) && /fd66::fe\//.test(other.ip("address"));
+  const four = redundancy.add(nif, { id: 51, priority: 100, interval: 0.5, addresses: [VIP] });
+  const six = redundancy.add(nif, { id: 51, priority: 100, interval: 0.5, addresses: ["fe80::254", VIP6] });
+  await until("we are alone, and active", () => four.active() && six.active(), 5000);
+  t.true((await heals(lan, VIP, 2000)) < 2000);
+  t.true((await heals(lan, VIP6, 2000)) < 2000);
+  // Of higher priority: it preempts.
+  let daemon = start();
+  await until("keepalived is active", () => !four.active() && !six.active() && has(), 15_000);
+  t.true((await heals(lan, VIP, 3000)) < 3000);
+  t.true((await heals(lan, VIP6, 3000)) < 3000);
+  t.is(ip.addresses.length, 1);
+  // Its cable is pulled: not a word.
+  const died = performance.now();
+  lan.ip("link", "set", "port", "down");
+  await until("we are active again", () => four.active() && six.active(), 5000);
+  t.true((await heals(lan, VIP, 3000)) < 3000);
+  t.true((await heals(lan, VIP6, 3000)) < 3000);
+  t.log(`we answer ${Math.round(performance.now() - died)} ms after its cable was pulled`);
+  // It comes again, and goes politely: priority 0.
+  lan.ip("link", "set", "port", "up");
+  await until("keepalived is active again", () => !four.active() && !six.active() && has(), 15_000);
+  const stopped = performance.now();
+  await daemon.stop();
+  await until("we are active at once", () => four.active() && six.active(), 3000);
+  t.log(`active ${Math.round(performance.now() - stopped)} ms after it was asked to end`);
+  // We go politely, and it takes over at once; it is of lower priority than we are now.
+  four.setPriority(200);
+  six.setPriority(200);
+  daemon = start();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  t.true(four.active() && six.active() && !has());
+  four.remove();
+  six.remove();
+  const left = performance.now();
+  await until("keepalived takes over", has, 3000);
+  t.log(`keepalived active ${Math.round(performance.now() - left)} ms after we left`);
+  await daemon.stop();
+  const { malformed, badsum, badTtl, badSource, addresses } = redundancy.counters;
+  t.deepEqual([malformed, badsum, badTtl, badSource, addresses], [0, 0, 0, 0, 0]);
+});
