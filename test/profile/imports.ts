@@ -26,6 +26,8 @@ export const ARROWS: Record<string, string[]> = {
   "stack/filter": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/queue": NETWORK,
   "stack/ipsec": NETWORK,
+  // IKE speaks through UDP sockets; what it makes keys for registers with it.
+  "stack/ike": ["hypercall", "stack/core", "stack/wire", "stack/udp", "stack/ipsec"],
   "stack/udp": TRANSPORT,
   "stack/tcp": TRANSPORT,
   "stack/raw": TRANSPORT,

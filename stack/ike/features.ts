@@ -1,0 +1,67 @@
+/** What may be added to IKE, each by an import of its own: the seams. Where one is absent its bytes are too. */
+import type { Connection } from "./connection.js";
+import type { Identity } from "./identity.js";
+import type { IkeSa } from "./ike-sa.js";
+import type { Message, Writer } from "./message.js";
+import type { DatagramInfo } from "../core/datagrams.js";
+import type { Ike } from "./ike.js";
+
+/** A way to prove who one is, other than a shared secret. */
+export interface Authentication {
+  /** Who we are by it, or null. */
+  readonly identity: Identity | null;
+  /** Reads keys and certificates, before all else; throws `EINVAL`, `EOPNOTSUPP`. */
+  prepare(ike: Ike): void;
+  /** Adds to IKE_SA_INIT what the peer must know in time. */
+  announce(ike: Ike, out: Writer, responder: boolean): void;
+  /** Adds CERT payloads (and, of the initiator, CERTREQ) before AUTH. */
+  present(sa: IkeSa, out: Writer): void;
+  /** Signs `octets`; gives the body of an AUTH payload, or null. */
+  sign(sa: IkeSa, octets: Uint8Array, done: (auth: Uint8Array | null) => void): void;
+  /** Is the message's AUTH payload a signature of `octets` by `identity`, whom we trust? */
+  verify(
+    sa: IkeSa,
+    message: Message,
+    identity: Identity,
+    octets: Uint8Array,
+    done: (good: boolean) => void,
+  ): void;
+}
+
+/** The other role: answers those who begin. */
+export interface Responder {
+  /** A request to begin an IKE SA, from `info`. */
+  input(ike: Ike, message: Message, info: DatagramInfo, port: number): void;
+  authenticate(sa: IkeSa, message: Message): void;
+  close(): void;
+}
+
+/** Messages in fragments of their own (RFC 7383). */
+export interface Fragmentation {
+  /** Seals a chain in as many messages as it takes; null: it fits one. */
+  split(sa: IkeSa, exchange: number, flags: number, id: number, chain: Writer): Uint8Array[] | null;
+  /** Takes a fragment; the whole message's payloads where it was the last, else null. */
+  join(sa: IkeSa, message: Message): { first: number; data: Uint8Array } | null;
+  /** Nothing is to come any more for this SA. */
+  forget(sa: IkeSa): void;
+}
+
+/** Virtual addresses (RFC 7296 section 2.19). */
+export interface Addresses {
+  /** Initiator: asks for them. */
+  request(sa: IkeSa, out: Writer): void;
+  /** Initiator: takes what was given. */
+  take(sa: IkeSa, message: Message): void;
+  /** Responder: answers, where the message asks; the notification of an error, or 0. */
+  assign(sa: IkeSa, message: Message, out: Writer): number;
+  release(sa: IkeSa): void;
+}
+
+/** A peer may move (RFC 4555). */
+export interface Mobility {
+  announce(sa: IkeSa, out: Writer): void;
+  /** Reads what the message says of it, at IKE_AUTH and in a request of any time; adds to the answer `out`. */
+  input(sa: IkeSa, message: Message, out: Writer | null, info: DatagramInfo | null): void;
+  /** Tells the peer that we are elsewhere. */
+  move(connection: Connection, local: string): void;
+}
