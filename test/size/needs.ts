@@ -14,6 +14,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   service: [...IPV4, "udp"],
   router: [...IPV4, "icmp"],
   filter: IPV4,
+  ike: [...IPV4, "udp"],
   routing: [...IPV4, "igmp", "udp"],
   queue: ["ethernet"],
   ipsec: [...IPV4, "ipsec"],
@@ -54,6 +55,14 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "route-tables6": null,
   "large-table4": null,
   "large-table6": null,
+  // Arguments of ike(), and of its connections.
+  "address-pool": null,
+  "certificate-auth": null,
+  "ike-fragmentation": null,
+  "ike-responder": null,
+  mobike: null,
+  "raw-key-auth": null,
+  "virtual-address": null,
   // Arguments of tcp().
   cubic: null,
   ecn: null,
