@@ -79,6 +79,11 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "routing protocols and multicast against bird, babeld, keepalived and kernels: routes, a link that fails, fail-over, queriers",
     programs: ["ip", "ping", "tshark", "bird", "birdc", "babeld", "keepalived", "python3"],
   },
+  ike: {
+    about:
+      "IKEv2 with strongSwan in both roles: secrets, certificates, rekeys at once, cookies, MOBIKE, a peer that is killed",
+    programs: ["ip", "tshark", "charon-systemd", "swanctl", "pki"],
+  },
   bare: {
     about:
       "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",
