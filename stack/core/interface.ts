@@ -79,7 +79,12 @@ export class Interface implements LinkReceiver {
   receive(frame: Uint8Array, start: number, end: number, checksum?: number): void {
     const stack = this.stack;
     // The driver's word is checked as well: a frame that does not lie in its buffer is none.
-    if (!this.enabled || stack.busy || !frame || !(start >= 0 && start <= end && end <= frame.length)) {
+    if (
+      !this.enabled ||
+      (stack.busy && stack.unwrapping === 0) ||
+      !frame ||
+      !(start >= 0 && start <= end && end <= frame.length)
+    ) {
       this.counters.rxDropped++;
       return;
     }
@@ -93,6 +98,12 @@ export class Interface implements LinkReceiver {
     packet.nif = this;
     packet.flags = (checksum || CHECKSUM_NONE) === CHECKSUM_NONE ? 0 : CHECKSUM_OK;
     if (checksum === CHECKSUM_PARTIAL) packet.flags |= CHECKSUM_UNFINISHED;
+    if (stack.busy) {
+      // A tunnel's: it has come out of the packet that is being dealt with, which is at its end here.
+      this.counters.rxFrames++;
+      this.medium.input(packet);
+      return;
+    }
     stack.busy = true;
     stack.timely = false;
     // A host that is kept busy may be late with its wake-ups: from time to time someone looks.

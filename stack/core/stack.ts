@@ -103,6 +103,9 @@ export class Stack {
   deferred: Deferred | null = null;
   /** The host has not woken us in time: whoever gives the stack a frame polls as well. */
   overdue = false;
+  /** Packets around the one that is being dealt with on its way in, and on its way out: see tunnel/tunnel.ts. */
+  unwrapping = 0;
+  wrapping = 0;
   closed = false;
   /** Whoever has taken something that still lies in the frame which is being dealt with. */
   lender: Lender | null = null;

@@ -28,6 +28,9 @@ export const ARROWS: Record<string, string[]> = {
   "stack/ipsec": NETWORK,
   // IKE speaks through UDP sockets; what it makes keys for registers with it.
   "stack/ike": ["hypercall", "stack/core", "stack/wire", "stack/udp", "stack/ipsec"],
+  // Tunnels are links over networks, PPP configures them.
+  "stack/tunnel": [...NETWORK, "stack/ipv4", "stack/ipv6", "stack/udp"],
+  "stack/ppp": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/udp": TRANSPORT,
   "stack/tcp": TRANSPORT,
   "stack/raw": TRANSPORT,
