@@ -5,6 +5,7 @@ import { EAFNOSUPPORT, EAGAIN, ENOTCONN, EOPNOTSUPP, EPIPE, requireInteger } fro
 import type { Interface } from "../core/interface.js";
 import type { Joined, Member } from "../core/membership.js";
 import type { GroupFilter, Path } from "../core/network.js";
+import type { Packet } from "../core/packet.js";
 import type { Deferred, Lender } from "../core/stack.js";
 import type { TableEntry } from "../core/table.js";
 import type { Udp } from "./udp.js";
@@ -80,6 +81,8 @@ export class UdpSocket implements Deferred, Lender, Member, TableEntry {
   /** Local port. */
   port = 0;
   closed = false;
+  /** Takes datagrams (payload at `start`) from port `from` at once, where they lie, and not by the queue: tunnels over UDP. */
+  input: ((packet: Packet, from: number) => void) | null = null;
   readonly queue: Datagrams;
   readonly joined: Joined[] = [];
   /** An error that waits to be told. */

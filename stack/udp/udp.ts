@@ -223,6 +223,10 @@ export class Udp implements Component {
   }
 
   private enqueue(socket: UdpSocket, packet: Packet, from: number): void {
+    if (socket.input) {
+      socket.input(packet, from);
+      return;
+    }
     const told = socket.options.onReadable ? socket : null;
     if (!socket.queue.put(packet, from, told)) this.counters.rxfull++;
     else if (told) this.stack.defer(socket);

@@ -84,6 +84,10 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "IKEv2 with strongSwan in both roles: secrets, certificates, rekeys at once, cookies, MOBIKE, a peer that is killed",
     programs: ["ip", "tshark", "charon-systemd", "swanctl", "pki"],
   },
+  links: {
+    about: "tunnels and VXLAN against Linux (its kernel, and one in user mode), curl, nginx",
+    programs: ["ip", "ping", "curl", "nginx", "tshark", "linux", "modprobe"],
+  },
   bare: {
     about:
       "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",

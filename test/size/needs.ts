@@ -18,6 +18,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   routing: [...IPV4, "igmp", "udp"],
   queue: ["ethernet"],
   ipsec: [...IPV4, "ipsec"],
+  tunnel: [...IPV4, "ip-link"],
 };
 
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
@@ -29,6 +30,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   icmpv6: ["ethernet", "ipv6"],
   nd: ["ethernet", "ipv6", "icmpv6"],
   "nat-traversal": [...IPV4, "ipsec", "esp"],
+  vxlan: [...IPV4, "udp"],
   dhcpv6: [...IPV6, "udp"],
   "dhcpv6-server": [...IPV6, "udp"],
   forwarding6: IPV6,
