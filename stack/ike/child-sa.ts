@@ -66,6 +66,8 @@ export class ChildSa {
 
 /** Who encrypts: IKE negotiates for it. IPsec's ESP is one. */
 export interface ChildSink {
+  /** The stack starts: IKE's own datagrams (UDP ports 500 and 4500) are to pass. */
+  start(): void;
   /** An SPI that no SA of this host has, an int32 that is not 0..255; 0: there is none. */
   spi(): number;
   /**

@@ -110,6 +110,7 @@ export class Ike implements Component {
     if (!this.stack.transport(17)) fail("ENOPROTOOPT", "ike needs udp");
     this.crypto = this.stack.host.calls.crypto || fail("EOPNOTSUPP", "ike needs the host's crypto");
     this.algorithms = new Algorithms(this.crypto);
+    if (this.sink) this.sink.start();
     this.ports = new Ports(
       this.stack,
       (data, info, port) => this.input(data, info, port),

@@ -61,6 +61,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "address-pool": null,
   "certificate-auth": null,
   "ike-fragmentation": null,
+  "ipsec-children": null,
   "ike-responder": null,
   mobike: null,
   "raw-key-auth": null,

@@ -1,0 +1,236 @@
+/** Child SAs for IPsec (stack/ipsec): what IKE agrees upon becomes a policy and two associations. */
+import { ENOBUFS, fail } from "../core/errors.js";
+import { format4 } from "../core/text4.js";
+import { format6 } from "../core/text6.js";
+import { get32 } from "../core/bytes.js";
+import type { Ipsec, IpsecEvent } from "../ipsec/ipsec.js";
+import type { Policy } from "../ipsec/policy.js";
+import type { Sa, SaOptions } from "../ipsec/sa.js";
+import * as wire from "../wire/ike.js";
+import type { ChildSa, ChildSink } from "./child-sa.js";
+import type { ChildSettings } from "./configuration.js";
+import type { Connection } from "./connection.js";
+import { rekeyChild } from "./exchanges.js";
+import type { Selector } from "./selectors.js";
+
+export interface IpsecChildrenOptions {
+  /** Takes what IPsec tells (`Ipsec.onEvent`), after IKE has seen it. */
+  onEvent?(event: IpsecEvent): void;
+}
+
+/** A policy, and whose it is: it outlives its child SAs, so that nothing leaves unprotected while there is none. */
+interface Held {
+  readonly connection: Connection;
+  readonly settings: ChildSettings;
+  readonly policy: Policy;
+  readonly text: string;
+}
+
+/** What is kept of a child. */
+interface Handle {
+  readonly policy: Policy;
+  readonly inbound: Sa;
+  outbound: Sa | null;
+  packets: number;
+}
+
+/** Packets after which an SA without extended numbers is replaced, and the most it may carry (RFC 4303 section 3.3.3). */
+const SOFT_PACKETS = 3000000000;
+const HARD_PACKETS = 4294967294;
+
+class IpsecChildren implements ChildSink {
+  private readonly held: Held[] = [];
+  private readonly children: ChildSa[] = [];
+
+  constructor(
+    private readonly ipsec: Ipsec,
+    private readonly options: IpsecChildrenOptions,
+  ) {}
+
+  spi(): number {
+    return this.ipsec.freeSpi() | 0;
+  }
+
+  install(child: ChildSa, replaces: ChildSa | null): number {
+    try {
+      const policy = this.policyFor(child);
+      const inbound = this.ipsec.addSa(this.describe(child, "in", policy));
+      const handle: Handle = { policy, inbound, outbound: null, packets: 0 };
+      child.handle = handle;
+      this.children.push(child);
+      // Until the peer has it too, what is there goes on sending.
+      if (!replaces) this.activate(child);
+      return 0;
+    } catch (error) {
+      this.remove(child);
+      this.ipsec.stack.host.log("ike: ipsec refuses a child SA: " + error);
+      return ENOBUFS;
+    }
+  }
+
+  activate(child: ChildSa): void {
+    const handle = child.handle as Handle | null;
+    if (!handle || handle.outbound) return;
+    handle.outbound = this.ipsec.addSa(this.describe(child, "out", handle.policy));
+  }
+
+  update(child: ChildSa): void {
+    const handle = child.handle as Handle | null;
+    if (!handle) return;
+    // The SAs stay what they are, with their sequence numbers: only the way changes.
+    redirect(handle.inbound, child);
+    if (handle.outbound) redirect(handle.outbound, child);
+    this.ipsec.stack.changed();
+  }
+
+  remove(child: ChildSa): void {
+    const handle = child.handle as Handle | null;
+    const at = this.children.indexOf(child);
+    child.handle = null;
+    if (at >= 0) this.children.splice(at, 1);
+    if (handle) {
+      this.ipsec.remove(handle.inbound);
+      if (handle.outbound) this.ipsec.remove(handle.outbound);
+    }
+    this.sweep();
+  }
+
+  heard(child: ChildSa): boolean {
+    const handle = child.handle as Handle | null;
+    if (!handle || handle.packets === handle.inbound.packets) return false;
+    handle.packets = handle.inbound.packets;
+    return true;
+  }
+
+  /** IKE's own datagrams pass, and IPsec's events come here. */
+  start(): void {
+    const ports = [wire.IKE_PORT, wire.IKE_NAT_PORT];
+    for (let i = 0; i < 2; i++) {
+      this.ipsec.addPolicy({ action: "bypass", protocol: 17, localPort: ports[i], at: 0, name: "ike" });
+    }
+    this.ipsec.onEvent = (event) => this.hear(event);
+  }
+
+  private hear(event: IpsecEvent): void {
+    if (event.type === "soft" && event.sa) {
+      for (let i = 0; i < this.children.length; i++) {
+        const child = this.children[i];
+        if ((child.handle as Handle).outbound === event.sa) rekeyChild(child);
+      }
+    } else if (event.type === "acquire" && event.policy) {
+      for (let i = 0; i < this.held.length; i++) {
+        if (this.held[i].policy === event.policy) this.held[i].connection.start();
+      }
+    }
+    if (this.options.onEvent) this.options.onEvent(event);
+  }
+
+  /** The policy of the child's selectors, which may be there from one before it. */
+  private policyFor(child: ChildSa): Policy {
+    const connection = child.sa.connection as Connection;
+    const local = child.localSelectors;
+    const remote = child.remoteSelectors;
+    const own = ports(local);
+    const other = ports(remote);
+    const protocol = local[0].protocol || remote[0].protocol;
+    const text =
+      ranges(local).join() + own.join("-") + "=" + ranges(remote).join() + other.join("-") + protocol;
+    for (let i = 0; i < this.held.length; i++) {
+      if (this.held[i].connection === connection && this.held[i].text === text) return this.held[i].policy;
+    }
+    const whole = own[0] === 0 && own[1] === 65535;
+    const policy = this.ipsec.addPolicy({
+      action: "protect",
+      local: ranges(local),
+      remote: ranges(remote),
+      protocol,
+      localPort: whole ? undefined : [own[0], own[1]],
+      remotePort: other[0] === 0 && other[1] === 65535 ? undefined : [other[0], other[1]],
+      name: "ike",
+    });
+    this.held.push({ connection, settings: child.settings, policy, text });
+    return policy;
+  }
+
+  /** Takes away the policies of connections that are closed, and those that another has replaced. */
+  private sweep(): void {
+    for (let i = this.held.length - 1; i >= 0; i--) {
+      const held = this.held[i];
+      let used = false;
+      let other = false;
+      for (let j = 0; j < this.children.length; j++) {
+        const child = this.children[j];
+        if ((child.handle as Handle).policy === held.policy) used = true;
+        else if (child.sa.connection === held.connection && child.settings === held.settings) other = true;
+      }
+      // A connection that waits for anybody has as many as come.
+      if (used || !(held.connection.closed || other || !held.connection.settings.remote)) continue;
+      this.ipsec.removePolicy(held.policy);
+      this.held.splice(i, 1);
+    }
+  }
+
+  private describe(child: ChildSa, direction: "in" | "out", policy: Policy): SaOptions {
+    const key = direction === "in" ? child.inbound : child.outbound;
+    const udp = child.localPort > 0;
+    return {
+      direction,
+      spi: (direction === "in" ? child.spiIn : child.spiOut) >>> 0,
+      mode: child.tunnel ? "tunnel" : "transport",
+      local: child.local,
+      remote: child.remote,
+      policy,
+      encryption: child.encryption,
+      key: key!.encryption,
+      integrity: child.integrity || undefined,
+      integrityKey: child.integrity ? key!.integrity : undefined,
+      esn: child.esn,
+      encapsulation: udp ? { localPort: child.localPort, remotePort: child.remotePort } : undefined,
+      lifetime: child.esn ? undefined : { softPackets: SOFT_PACKETS, hardPackets: HARD_PACKETS },
+    };
+  }
+}
+
+function redirect(sa: Sa, child: ChildSa): void {
+  sa.net.setLocal(sa.path, child.local);
+  sa.net.setRemote(sa.path, child.remote);
+  sa.localPort = child.localPort;
+  sa.remotePort = child.remotePort;
+}
+
+/** Address ranges as IPsec's policies write them. */
+function ranges(list: Selector[]): string[] {
+  const texts: string[] = [];
+  for (let i = 0; i < list.length; i++) {
+    const text = addressText(list[i].start) + "-" + addressText(list[i].end);
+    if (texts.indexOf(text) < 0) texts.push(text);
+  }
+  return texts;
+}
+
+function addressText(bytes: Uint8Array): string {
+  return bytes.length === 4 ? format4(get32(bytes, 0)) : format6(bytes, 0);
+}
+
+/** The ports of all selectors; a policy has one range, for one protocol. */
+function ports(list: Selector[]): number[] {
+  for (let i = 1; i < list.length; i++) {
+    const each = list[i];
+    if (
+      each.protocol !== list[0].protocol ||
+      each.startPort !== list[0].startPort ||
+      each.endPort !== list[0].endPort
+    ) {
+      fail("EOPNOTSUPP", "selectors of several protocols in one child");
+    }
+  }
+  return [list[0].startPort, list[0].endPort];
+}
+
+/**
+ * Child SAs for IPsec: `ike({ sink: ipsecChildren(security) })`, with `security` (`ipsec()`), `esp()` and, for NATs, `natTraversal()` in
+ * the stack. It takes `security.onEvent`. A policy stays while its connection is not closed: what it protects waits for the next child.
+ */
+export function ipsecChildren(ipsec: Ipsec, options: IpsecChildrenOptions = {}): IpsecChildren {
+  return new IpsecChildren(ipsec, options);
+}

@@ -1,0 +1,121 @@
+/** Traffic through child SAs with strongSwan (ESP in UDP): both ways, and no packet lost while keys change. */
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { ikeResponder } from "../../../stack/ike/ike-responder.js";
+import { ipsecChildren } from "../../../stack/ike/ipsec-children.js";
+import type { IpsecChildrenOptions } from "../../../stack/ike/ipsec-children.js";
+import { mobike } from "../../../stack/ike/mobike.js";
+import { esp } from "../../../stack/ipsec/esp.js";
+import { ipsec } from "../../../stack/ipsec/ipsec.js";
+import { natTraversal } from "../../../stack/ipsec/nat-traversal.js";
+import { KERNEL, OURS, PSK, createSite, pause, sameChildren, until } from "./site.js";
+import type { SiteOptions } from "./site.js";
+
+async function secured(t: ExecutionContext, options: SiteOptions = {}, more: IpsecChildrenOptions = {}) {
+  const security = ipsec({ otherwise: "discard" });
+  const site = await createSite(t, {
+    ...options,
+    ike: { ...options.ike, sink: ipsecChildren(security, more) },
+    components: [security, esp(), natTraversal()],
+  });
+  const { ip, nif, ns } = site.host;
+  ip.addAddress(nif, "10.8.0.1/16");
+  ip.addRoute("10.9.0.0/24", { gateway: KERNEL });
+  const ping = async (count: number, interval: number, ...rest: string[]) => {
+    const { stdout } = await ns.run(
+      "ping",
+      ["-n", "-q", "-c", `${count}`, "-i", `${interval}`, "-W", "2", "-I", "10.9.0.1", ...rest, "10.8.0.1"],
+      { codes: null },
+    );
+    return /(\d+) received/.exec(stdout)?.[1] ?? stdout;
+  };
+  return { ...site, security, ping };
+}
+
+for (const proposal of [
+  "aes256gcm16",
+  "aes128gcm16-esn",
+  "chacha20poly1305",
+  "aes256-sha384",
+  "aes128gcm16-ecp256",
+]) {
+  test(`${proposal}: strongSwan's packets come, and ours go back, whoever began`, async (t) => {
+    const theirs = proposal.replace("chacha20poly1305", "chacha20poly1305");
+    const site = await secured(t, {
+      ike: { responder: ikeResponder() },
+      child: `esp_proposals = ${theirs}\nlocal_ts = 10.9.0.0/24\nremote_ts = 10.8.0.0/16`,
+    });
+    const child = { local: ["10.8.0.0/16"], remote: ["10.9.0.0/24"], proposals: [proposal] };
+    const peer = site.connect({ remote: KERNEL, psk: PSK, children: [child] });
+    await until(() => site.children.length === 1, "a child");
+    await site.charon.sas(/INSTALLED/);
+    t.is(await site.ping(20, 0.01, "-s", "1200"), "20");
+    t.true(peer.rekey(site.children[0]));
+    await pause(300);
+    t.is(await site.ping(5, 0.01), "5");
+    peer.close();
+    await until(() => site.vpn.sas.size === 0, "closed");
+    site.connect({ psk: PSK, children: [child] });
+    await site.charon.swanctl(["--initiate", "--child", "c"]);
+    t.is(await site.ping(20, 0.01), "20");
+    await site.charon.swanctl(["--rekey", "--child", "c"]);
+    await pause(300);
+    t.is(await site.ping(5, 0.01), "5");
+    const counters = site.host.stack.counters;
+    t.is(counters.ipsec!.policy, 0);
+    t.is(counters.esp!.auth ?? 0, 0);
+  });
+}
+
+test("no packet is lost while both rekey IKE SA and child, again and again", async (t) => {
+  const site = await secured(t);
+  const peer = site.connect({ remote: KERNEL, psk: PSK });
+  await until(() => site.children.length === 1, "a child");
+  await site.charon.sas(/INSTALLED/);
+  const pings = site.ping(400, 0.01);
+  for (let i = 0; i < 4; i++) {
+    await site.charon.swanctl(["--rekey", "--child", "c"], true);
+    await pause(100);
+    peer.rekey(site.children[site.children.length - 1]);
+    await pause(100);
+    peer.rekey();
+    await pause(100);
+    const both = site.charon.swanctl(["--rekey", "--child", "c"], true);
+    peer.rekey(site.children[site.children.length - 1]);
+    await both;
+    await pause(100);
+  }
+  t.is(await pings, "400");
+  await until(() => site.children.length === 1, "one child");
+  t.true(sameChildren(site, await site.charon.sas(/INSTALLED/)));
+});
+
+test("we move under traffic; the peer follows", async (t) => {
+  const mobility = mobike();
+  const site = await secured(t, { ike: { mobility } });
+  const peer = site.connect({ remote: KERNEL, psk: PSK });
+  await until(() => site.children.length === 1, "a child");
+  await site.charon.sas(/INSTALLED/);
+  t.is(await site.ping(3, 0.01), "3");
+  site.host.ip.addAddress(site.host.nif, "10.77.0.3/24");
+  site.host.ip.removeAddress(site.host.nif, OURS);
+  mobility.move(peer, "10.77.0.3");
+  await site.charon.sas(/@ 10.77.0.3\[4500\]/);
+  t.is(await site.ping(10, 0.01), "10");
+});
+
+test("what policy protects waits for the next child; nothing leaves in the clear", async (t) => {
+  const asked: string[] = [];
+  const site = await secured(t, {}, { onEvent: (event) => asked.push(event.type) });
+  site.connect({ remote: KERNEL, psk: PSK });
+  await until(() => site.children.length === 1, "a child");
+  await site.charon.sas(/INSTALLED/);
+  await site.charon.swanctl(["--terminate", "--ike", "a"]);
+  await until(() => site.told.length === 2, "closed");
+  const socket = site.host.udp.open({ address: "10.8.0.1" });
+  socket.sendTo("10.9.0.1", 9, new Uint8Array(10));
+  await until(() => site.told.length === 3 && site.children.length === 1, "again");
+  t.deepEqual(site.told, ["established", "closed -104 0", "established"]);
+  t.is(await site.ping(3, 0.01), "3");
+  socket.close();
+});
