@@ -82,6 +82,8 @@ export interface ChildSink {
   update(child: ChildSa): void;
   /** It ends. Legal for one that was not installed. */
   remove(child: ChildSa): void;
+  /** The stack closes; all children have been removed. */
+  close(): void;
   /** True when something authentic has come with it since the last call: the peer is alive. */
   heard?(child: ChildSa): boolean;
 }

@@ -124,6 +124,7 @@ export class Ike implements Component {
     for (let i = 0; i < this.connections.length; i++) this.connections[i].stop();
     this.sas.each((sa) => sa.end(ECANCELED, 0));
     if (this.options.responder) this.options.responder.close();
+    if (this.sink) this.sink.close();
     this.ports.close();
   }
 

@@ -3,6 +3,7 @@ import { ENOBUFS, fail } from "../core/errors.js";
 import { format4 } from "../core/text4.js";
 import { format6 } from "../core/text6.js";
 import { get32 } from "../core/bytes.js";
+import { Timer } from "../core/timers.js";
 import type { Ipsec, IpsecEvent } from "../ipsec/ipsec.js";
 import type { Policy } from "../ipsec/policy.js";
 import type { Sa, SaOptions } from "../ipsec/sa.js";
@@ -38,7 +39,15 @@ interface Handle {
 const SOFT_PACKETS = 3000000000;
 const HARD_PACKETS = 4294967294;
 
+/** What was replaced still receives for this long, ms: packets overtake each other, and the message that ends it overtakes them. */
+const LINGER = 2000;
+/** Associations that linger at most. */
+const LINGERING = 64;
+
 class IpsecChildren implements ChildSink {
+  /** Replaced inbound associations, oldest first, and when each ends. */
+  private readonly late: { sa: Sa; at: number }[] = [];
+  private readonly timer = new Timer((own: IpsecChildren) => own.endLate(), this);
   private readonly held: Held[] = [];
   private readonly children: ChildSa[] = [];
 
@@ -89,10 +98,31 @@ class IpsecChildren implements ChildSink {
     child.handle = null;
     if (at >= 0) this.children.splice(at, 1);
     if (handle) {
-      this.ipsec.remove(handle.inbound);
       if (handle.outbound) this.ipsec.remove(handle.outbound);
+      if (child.successor && !child.sa.dead && this.late.length < LINGERING) this.linger(handle.inbound);
+      else this.ipsec.remove(handle.inbound);
     }
     this.sweep();
+  }
+
+  private linger(sa: Sa): void {
+    const stack = this.ipsec.stack;
+    const at = (stack.now() + LINGER) | 0;
+    this.late.push({ sa, at });
+    if (this.late.length === 1) stack.timers.set(this.timer, at);
+  }
+
+  private endLate(): void {
+    const stack = this.ipsec.stack;
+    while (this.late.length > 0 && ((this.late[0].at - stack.now()) | 0) <= 0) {
+      this.ipsec.remove(this.late.shift()!.sa);
+    }
+    if (this.late.length > 0) stack.timers.set(this.timer, this.late[0].at);
+  }
+
+  close(): void {
+    this.ipsec.stack.timers.clear(this.timer);
+    while (this.late.length > 0) this.ipsec.remove(this.late.pop()!.sa);
   }
 
   heard(child: ChildSa): boolean {

@@ -32,18 +32,11 @@ async function secured(t: ExecutionContext, options: SiteOptions = {}, more: Ips
   return { ...site, security, ping };
 }
 
-for (const proposal of [
-  "aes256gcm16",
-  "aes128gcm16-esn",
-  "chacha20poly1305",
-  "aes256-sha384",
-  "aes128gcm16-ecp256",
-]) {
+for (const proposal of ["aes256gcm16", "chacha20poly1305", "aes256-sha384", "aes128gcm16-ecp256"]) {
   test(`${proposal}: strongSwan's packets come, and ours go back, whoever began`, async (t) => {
-    const theirs = proposal.replace("chacha20poly1305", "chacha20poly1305");
     const site = await secured(t, {
       ike: { responder: ikeResponder() },
-      child: `esp_proposals = ${theirs}\nlocal_ts = 10.9.0.0/24\nremote_ts = 10.8.0.0/16`,
+      child: `esp_proposals = ${proposal}\nlocal_ts = 10.9.0.0/24\nremote_ts = 10.8.0.0/16`,
     });
     const child = { local: ["10.8.0.0/16"], remote: ["10.9.0.0/24"], proposals: [proposal] };
     const peer = site.connect({ remote: KERNEL, psk: PSK, children: [child] });
