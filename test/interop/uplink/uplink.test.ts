@@ -14,7 +14,7 @@ import { openUdpFrame, openUplink } from "../../../ports/node/index.js";
 import { scratch } from "../support/site.js";
 import { run, start } from "../support/process.js";
 
-const SIZE = 16 << 20;
+const SIZE = 8 << 20;
 /** Somebody without privileges. */
 const NOBODY = 65534;
 
@@ -27,8 +27,8 @@ function freePort(): Promise<number> {
   });
 }
 
-/** Pages of this machine's loopback, in both families: `/N` has N bytes; what is sent to it is answered by its hash. */
-async function serveHost(t: ExecutionContext, host: string): Promise<number> {
+/** Pages of this machine's loopback: `/N` has N bytes; what is sent to it is answered by its hash. */
+async function serveHost(t: ExecutionContext): Promise<number> {
   const server = createServer((request, response) => {
     if (request.method === "GET") {
       response.end(Buffer.alloc(Number(request.url!.slice(1)), "uplink "));
@@ -38,7 +38,7 @@ async function serveHost(t: ExecutionContext, host: string): Promise<number> {
     request.on("data", (bytes: Buffer) => hash.update(bytes));
     request.on("end", () => response.end(hash.digest("hex") + "\n"));
   });
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.teardown(() => server.close());
   return (server.address() as AddressInfo).port;
 }
@@ -46,12 +46,12 @@ async function serveHost(t: ExecutionContext, host: string): Promise<number> {
 test("a guest without root fetches and sends, resolves, is refused, pings, and serves", async (t) => {
   const folder = scratch(t);
   chmodSync(folder, 0o777);
-  const [port, port6, guestPort] = [await serveHost(t, "127.0.0.1"), await serveHost(t, "::1"), await freePort()];
+  const [port, guestPort] = [await serveHost(t), await freePort()];
   const link = await openUdpFrame({
     remote: { port: guestPort },
     l2tpv3: { receiveSession: 1, transmitSession: 2 },
   });
-  const far = openUplink({ link, loopback: ["10.0.2.2", "fd00:2::2"] });
+  const far = openUplink({ link, loopback: "10.0.2.2" });
   t.teardown(() => far.close());
   const door = await far.uplink.forward({ protocol: "tcp", port: 0, to: "10.0.2.15", toPort: 8080 });
   const script = join(folder, "init.sh");
@@ -60,17 +60,15 @@ test("a guest without root fetches and sends, resolves, is refused, pings, and s
     script,
     `#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /tmp
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /mnt
 ip link set lo up; ip link set vec0 up
 ip address add 10.0.2.15/24 dev vec0; ip route add default via 10.0.2.2
-ip address add fd00:2::15/64 dev vec0 nodad; ip -6 route add default via fd00:2::2
 echo 0 65535 >/proc/sys/net/ipv4/ping_group_range
-head -c ${SIZE} /dev/urandom >/tmp/body
-cd /tmp
+yes somewhat | head -c ${SIZE} >/mnt/body
+cd /mnt
 echo "down $(${curl} http://10.0.2.2:${port}/${SIZE} | sha256sum)"
-echo "down6 $(${curl} "http://[fd00:2::2]:${port6}/${SIZE}" | sha256sum)"
 echo "up $(${curl} -T body http://10.0.2.2:${port}/) $(sha256sum <body)"
-echo "ten $(for i in 1 2 3 4 5 6 7 8 9 10; do ${curl} http://10.0.2.2:${port}/100000 | sha256sum & done; wait)" | tr '\\n' ' '; echo
+echo "four $(for i in 1 2 3 4; do ${curl} http://10.0.2.2:${port}/100000 | sha256sum & done; wait)" | tr '\\n' ' '; echo
 ${curl} http://10.0.2.2:1/; echo "refused $?"
 ping -n -c 2 -i 0.2 -W 2 10.0.2.2
 echo "through the door" >index.html
@@ -82,22 +80,36 @@ while [ ! -e ${folder}/done ]; do sleep 0.1; done
     { mode: 0o755 },
   );
   const guest = start("setpriv", [
-    ...[`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "env", `HOME=${folder}`, `TMPDIR=${folder}`],
-    ...["linux.uml", "mem=192M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", `init=${script}`],
+    ...[
+      `--reuid=${NOBODY}`,
+      `--regid=${NOBODY}`,
+      "--clear-groups",
+      "env",
+      `HOME=${folder}`,
+      `TMPDIR=${folder}`,
+    ],
+    ...[
+      "linux.uml",
+      "mem=192M",
+      "root=/dev/root",
+      "rootfstype=hostfs",
+      "rootflags=/",
+      "ro",
+      `init=${script}`,
+    ],
     ...["con=null", "con0=null,fd:1", `uml_dir=${folder}`],
     `vec0:transport=l2tpv3,src=127.0.0.1,dst=127.0.0.1,udp=1,srcport=${guestPort},dstport=${link.localPort},` +
       "rx_session=0x2,tx_session=0x1,mac=02:00:0a:00:02:0f",
   ]);
   t.teardown(() => guest.stop("SIGKILL"));
-  await guest.until(/serving/, 60_000);
+  await guest.until(/serving/, 150_000);
   const expected = createHash("sha256").update(Buffer.alloc(SIZE, "uplink ")).digest("hex");
   const small = createHash("sha256").update(Buffer.alloc(100_000, "uplink ")).digest("hex");
   const text = guest.output;
   t.is(/^down (\w+)/m.exec(text)?.[1], expected);
-  t.is(/^down6 (\w+)/m.exec(text)?.[1], expected);
   const up = /^up (\w+) (\w+)/m.exec(text);
   t.true(up !== null && up[1] === up[2], text);
-  t.is(text.split(small).length - 1, 10);
+  t.is(text.split(small).length - 1, 4);
   t.regex(text, /^refused 7/m);
   t.regex(text, /2 received/);
   const { stdout } = await run("curl", ["-s", "-m", "10", `http://127.0.0.1:${door.port}/`]);
