@@ -76,10 +76,13 @@ python3 -m http.server --bind 10.0.2.15 8080 >/dev/null 2>&1 &
 while ! ss -Htln | grep -q :8080; do sleep 0.1; done
 echo serving
 while [ ! -e ${folder}/done ]; do sleep 0.1; done
+busybox poweroff -f
 `,
     { mode: 0o755 },
   );
-  const guest = start("setpriv", [
+  // A guest is many processes, in the group that `timeout` makes: it ends them all when it is told to end, or late.
+  const guest = start("timeout", [
+    ...["-k", "1", "120", "setpriv"],
     ...[
       `--reuid=${NOBODY}`,
       `--regid=${NOBODY}`,
@@ -101,8 +104,8 @@ while [ ! -e ${folder}/done ]; do sleep 0.1; done
     `vec0:transport=l2tpv3,src=127.0.0.1,dst=127.0.0.1,udp=1,srcport=${guestPort},dstport=${link.localPort},` +
       "rx_session=0x2,tx_session=0x1,mac=02:00:0a:00:02:0f",
   ]);
-  t.teardown(() => guest.stop("SIGKILL"));
-  await guest.until(/serving/, 150_000);
+  t.teardown(() => guest.stop());
+  await guest.until(/serving/, 100_000);
   const expected = createHash("sha256").update(Buffer.alloc(SIZE, "uplink ")).digest("hex");
   const small = createHash("sha256").update(Buffer.alloc(100_000, "uplink ")).digest("hex");
   const text = guest.output;
@@ -115,6 +118,7 @@ while [ ! -e ${folder}/done ]; do sleep 0.1; done
   const { stdout } = await run("curl", ["-s", "-m", "10", `http://127.0.0.1:${door.port}/`]);
   t.is(stdout, "through the door\n");
   writeFileSync(join(folder, "done"), "");
+  await guest.ended();
   const { counters } = far.uplink;
   t.is(counters.badsum + counters.malformed + counters.full + counters.denied, 0);
   t.is(counters.refused, 1);
