@@ -103,7 +103,8 @@ test("one file makes a router: addresses, names, NAT, plain IPv6, forwards, hair
   let gateway = await run();
   await gateway.until(/WAN address 192\.0\.2\./, 20_000);
   const bound = await ask();
-  const inner = /^(192\.168\.7\.1\d\d) 192\.168\.7\.1 192\.168\.7\.1 home\.test$/.exec(bound ?? "")?.[1] ?? "";
+  const inner =
+    /^(192\.168\.7\.1\d\d) 192\.168\.7\.1 192\.168\.7\.1 home\.test$/.exec(bound ?? "")?.[1] ?? "";
   t.not(inner, "", bound);
   await gateway.until(
     async () => /inet6 2001:db8:7:/.test(lan.ip("-6", "-o", "address", "show", "dev", "lan0")),
