@@ -51,6 +51,12 @@ export class IpLink implements Component, Medium {
   }
 }
 
+/** Gives the stack the medium of bare IP packets where it has none as yet: for interfaces that are no device's. */
+export function requireIpLink(stack: Stack): void {
+  for (let i = 0; i < stack.media.length; i++) if (stack.media[i].medium === "ip") return;
+  new IpLink().attach(stack);
+}
+
 /** The component for TUN-like links. Counters: `iplink`. */
 export function ipLink(): IpLink {
   return new IpLink();

@@ -73,6 +73,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       ...["rdisc6", "radvdump", "rdnssd", "dibbler-client", "chronyd"],
       ...["dig", "dnsperf", "dnsmasq", "unbound"],
       ...["linux.uml", "setpriv"],
+      ...["tayga", "natpmpc"],
     ],
   },
   routing: {

@@ -25,6 +25,7 @@ export const ARROWS: Record<string, string[]> = {
   "stack/routing": [...NETWORK, "stack/ipv4", "stack/ipv6", "stack/udp"],
   "stack/filter": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/queue": NETWORK,
+  "stack/translator": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/ipsec": NETWORK,
   // IKE speaks through UDP sockets; what it makes keys for registers with it.
   "stack/ike": ["hypercall", "stack/core", "stack/wire", "stack/udp", "stack/ipsec"],

@@ -19,6 +19,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   queue: ["ethernet"],
   ipsec: [...IPV4, "ipsec"],
   tunnel: [...IPV4, "ip-link"],
+  translator: [...IPV4, ...IPV6.slice(1), "forwarding6"],
 };
 
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */

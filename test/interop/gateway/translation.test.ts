@@ -1,0 +1,146 @@
+/** Translation between IPv6 and IPv4 between kernels: NAT64 with DNS64, CLAT before tayga, NPTv6, and mappings asked for by PCP. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { fragments6 } from "../../../stack/ipv6/fragments.js";
+import { firewall } from "../../../stack/filter/firewall.js";
+import { napt } from "../../../stack/filter/napt.js";
+import { clat } from "../../../stack/translator/clat.js";
+import { nat64 } from "../../../stack/translator/nat64.js";
+import { dns64 } from "../../../stack/service/dns64.js";
+import { dns } from "../../../stack/service/dns.js";
+import { dnsForwarder } from "../../../stack/service/dns-forwarder.js";
+import { WAN_HOST, createGateway } from "../support/gateway.js";
+import { bodyHash } from "../support/http.js";
+import { bodyFile, scratch, serveNginx } from "../support/site.js";
+
+const PREFIX = "fd64::/96";
+
+test("NAT64 and DNS64: ping, traceroute, names, 64 MiB by curl from a host that has IPv6 alone", async (t) => {
+  const wall = firewall({ rules: [{ action: "accept", from: "lan" }], nat: napt() });
+  const xlat = nat64({ prefix: PREFIX });
+  const names = dnsForwarder({ dns64: dns64(PREFIX), servers: [WAN_HOST] });
+  const gateway = await createGateway(t, { components: [wall, xlat, fragments6(), dns(), names] });
+  const { lan, wan } = gateway;
+  wall.assign(gateway.lanNif, "lan");
+  wall.assign(xlat.nif, "lan");
+  wall.assign(gateway.wanNif, "wan");
+  names.serve(gateway.lanNif);
+  lan.ip("address", "del", "10.1.0.2/24", "dev", "lan0");
+  wan.ip("route", "del", "default");
+  for (const size of [0, 1, 56, 1200, 1232]) {
+    const { stdout } = await lan.run("ping", [
+      "-n",
+      "-c",
+      "2",
+      "-i",
+      "0.05",
+      "-s",
+      `${size}`,
+      "fd64::10.2.0.2",
+    ]);
+    t.regex(stdout, / 2 received/, `${size}`);
+  }
+  for (const option of ["-U", "-I", "-T"]) {
+    const { stdout } = await lan.run("traceroute", [
+      "-6",
+      "-n",
+      "-q",
+      "1",
+      "-w",
+      "2",
+      "-m",
+      "4",
+      option,
+      "fd64::a02:2",
+    ]);
+    t.regex(stdout, /^ 1 {2}fd01::1 {2}[\d.]+ ms\n 2 {2}fd64::a02:2 {2}[\d.]+ ms$/m, option + stdout);
+  }
+  await wan.serve("udp", 53, "dnsmasq", [
+    "-k",
+    "-C",
+    "/dev/null",
+    "--no-resolv",
+    "--no-hosts",
+    "--host-record=four.test,10.2.0.2",
+    "--local=/test/",
+  ]);
+  const size = 64 << 20;
+  const folder = scratch(t);
+  bodyFile(folder, size);
+  await serveNginx(wan, WAN_HOST, folder);
+  const answer = await lan.run("dig", ["+short", "@fd01::1", "four.test", "AAAA"]);
+  t.is(answer.stdout.trim(), "fd64::a02:2");
+  const address = answer.stdout.trim();
+  const command = `curl -sgf --max-time 120 --resolve four.test:8080:${address} http://four.test:8080/${size} | sha256sum`;
+  const { stdout } = await lan.run("sh", ["-c", command], { timeout: 130_000 });
+  t.is(stdout.split(" ")[0], bodyHash(size));
+  const { counters } = xlat;
+  t.deepEqual(
+    { ...counters, toIpv4: 0, toIpv6: 0, fragments: 0 },
+    {
+      ...counters,
+      toIpv4: 0,
+      toIpv6: 0,
+      fragments: 0,
+      malformed: 0,
+      untranslatable: 0,
+      address: 0,
+      exhausted: 0,
+      noMemory: 0,
+    },
+  );
+  t.is(wall.counters.invalid, 0);
+});
+
+const TAYGA = `
+tun-device nat64
+ipv4-addr 192.168.77.1
+ipv6-addr fd02:ff::1
+prefix ${PREFIX}
+dynamic-pool 192.168.77.0/24
+`;
+
+test("464XLAT: hosts of IPv4 behind our CLAT reach a server of IPv4 by tayga's NAT64; between the two there is IPv6 alone", async (t) => {
+  const wall = firewall({ rules: [{ action: "accept", from: "lan" }], nat: napt({ outside: "clat" }) });
+  const xlat = clat();
+  const gateway = await createGateway(t, { components: [wall, xlat, fragments6()] });
+  const { lan, wan, ip, ip6 } = gateway;
+  for (const address of ip.addresses.slice())
+    if (address.nif === gateway.wanNif) ip.removeAddress(gateway.wanNif, "10.2.0.1/24");
+  const nif = xlat.open({ prefix: PREFIX, address: "fd0c::1" });
+  wall.assign(gateway.lanNif, "lan");
+  wall.assign(nif, "clat");
+  ip6.addRoute(PREFIX, { gateway: "fd02::2" });
+  wall.load({
+    rules: [
+      { action: "accept", from: "lan" },
+      // What has been translated goes its way.
+      { action: "accept", from: "clat", to: "wan0" },
+    ],
+  });
+  const folder = scratch(t);
+  writeFileSync(join(folder, "tayga.conf"), TAYGA + `data-dir ${folder}\n`);
+  wan.ip("address", "flush", "dev", "wan0", "scope", "global");
+  wan.ip("address", "add", "fd02::2/64", "dev", "wan0", "nodad");
+  wan.ip("address", "add", "10.9.0.1/32", "dev", "lo");
+  await wan.run("tayga", ["-c", join(folder, "tayga.conf"), "--mktun"]);
+  wan.ip("link", "set", "nat64", "up");
+  wan.ip("route", "add", "192.168.77.0/24", "dev", "nat64");
+  wan.ip("-6", "route", "add", PREFIX, "dev", "nat64");
+  for (const family of ["ipv4.ip_forward", "ipv6.conf.all.forwarding"]) wan.sysctl(`net.${family}`, 1);
+  wan.start("tayga", ["-d", "-c", join(folder, "tayga.conf")]);
+  for (const size of [0, 56, 1200]) {
+    const { stdout } = await lan.run("ping", ["-n", "-c", "3", "-i", "0.2", "-s", `${size}`, "10.9.0.1"]);
+    t.regex(stdout, / [23] received/, `${size}`);
+  }
+  const trace = await lan.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "5", "-I", "10.9.0.1"]);
+  t.regex(trace.stdout, /^ 1 {2}10\.1\.0\.1 [^]* 10\.9\.0\.1 {2}[\d.]+ ms$/m);
+  const size = 16 << 20;
+  bodyFile(folder, size);
+  await serveNginx(wan, "10.9.0.1", folder);
+  const command = `curl -sgf --max-time 60 http://10.9.0.1:8080/${size} | sha256sum`;
+  const { stdout } = await lan.run("sh", ["-c", command], { timeout: 70_000 });
+  t.is(stdout.split(" ")[0], bodyHash(size));
+  t.is(xlat.counters.malformed + xlat.counters.address, 0);
+});
