@@ -56,6 +56,8 @@ export class Interface implements LinkReceiver {
   readonly groups: number[] = [];
   /** True while frames go to the stack unfiltered (bridges, captures). */
   promiscuous = false;
+  /** True while frames to all groups are taken (multicast routers). */
+  allGroups = false;
   /** Set when the interface has been removed. */
   removed = false;
 

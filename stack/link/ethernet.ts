@@ -68,7 +68,7 @@ export class Ethernet implements Component, Medium {
     const low = get32(data, start + 2);
     if (high & 0x100) {
       if (high === 0xffff && low === -1) packet.flags |= LINK_BROADCAST;
-      else if (nif.promiscuous || hasGroup(nif, high, low)) packet.flags |= LINK_MULTICAST;
+      else if (nif.promiscuous || nif.allGroups || hasGroup(nif, high, low)) packet.flags |= LINK_MULTICAST;
       else {
         counters.otherGroup++;
         return;

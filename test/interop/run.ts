@@ -79,7 +79,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   routing: {
     about:
       "routing protocols and multicast against bird, babeld, keepalived and kernels: routes, a link that fails, fail-over, queriers",
-    programs: ["ip", "ping", "tshark", "bird", "birdc", "babeld", "keepalived", "python3"],
+    programs: ["ip", "bridge", "ping", "tshark", "bird", "birdc", "babeld", "keepalived", "python3"],
   },
   ike: {
     about:

@@ -22,7 +22,7 @@ export const ARROWS: Record<string, string[]> = {
   // Forwarding stands above the networks: it registers with them.
   "stack/router": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   // Routing protocols speak through sockets, and write into the tables of both networks.
-  "stack/routing": [...NETWORK, "stack/ipv4", "stack/ipv6", "stack/udp"],
+  "stack/routing": [...NETWORK, "stack/ipv4", "stack/ipv6", "stack/udp", "stack/router"],
   "stack/filter": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/queue": NETWORK,
   "stack/translator": [...NETWORK, "stack/ipv4", "stack/ipv6"],

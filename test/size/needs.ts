@@ -37,6 +37,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   forwarding6: IPV6,
   babel: [...IPV6, "udp"],
   vrrp: [...IPV4, "igmp"],
+  multicast: [...IPV4, "igmp"],
   ripng: [...IPV6, "udp"],
   ipsec: IPV4,
   // The link of an interface.
