@@ -16,6 +16,7 @@ import { get16, get32, put16 } from "../core/bytes.js";
 import { fail, requireInteger } from "../core/errors.js";
 import { hashOf } from "../core/hash.js";
 import type { Component, Stack } from "../core/stack.js";
+import type { Snooping } from "./snooping.js";
 import { Table } from "../core/table.js";
 import type { TableEntry } from "../core/table.js";
 import { ETHERNET_HEADER, ETHERNET_SOURCE, ETHERNET_TYPE, TYPE_VLAN, VLAN_TAG } from "../wire/ethernet.js";
@@ -56,6 +57,8 @@ export interface BridgeOptions {
   mtu?: number;
   /** VLANs of the stack's own interface. */
   vlans?: PortVlans;
+  /** Frames to groups go where somebody listens: `snooping()`. Default: to all ports. */
+  snooping?: Snooping;
 }
 
 export interface PortVlans {
@@ -141,6 +144,7 @@ export class Bridge implements Component, Link {
   /** The stack's interface on the bridge, or null. */
   receiver: LinkReceiver | null = null;
   private readonly own: BridgePort;
+  private readonly snooping: Snooping | null;
   private readonly limit: number;
   private readonly ageing: number;
   private readonly table = new Table<Station>();
@@ -157,6 +161,7 @@ export class Bridge implements Component, Link {
     this.limit = requireInteger(options.limit || 1024, 1, 1 << 20, "limit");
     this.ageing = requireInteger(options.ageing || 300, 1, 1000000, "ageing") * 1000;
     this.own = new BridgePort(this, null, options.vlans || {});
+    this.snooping = options.snooping || null;
     this.scratch = new Uint8Array(this.mtu + ETHERNET_HEADER + VLAN_TAG);
   }
 
@@ -164,10 +169,12 @@ export class Bridge implements Component, Link {
     if (this.stack) fail("EBUSY", "bridge");
     this.stack = stack;
     stack.counters.bridge = this.counters as never;
+    if (this.snooping) this.snooping.attach(stack);
   }
 
   /** The table is keyed anew: stations are learnt again. */
   rekeyed(): void {
+    if (this.snooping) this.snooping.forget(null);
     while (this.stations.length > 0) this.drop(this.stations.length - 1);
   }
 
@@ -261,9 +268,12 @@ export class Bridge implements Component, Link {
     }
     const forStack = high === get16(this.mac, 0) && low === get32(this.mac, 2);
     if (!forStack) {
+      const snooping = this.snooping;
+      const some = snooping && high & 0x100 ? snooping.look(port, frame, start, end, vlan, tagged) : false;
       counters.flooded++;
       for (let i = 0; i < this.ports.length; i++) {
         const to = this.ports[i];
+        if (some && !snooping!.wants(to)) continue;
         if (to !== port && !(to.isolated && port.isolated)) this.output(to, frame, start, end, vlan, tagged);
       }
     }
@@ -274,6 +284,7 @@ export class Bridge implements Component, Link {
 
   /** Forgets who was behind a port. */
   forget(port: BridgePort): void {
+    if (this.snooping) this.snooping.forget(port);
     for (let i = this.stations.length - 1; i >= 0; i--) if (this.stations[i].port === port) this.drop(i);
   }
 

@@ -1,7 +1,10 @@
 /** The learning bridge: who gets which frame, with and without VLANs. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
+import fc from "fast-check";
 import { createWorld } from "../../ports/sim/index.js";
+import { put16 } from "../../stack/core/bytes.js";
+import { sum } from "../../stack/core/checksum.js";
 import { createStack } from "../../stack/core/stack.js";
 import { icmp as icmpComponent } from "../../stack/ipv4/icmp.js";
 import { arp as arpComponent } from "../../stack/ipv4/arp.js";
@@ -9,6 +12,7 @@ import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { bridge } from "../../stack/link/bridge.js";
 import type { BridgeOptions, BridgePortOptions } from "../../stack/link/bridge.js";
 import { ethernet } from "../../stack/link/ethernet.js";
+import { snooping } from "../../stack/link/snooping.js";
 import { macBytes } from "../support/bytes.js";
 import { expectFrame } from "../support/expect.js";
 import { findLeaks } from "../support/leaks.js";
@@ -178,4 +182,122 @@ test("misuse", (t) => {
     () => middle.addPort(new Probe(world), { tagged: [0] }),
   ];
   for (const each of bad) t.throws(each, { code: "EINVAL" });
+});
+
+/** An Ethernet frame to a group of IPv4 from a host, its payload a message of IGMP (with its sum made) or (protocol 17) anything. */
+function toGroup(
+  from: number,
+  group: number[],
+  payload: number[],
+  protocol = 2,
+  source = [10, 0, 0, from],
+): Uint8Array {
+  const body = new Uint8Array(payload);
+  if (protocol === 2) put16(body, 2, ~sum(body, 0, body.length, 0));
+  const header = new Uint8Array(20);
+  header.set([0x45, 0, 0, 20 + body.length, 0, 0, 0, 0, 1, protocol, 0, 0, ...source, ...group]);
+  put16(header, 10, ~sum(header, 0, 20, 0));
+  const bytes = new Uint8Array(60);
+  bytes.set([
+    1,
+    0,
+    0x5e,
+    group[1]! & 127,
+    group[2]!,
+    group[3]!,
+    2,
+    0,
+    0,
+    0,
+    1,
+    from,
+    8,
+    0,
+    ...header,
+    ...body,
+  ]);
+  return bytes;
+}
+
+test("snooping: groups go where somebody listens and where a router asks, and to all while nobody asks", (t) => {
+  const snoop = snooping({ limit: 4 });
+  const { probes, world } = setup(t, [{}, {}, {}, {}], { snooping: snoop });
+  const from = (port: number, data: Uint8Array) => {
+    probes[port]!.send(data);
+    return probes.map((probe) => (probe.take().length > 0 ? 1 : 0)).join("");
+  };
+  const data = (group: number[]) => toGroup(9, group, [0, 0, 0, 0, 0, 0, 0, 0], 17);
+  const [one, two, local] = [
+    [239, 1, 1, 1],
+    [239, 1, 1, 2],
+    [224, 0, 0, 5],
+  ];
+  const report = (type: number, group: number[]) => [0x22, 0, 0, 0, 0, 0, 0, 1, type, 0, 0, 0, ...group];
+  const query = (group: number[]) => [0x11, 10, 0, 0, ...group, 2, 125, 0, 0];
+  t.is(from(0, data(one)), "0111");
+  t.is(from(1, toGroup(1, one, [0x16, 0, 0, 0, ...one])), "1011", "no router is known");
+  t.is(from(0, data(one)), "0111", "nobody asks");
+  // From 0.0.0.0 it is a bridge that asks, and no router.
+  from(3, toGroup(3, [224, 0, 0, 1], query([0, 0, 0, 0]), 2, [0, 0, 0, 0]));
+  t.is(from(0, data(one)), "0111");
+  t.is(from(3, toGroup(3, [224, 0, 0, 1], query([0, 0, 0, 0]))), "1110");
+  t.is(from(0, data(one)), "0101", "the listener, and the router");
+  t.is(from(0, data(two)), "0001");
+  t.is(from(0, data(local)), "0111");
+  t.is(from(2, toGroup(2, [224, 0, 0, 22], report(4, two))), "0001", "reports are the router's");
+  t.is(from(0, data(two)), "0011");
+  // It leaves: the router asks, nobody answers.
+  t.is(from(1, toGroup(1, [224, 0, 0, 2], [0x17, 0, 0, 0, ...one])), "0001");
+  t.is(from(3, toGroup(3, one, query(one))), "1110");
+  t.is(from(0, data(one)), "0101");
+  world.run(3000);
+  t.is(from(0, data(one)), "0001");
+  // One that holds no water is flooded, and not believed.
+  const torn = toGroup(1, [224, 0, 0, 22], [...report(4, one).slice(0, 7), 9, ...report(4, one).slice(8)]);
+  t.is(from(1, torn), "1011");
+  t.is(snoop.counters.malformed, 1);
+  for (let n = 10; n < 20; n++) from(1, toGroup(1, [224, 0, 0, 22], report(4, [239, 2, 2, n])));
+  t.true(snoop.counters.full > 0);
+  t.is(from(0, data([239, 9, 9, 9])), "0111", "no room to know better");
+  probes[2]!.receiver!.carrier(false);
+  probes[2]!.receiver!.carrier(true);
+  t.is(from(0, data(two)), "0001");
+  world.run(300_000);
+  t.is(from(0, data(two)), "0111", "the router is gone");
+  t.throws(() => snooping({ limit: -1 }), { code: "EINVAL" });
+});
+
+test("snooping: whatever frames come, some ports get them, and the table is bounded", (t) => {
+  const snoop = snooping({ limit: 8 });
+  const { probes } = setup(t, [{}, {}, {}], { snooping: snoop });
+  fc.assert(
+    fc.property(
+      fc.constantFrom(0x0800, 0x86dd),
+      fc.uint8Array({ minLength: 4, maxLength: 120 }),
+      fc.nat(120),
+      fc.nat(2),
+      (type, body, length, port) => {
+        const bytes = new Uint8Array(14 + body.length + 8);
+        bytes.set([
+          ...(type === 0x0800 ? [1, 0, 0x5e, 1, 1, 1] : [0x33, 0x33, 0, 1, 1, 1]),
+          2,
+          0,
+          0,
+          0,
+          1,
+          7,
+        ]);
+        put16(bytes, 12, type);
+        bytes.set(body, 14);
+        if (type === 0x0800) {
+          bytes.set([0x45, 0, 0, length, 0, 0, 0, 0, 1, 2], 14);
+        } else bytes.set([0x60, 0, 0, 0, 0, length, 0, 1], 14);
+        probes[port]!.send(bytes);
+        probes.forEach((probe) => probe.take());
+        return true;
+      },
+    ),
+    { numRuns: 500 },
+  );
+  t.true(snoop.counters.malformed > 0);
 });

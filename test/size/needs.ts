@@ -42,6 +42,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   ipsec: IPV4,
   // The link of an interface.
   "ipsec-link": null,
+  // An argument of bridge().
+  snooping: null,
   // An argument of firewall().
   napt: null,
   // Arguments of shaper().add().

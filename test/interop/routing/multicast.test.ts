@@ -3,8 +3,18 @@ import test from "ava";
 import { igmp } from "../../../stack/ipv4/igmp.js";
 import { mld } from "../../../stack/ipv6/mld.js";
 import { multicast } from "../../../stack/routing/multicast.js";
+import { nodeHost, openTap } from "../../../ports/node/index.js";
+import { createStack } from "../../../stack/index.js";
+import { arp } from "../../../stack/ipv4/arp.js";
+import { ipv4 } from "../../../stack/ipv4/ipv4.js";
+import { icmpv6 } from "../../../stack/ipv6/icmpv6.js";
+import { ipv6 } from "../../../stack/ipv6/ipv6.js";
+import { nd } from "../../../stack/ipv6/nd.js";
+import { bridge } from "../../../stack/link/bridge.js";
+import { ethernet } from "../../../stack/link/ethernet.js";
+import { snooping } from "../../../stack/link/snooping.js";
 import { createGateway } from "../support/gateway.js";
-import { until } from "../support/host6.js";
+import { namespace6, until } from "../support/host6.js";
 
 const GROUPS = [
   ["239.7.7.7", "wan0"],
@@ -103,4 +113,43 @@ test("a kernel joins behind us, a bridge before us hears of it, and what is sent
   }
   // Before it has an address a kernel reports from ::, which no router believes (RFC 3810 section 5.2.13).
   t.true(groups.counters.malformed <= 2);
+});
+
+test("three kernels on our bridge with snooping: who has not joined hears nothing", async (t) => {
+  const host = nodeHost();
+  const [ip, ip6, groups, snoop] = [ipv4(), ipv6({ linkLocal: false }), multicast(), snooping()];
+  const middle = bridge({ mac: Uint8Array.of(2, 0, 0, 0, 9, 9), snooping: snoop });
+  const parts = [ethernet(), arp(), ip, igmp(), ip6, icmpv6(), nd(), mld(), middle, groups];
+  const stack = host.drive(createStack(host, parts));
+  t.teardown(() => stack.close());
+  const [a, b, c] = [1, 2, 3].map((number) => {
+    const ns = namespace6(t);
+    middle.addPort(openTap({ name: "tap0", netns: ns.name }));
+    ns.ip("link", "set", "tap0", "addrgenmode", "none");
+    ns.ip("link", "set", "tap0", "up");
+    ns.ip("address", "add", `10.5.0.${number}/24`, "dev", "tap0");
+    ns.ip("address", "add", `fe80::${number}0/64`, "dev", "tap0", "nodad");
+    return ns;
+  });
+  const nif = stack.addInterface(middle, "br0");
+  ip.addAddress(nif, "10.5.0.9/24");
+  ip6.addAddress(nif, "fe80::9/64");
+  groups.enable(nif);
+  for (const [group] of GROUPS) {
+    const listener = b!.start("python3", ["-c", LISTEN, group, "tap0"]);
+    await listener.until(/joined/);
+    await until("the report", () => groups.groups().some((each) => each.group === group));
+    const sender = a!.start("python3", ["-c", SEND, group, "tap0"]);
+    await listener.until(/got \d+\ngot \d+/);
+    const received = async () =>
+      Number((await c!.run("cat", ["/sys/class/net/tap0/statistics/rx_packets"])).stdout);
+    const { pruned } = snoop.counters;
+    const before = await received();
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    t.true(snoop.counters.pruned - pruned >= 5);
+    t.true((await received()) - before <= 2);
+    await sender.stop("SIGKILL");
+    await listener.stop("SIGKILL");
+  }
+  t.true(snoop.counters.malformed === 0 && snoop.counters.queries >= 2);
 });
