@@ -179,16 +179,18 @@ function show(state) {
     "Nobody has knocked.",
   );
   find("counters").replaceChildren(
-    ...Object.entries(state.counters).map(([name, counts]) =>
-      make(
-        "div",
-        {},
-        make("b", {}, name),
-        ...Object.entries(counts).map(([key, value]) =>
-          make("span", {}, key, make("em", {}, value.toLocaleString("en"))),
+    ...Object.entries(state.counters)
+      .filter(([, counts]) => Object.keys(counts).length > 0)
+      .map(([name, counts]) =>
+        make(
+          "div",
+          {},
+          make("b", {}, name),
+          ...Object.entries(counts).map(([key, value]) =>
+            make("span", {}, key, make("em", {}, value.toLocaleString("en"))),
+          ),
         ),
       ),
-    ),
   );
 }
 

@@ -80,6 +80,7 @@ export function site(gateway: Gateway): Server {
     } else if (path === "/state.json") {
       response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" });
       response.end(JSON.stringify(report(gateway)) + "\n");
-    } else response.writeHead(404, { "content-type": "text/plain" }).end("There is no such page\n");
+    } else if (path === "/favicon.ico") response.writeHead(204).end();
+    else response.writeHead(404, { "content-type": "text/plain" }).end("There is no such page\n");
   });
 }

@@ -41,7 +41,7 @@ import {
   isMartian4,
 } from "../wire/ipv4.js";
 import { copiedOptions, recordOptions } from "./options4.js";
-import { Router, STRICT, clampMss, finishChecksum, headerSum, roomFor } from "./router.js";
+import { Router, STRICT, clampMss, finishChecksum, headerSum, refuseMerging, roomFor } from "./router.js";
 import type { ForwardingOptions, Port, PortOptions } from "./router.js";
 import { BLACKHOLE, UNREACHABLE, hopOf } from "./special.js";
 import type { RouterRoute } from "./special.js";
@@ -90,6 +90,10 @@ export class Forwarding implements Component, Forwarder {
   /** Sets how packets of `nif` are treated; what is not named stays. `EINVAL`: no such interface, or value. */
   configure(nif: Interface, options: PortOptions): void {
     this.router.configure(nif, options);
+  }
+
+  interfaceAdded(nif: Interface): void {
+    refuseMerging(nif);
   }
 
   interfaceRemoved(nif: Interface): void {

@@ -33,7 +33,7 @@ import {
   isUnspecified6,
   isZero,
 } from "../wire/ipv6.js";
-import { Router, STRICT, clampMss, finishChecksum, roomFor } from "./router.js";
+import { Router, STRICT, clampMss, finishChecksum, refuseMerging, roomFor } from "./router.js";
 import type { ForwardingOptions, Port, PortOptions } from "./router.js";
 import { BLACKHOLE, UNREACHABLE, hopOf } from "./special.js";
 import type { RouterRoute } from "./special.js";
@@ -85,6 +85,10 @@ export class Forwarding6 implements Component, Forwarder {
   /** Sets how packets of `nif` are treated; what is not named stays. `EINVAL`: no such interface, or value. */
   configure(nif: Interface, options: PortOptions): void {
     this.router.configure(nif, options);
+  }
+
+  interfaceAdded(nif: Interface): void {
+    refuseMerging(nif);
   }
 
   interfaceRemoved(nif: Interface): void {

@@ -217,3 +217,14 @@ export function headerSum(data: Uint8Array, at: number, length: number): number 
   for (const end = at + length; at < end; at += 2) sum += (data[at] << 8) | data[at + 1];
   return fold(sum);
 }
+
+/**
+ * What a link has merged is larger than the next link takes, and not to be cut again: such an interface is refused (`EINVAL`), rather than
+ * to lose what is large.
+ */
+export function refuseMerging(nif: Interface): void {
+  const offloads = nif.link.offloads;
+  if (!offloads || !offloads.receiveCoalescing) return;
+  nif.stack.removeInterface(nif);
+  fail("EINVAL", "a router's link must not merge what it receives (offloads): " + nif.name);
+}

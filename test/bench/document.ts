@@ -84,6 +84,14 @@ function kernelTable(rows: Row[]): string {
   );
 }
 
+/** The kernel's stream through us, and through itself. */
+function routerLine(rows: Row[]): string {
+  return rows
+    .filter(({ note }) => note === "router")
+    .map((row) => `\n${row.about}: ${cell(row.ours, row.unit)}, kernel ${cell(row.kernel, row.unit)}.\n`)
+    .join("");
+}
+
 function plainTable(rows: Row[]): string {
   return lines(
     ["", ""],
@@ -168,7 +176,7 @@ offloads). Per second of wall clock with both processes on the machine, and per 
 the kernel's work in our calls is included: its receive path runs in our \`write\`.
 
 ${kernelTable(kernel)}
-
+${routerLine(kernel)}
 The aims with offloads are 10 Gbit/s each way and 300,000 small datagrams echoed per second.
 
 ## Garbage and pauses

@@ -1,9 +1,10 @@
 /**
- * Throughput through our router between two namespaces, and through the kernel routing the same: `node --import tsx
- * test/bench/forward.ts` (needs root and iperf3). Ours has two TAPs, the kernel's two veth pairs, offloads off on all; the rounds
- * take turns, and medians are compared.
+ * Throughput through our router between two namespaces, and through the kernel routing the same: a row of `npm run bench`, or `node
+ * --import tsx test/bench/forward.ts` (needs root and iperf3). Ours has two TAPs, the kernel's two veth pairs, offloads off on all; the
+ * rounds take turns, and medians are compared.
  */
 import { execFileSync } from "node:child_process";
+import { pathToFileURL } from "node:url";
 import { nodeHost, openTap } from "../../ports/node/index.js";
 import { createStack } from "../../stack/index.js";
 import { arp } from "../../stack/ipv4/arp.js";
@@ -12,9 +13,6 @@ import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { ethernet } from "../../stack/link/ethernet.js";
 import { forwarding } from "../../stack/router/forwarding.js";
 import { Namespace } from "../interop/support/namespace.js";
-
-const ROUNDS = Number(process.env.ROUNDS ?? 3);
-const SECONDS = Number(process.env.SECONDS ?? 2);
 
 function offloadsOff(ns: Namespace, device: string): void {
   execFileSync(
@@ -41,12 +39,10 @@ function offloadsOff(ns: Namespace, device: string): void {
   );
 }
 
-const namespaces = Array.from({ length: 5 }, () => new Namespace());
-const [a, b, c, d, router] = namespaces as [Namespace, Namespace, Namespace, Namespace, Namespace];
 /** Gbit/s of one TCP stream. */
-async function measure(from: Namespace, to: Namespace, address: string): Promise<number> {
+async function measure(from: Namespace, to: Namespace, address: string, seconds: number): Promise<number> {
   const server = await to.serve("tcp", 5201, "iperf3", ["-s", "-1"]);
-  const { stdout } = await from.run("iperf3", ["-c", address, "-J", "-t", String(SECONDS)], {
+  const { stdout } = await from.run("iperf3", ["-c", address, "-J", "-t", String(seconds)], {
     timeout: 60_000,
   });
   await server.stop();
@@ -55,49 +51,65 @@ async function measure(from: Namespace, to: Namespace, address: string): Promise
 
 const median = (values: number[]) => [...values].sort((x, y) => x - y)[values.length >> 1]!;
 
-const host = nodeHost();
-const ip = ipv4();
-const stack = host.drive(createStack(host, [ethernet(), arp(), ip, icmp(), forwarding()]));
-try {
-  for (const [ns, number] of [
-    [a, 1],
-    [b, 2],
-  ] as const) {
-    const nif = stack.addInterface(openTap({ name: "eth0", netns: ns.name }));
-    ip.addAddress(nif, `10.${number}.0.1/24`);
+/** Gbit/s of one TCP stream through us, and through the kernel. */
+export async function forwardFigures(
+  rounds: number,
+  seconds: number,
+): Promise<{ ours: number; kernel: number }> {
+  const namespaces = Array.from({ length: 5 }, () => new Namespace());
+  const [a, b, c, d, router] = namespaces as [Namespace, Namespace, Namespace, Namespace, Namespace];
+  const host = nodeHost();
+  const ip = ipv4();
+  const stack = host.drive(createStack(host, [ethernet(), arp(), ip, icmp(), forwarding()]));
+  try {
+    for (const [ns, number] of [
+      [a, 1],
+      [b, 2],
+    ] as const) {
+      const nif = stack.addInterface(openTap({ name: "eth0", netns: ns.name }));
+      ip.addAddress(nif, `10.${number}.0.1/24`);
+    }
+    router.sysctl("net.ipv4.ip_forward", 1);
+    for (const [ns, number] of [
+      [c, 1],
+      [d, 2],
+    ] as const) {
+      router.ip("link", "add", `veth${number}`, "type", "veth", "peer", "name", "eth0", "netns", ns.name);
+      router.ip("address", "add", `10.${number}.0.1/24`, "dev", `veth${number}`);
+      router.ip("link", "set", `veth${number}`, "up");
+      offloadsOff(router, `veth${number}`);
+    }
+    for (const [ns, number] of [
+      [a, 1],
+      [b, 2],
+      [c, 1],
+      [d, 2],
+    ] as const) {
+      ns.ip("address", "add", `10.${number}.0.2/24`, "dev", "eth0");
+      ns.ip("link", "set", "eth0", "up");
+      ns.ip("route", "add", "default", "via", `10.${number}.0.1`);
+      offloadsOff(ns, "eth0");
+    }
+    const ours: number[] = [];
+    const kernel: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      ours.push(await measure(a, b, "10.2.0.2", seconds));
+      kernel.push(await measure(c, d, "10.2.0.2", seconds));
+    }
+    const [own, other] = [median(ours), median(kernel)];
+    return { ours: own, kernel: other };
+  } finally {
+    stack.close();
+    for (const ns of namespaces) await ns.close();
   }
-  router.sysctl("net.ipv4.ip_forward", 1);
-  for (const [ns, number] of [
-    [c, 1],
-    [d, 2],
-  ] as const) {
-    router.ip("link", "add", `veth${number}`, "type", "veth", "peer", "name", "eth0", "netns", ns.name);
-    router.ip("address", "add", `10.${number}.0.1/24`, "dev", `veth${number}`);
-    router.ip("link", "set", `veth${number}`, "up");
-    offloadsOff(router, `veth${number}`);
-  }
-  for (const [ns, number] of [
-    [a, 1],
-    [b, 2],
-    [c, 1],
-    [d, 2],
-  ] as const) {
-    ns.ip("address", "add", `10.${number}.0.2/24`, "dev", "eth0");
-    ns.ip("link", "set", "eth0", "up");
-    ns.ip("route", "add", "default", "via", `10.${number}.0.1`);
-    offloadsOff(ns, "eth0");
-  }
-  const ours: number[] = [];
-  const kernel: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    ours.push(await measure(a, b, "10.2.0.2"));
-    kernel.push(await measure(c, d, "10.2.0.2"));
-  }
-  const [own, other] = [median(ours), median(kernel)];
-  console.log(
-    `ours ${own.toFixed(2)} Gbit/s, kernel ${other.toFixed(2)} Gbit/s, ratio ${(own / other).toFixed(2)}`,
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]!).href) {
+  const { ours, kernel } = await forwardFigures(
+    Number(process.env.ROUNDS ?? 3),
+    Number(process.env.SECONDS ?? 2),
   );
-} finally {
-  stack.close();
-  for (const ns of namespaces) await ns.close();
+  console.log(
+    `ours ${ours.toFixed(2)} Gbit/s, kernel ${kernel.toFixed(2)} Gbit/s, ratio ${(ours / kernel).toFixed(2)}`,
+  );
 }

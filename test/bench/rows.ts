@@ -4,6 +4,8 @@ import { dirname, join } from "node:path";
 import { bundle } from "../../rollup.config.js";
 import { ROOT } from "../support/files.js";
 import { TABLES, connectionRate, routeRate, timerRate } from "./growth.js";
+import { findProgram } from "../support/need.js";
+import { forwardFigures } from "./forward.js";
 import { NAMES, absent, count } from "./instructions/count.js";
 import type { Figures } from "./instructions/count.js";
 import { WAYS, kernelFigures, obstacles } from "./kernel/rows.js";
@@ -165,7 +167,7 @@ export async function kernel({ quick, rounds, milliseconds, log }: Settings): Pr
   const ways: readonly Way[] = quick ? ["offloads"] : WAYS;
   const figures = await kernelFigures(quick ? 1 : Math.min(rounds, 5), Math.min(milliseconds, 400), ways);
   const own = figures.filter(({ way }) => way === "veth");
-  return figures
+  const rows = figures
     .filter(({ way }) => way !== "veth")
     .map(({ work, about, unit, way, rate, perCpu }) => {
       const veth = own.find((figure) => figure.work === work);
@@ -175,6 +177,17 @@ export async function kernel({ quick, rounds, milliseconds, log }: Settings): Pr
         ...(veth && { kernel: rounded(veth.rate) }),
       });
     });
+  if (quick || !findProgram("iperf3")) return rows;
+  const routed = await forwardFigures(Math.min(rounds, 5), 2);
+  const about =
+    "TCP stream of the kernel's through our router, two TAPs; kernel: through itself, veth without offloads";
+  rows.push(
+    row("router-tcp", about, "bit/s", routed.ours * 1e9, {
+      note: "router",
+      kernel: rounded(routed.kernel * 1e9),
+    }),
+  );
+  return rows;
 }
 
 /** Host instructions in the small engines. */

@@ -7,6 +7,7 @@ import { expectFrame } from "../support/expect.js";
 import { BROADCAST_MAC, STACK_MAC, eth, frame, icmp, ip4, tcp, tcpOptions, udp } from "../support/packets.js";
 import type { Ip4Fields } from "../support/packets.js";
 import { parseFrame } from "../support/parse.js";
+import { Probe } from "../support/probe.js";
 import { FAR, LAN_HOST, WAN_HOST, WAN_MAC, router } from "./support.js";
 
 const toWan = (fields: Ip4Fields = {}, size = 100) =>
@@ -26,6 +27,15 @@ test("a packet passes with one hop less, to a neighbour and by a gateway", (t) =
   t.is(counters.forwarded, 2);
   t.is(counters.copied, 0);
   t.deepEqual(lan.take(), []);
+});
+
+test("a link that merges what it receives is refused: no other link would take that", (t) => {
+  const { stack, world } = router(t);
+  const probe = new Probe(world, { mac: "02:00:00:00:00:12" });
+  const before = stack.interfaces.length;
+  Object.defineProperty(probe, "offloads", { value: { receiveCoalescing: true } });
+  t.throws(() => stack.addInterface(probe, "big0"), { code: "EINVAL", message: /must not merge.*big0/ });
+  t.is(stack.interfaces.length, before);
 });
 
 test("the checksum is right for any header", (t) => {

@@ -1,8 +1,11 @@
-/** The DHCP relay agent between clients at one probe and servers at another (RFC 1542 section 4, RFC 3046). */
+/** The DHCP relay agent between clients at one probe and servers at another (RFC 1542 section 4, RFC 3046); and DHCPv6's (RFC 8415 section 19). */
 import test from "ava";
+import fc from "fast-check";
 import { dhcpRelay } from "../../stack/service/dhcp-relay.js";
 import type { DhcpRelayOptions } from "../../stack/service/dhcp-relay.js";
-import { ip4Bytes, ip4Text } from "../support/bytes.js";
+import { dhcpv6Relay } from "../../stack/service/dhcpv6-relay.js";
+import { router } from "../router/support.js";
+import { ip4Bytes, ip4Text, ip6Bytes } from "../support/bytes.js";
 import { eth, frame, ip4, udp } from "../support/packets.js";
 import { Probe, probed } from "../support/probe.js";
 import { address, message } from "./dhcp-messages.js";
@@ -113,4 +116,75 @@ test("misuse, and the end", (t) => {
   r.relay.open({ interface: r.nif, servers: ["10.1.0.2"] });
   r.stack.removeInterface(r.nif);
   t.is(r.udp.sockets.size, 0);
+});
+
+/** A router with the DHCPv6 agent: clients at `lan` (2001:db8:1::/64), the server is 2001:db8:2::2. */
+function relay6(t: ExecutionContext) {
+  const relay = dhcpv6Relay();
+  const node = router(t, { more: [relay] });
+  const link = relay.open({ interface: node.lanNif, servers: ["2001:db8:2::2"] });
+  /** Gives the agent a datagram as its socket would; what it has sent, as datagrams. */
+  const give = (bytes: Uint8Array, from: string, client: boolean) => {
+    const socket = { closed: false, receive: () => -1 };
+    let left = 1;
+    socket.receive = ((data: Uint8Array, info: { address: string; length: number; truncated: boolean }) => {
+      if (left-- <= 0) return -1;
+      data.set(bytes.subarray(0, data.length));
+      Object.assign(info, { address: from, length: bytes.length, truncated: bytes.length > data.length });
+      return bytes.length;
+    }) as never;
+    relay.readable(socket as never, client ? link : null);
+  };
+  return { ...node, relay, link, give };
+}
+
+test("DHCPv6: hops are bounded, replies come from servers alone, and for links that we have", (t) => {
+  const { relay, give } = relay6(t);
+  const solicit = Uint8Array.of(1, 1, 2, 3, 0, 8, 0, 2, 0, 0);
+  const wrap = (type: number, hops: number, id: string) =>
+    Uint8Array.from([
+      ...[type, hops, ...new Array<number>(16).fill(0), ...ip6Bytes("fe80::7")],
+      ...[0, 18, 0, id.length, ...Buffer.from(id), 0, 9, 0, solicit.length, ...solicit],
+    ]);
+  give(solicit, "fe80::7%eth0", true);
+  give(wrap(12, 7, "x"), "2001:db8:1::9", true);
+  t.is(relay.counters.requests + relay.counters.sendFailed, 2);
+  give(wrap(12, 8, "x"), "2001:db8:1::9", true);
+  t.is(relay.counters.hops, 1);
+  give(wrap(13, 0, "elsewhere"), "2001:db8:2::2", false);
+  give(wrap(13, 0, "eth0"), "2001:db8:2::3", false);
+  t.is(relay.counters.notOurs, 2);
+  give(wrap(13, 0, "eth0"), "2001:db8:2::2", false);
+  t.is(relay.counters.replies + relay.counters.sendFailed, 1);
+  // A server's messages have no business on a client's link.
+  give(Uint8Array.of(7, 1, 2, 3), "fe80::7%eth0", true);
+  t.is(relay.counters.malformed, 1);
+});
+
+test("DHCPv6: any bytes raise one counter, and nothing else happens", (t) => {
+  const { relay, give } = relay6(t);
+  const sum = () => Object.values(relay.counters).reduce((total, count) => total + count, 0);
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(
+        fc.constantFrom(1, 3, 12, 13),
+        fc.uint8Array({ maxLength: 2200 }),
+        fc.boolean(),
+        (type, rest, client) => {
+          const before = sum();
+          give(Uint8Array.from([type, ...rest]), "fe80::7%eth0", client);
+          return sum() === before + 1;
+        },
+      ),
+      { numRuns: 500 },
+    ),
+  );
+});
+
+test("DHCPv6: wrong use throws", (t) => {
+  const { relay, lanNif, wanNif } = relay6(t);
+  t.throws(() => relay.open({ interface: lanNif, servers: ["2001:db8:2::2"] }), { code: "EBUSY" });
+  for (const servers of [[], ["10.0.0.1"], ["fe80::1"], ["ff05::1:3"], ["::"]]) {
+    t.throws(() => relay.open({ interface: wanNif, servers }), { code: "EINVAL" });
+  }
 });

@@ -33,6 +33,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "nat-traversal": [...IPV4, "ipsec", "esp"],
   vxlan: [...IPV4, "udp"],
   dhcpv6: [...IPV6, "udp"],
+  "dhcpv6-relay": [...IPV6, "udp"],
   "dhcpv6-server": [...IPV6, "udp"],
   forwarding6: IPV6,
   babel: [...IPV6, "udp"],

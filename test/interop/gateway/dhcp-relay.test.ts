@@ -1,10 +1,15 @@
-/** The DHCP relay agent of a router between udhcpc on one link and dnsmasq on another. */
+/** The DHCP relay agents of a router: between udhcpc on one link and dnsmasq on another, dhclient and Kea. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "ava";
 import { openTap } from "../../../ports/node/index.js";
 import { forwarding } from "../../../stack/router/forwarding.js";
 import { dhcpRelay } from "../../../stack/service/dhcp-relay.js";
+import { dhcpv6Relay } from "../../../stack/service/dhcpv6-relay.js";
+import { WAN_HOST6, createGateway } from "../support/gateway.js";
 import { Namespace } from "../support/namespace.js";
 import { GATEWAY, createServices } from "../support/services.js";
+import { scratch } from "../support/site.js";
 
 test("a lease for a network that the server is not in, by unicast and by broadcast", async (t) => {
   const relay = dhcpRelay();
@@ -48,4 +53,54 @@ test("a lease for a network that the server is not in, by unicast and by broadca
   t.is(host.ip.sourceFor(host.nif, 0) >>> 0, 0x0a4d0001, GATEWAY);
   link.close();
   await server.stop();
+});
+
+test("DHCPv6: an address, and a prefix, from Kea on another link", async (t) => {
+  const relay = dhcpv6Relay();
+  const { lan, wan, lanNif } = await createGateway(t, { components: [relay] });
+  const folder = scratch(t);
+  const file = (name: string, text: string, mode = 0o644) => {
+    writeFileSync(join(folder, name), text, { mode });
+    return join(folder, name);
+  };
+  const configuration = {
+    "interfaces-config": { interfaces: [`wan0/${WAN_HOST6}`] },
+    "lease-database": { type: "memfile", persist: false },
+    "server-id": { type: "EN", "enterprise-id": 32473, identifier: "0102030405", persist: false },
+    loggers: [
+      { name: "kea-dhcp6", severity: "DEBUG", debuglevel: 55, output_options: [{ output: "stdout" }] },
+    ],
+    subnet6: [
+      {
+        subnet: "fd01::/64",
+        pools: [{ pool: "fd01::1:0:0/96" }],
+        "pd-pools": [{ prefix: "fd09::", "prefix-len": 48, "delegated-len": 56 }],
+      },
+    ],
+  };
+  const kea = await wan.serve("udp", 547, "env", [
+    ...[`KEA_LOCKFILE_DIR=${folder}`, `KEA_PIDFILE_DIR=${folder}`, "kea-dhcp6"],
+    ...["-c", file("kea.json", JSON.stringify({ Dhcp6: configuration }))],
+  ]);
+  const link = relay.open({ interface: lanNif, servers: [WAN_HOST6] });
+  const script = file("script", "#!/bin/sh\nenv | grep ^new_ip6\nexit 0\n", 0o755);
+  const files = [
+    "-lf",
+    join(folder, "leases6"),
+    "-pf",
+    join(folder, "pid6"),
+    "-sf",
+    script,
+    "-cf",
+    "/dev/null",
+  ];
+  const { stdout, stderr } = await lan.run("dhclient", ["-6", "-v", "-1", "-N", "-P", ...files, "lan0"], {
+    codes: null,
+  });
+  t.regex(stdout + stderr, /new_ip6_address=fd01::1:/, kea.output.slice(-3000));
+  t.regex(stdout + stderr, /new_ip6_prefix=fd09:.*\/56/);
+  t.like(relay.counters, { malformed: 0, notOurs: 0, hops: 0, sendFailed: 0 });
+  t.true(relay.counters.replies >= 2);
+  link.close();
+  await kea.stop();
 });
