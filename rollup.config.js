@@ -322,7 +322,15 @@ export const API = {
     "localAddress localPort remoteAddress remotePort",
   Dhcp: "open clients",
   DhcpClient: "lease state renew release close closed",
-  Mdns: "claim publish browse browseTypes resolve watch",
+  Mdns: "claim publish browse browseTypes resolve lookup watch",
+  MdnsResponder: "claim publish",
+  HostName: "name close",
+  Publication: "name fullName update close",
+  Browser: "close",
+  TypeBrowser: "close",
+  Resolution: "close",
+  AddressRequest: "cancel close",
+  Watch: "close",
   Dhcp6: "open find",
   Dhcp6Client: "renew release close",
   Dns: "resolve lookup flush",
@@ -331,7 +339,8 @@ export const API = {
 };
 
 /** Interfaces and classes of plain data that applications write or read. */
-const DATA = /(Options|Configuration|Handlers|Info|Filter|Counters|View|Lease|Record|Reply|Error)$/;
+const DATA =
+  /(Options|Configuration|Handlers|Info|Filter|Counters|View|Lease|Record|Reply|Error|ServiceInstance|ResolvedService)$/;
 
 /** What the language gives: interfaces of TypeScript's library for ES5. */
 const LANGUAGE =

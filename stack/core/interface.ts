@@ -30,7 +30,7 @@ export interface Medium {
 export class InterfaceCounters {
   rxFrames = 0;
   rxBytes = 0;
-  /** Frames that came while the interface was down or the stack busy, or that do not lie in their buffer. */
+  /** Frames that came while the interface was down or the stack busy, that do not lie in their buffer, or for which there was no memory. */
   rxDropped = 0;
   /** Frames that the driver said it lost. */
   rxLost = 0;
@@ -110,7 +110,13 @@ export class Interface implements LinkReceiver {
     stack.timely = false;
     // A host that is kept busy may be late with its wake-ups: from time to time someone looks.
     if ((++this.counters.rxFrames & 15) === 0) stack.now();
-    this.medium.input(packet);
+    try {
+      this.medium.input(packet);
+    } catch (error) {
+      // The engine's memory has ended, nothing else throws: the frame is lost, and the stack goes on.
+      this.counters.rxDropped++;
+      stack.host.panic(error);
+    }
     stack.busy = false;
     if (stack.deferred || stack.overdue) stack.runDeferred();
     if (stack.lender) stack.reclaim();

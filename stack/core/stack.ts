@@ -350,7 +350,13 @@ export class Stack {
     const now = this.host.now();
     this.busy = this.polling = true;
     this.timely = false;
-    const more = this.timers.run(now, this.timersPerPoll);
+    let more = true;
+    try {
+      more = this.timers.run(now, this.timersPerPoll);
+    } catch (error) {
+      // The engine's memory has ended: what else is due comes with the next poll.
+      this.host.panic(error);
+    }
     this.busy = false;
     if (this.deferred) this.runDeferred();
     this.polling = false;

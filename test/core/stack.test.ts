@@ -48,3 +48,30 @@ test("RES-04 a driver that lies about a frame's place is not believed", (t) => {
   nif.receive(undefined as never, 0, 0);
   t.is(nif.counters.rxDropped, before + 5);
 });
+
+test("RES-04 where the engine's memory ends within a frame or a timer, the stack says so and goes on", (t) => {
+  const { world, host, stack, nif } = probed(t);
+  const input = nif.medium.input;
+  const full = () => {
+    throw new RangeError("out of memory");
+  };
+  nif.medium.input = full;
+  const data = new Uint8Array(60);
+  const { rxDropped } = nif.counters;
+  const { callback } = stack.host.counters;
+  nif.receive(data, 0, 60);
+  t.is(nif.counters.rxDropped, rxDropped + 1);
+  t.is(stack.host.counters.callback, callback + 1);
+  t.false(stack.busy);
+  nif.medium.input = (packet) => input.call(nif.medium, packet);
+  nif.receive(data, 0, 60);
+  t.is(nif.counters.rxDropped, rxDropped + 1);
+
+  let fired = 0;
+  stack.timers.set(new Timer(full, null), stack.now() + 10);
+  stack.timers.set(new Timer(() => fired++, null), stack.now() + 11);
+  world.run(100);
+  t.is(fired, 1);
+  t.is(stack.host.counters.callback, callback + 2);
+  t.truthy(host);
+});

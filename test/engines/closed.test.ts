@@ -3,12 +3,12 @@
  * the sources do, frame by frame.
  */
 import test from "ava";
-import { bundle } from "../../rollup.config.js";
 import { checkBundle } from "../profile/bundle.js";
 import { ENGINES, have, runScripts } from "./engines.js";
 import type { Engine } from "./engines.js";
 import { difference, scriptLine } from "./verdict.js";
 import { VECTORS } from "./vectors.js";
+import { bundle } from "../support/bundle.js";
 
 const driver = bundle("test/engines/program/driver.ts", { name: "driver" });
 const lines = (kind: string) => JSON.stringify(VECTORS.filter((each) => each.kind === kind).map(scriptLine));

@@ -1,7 +1,7 @@
 /** A budget that bounds: a TCP host with 24 KiB serves four connections, in every engine. */
 import test from "ava";
-import { bundle } from "../../rollup.config.js";
 import { ENGINES, have, runScripts } from "./engines.js";
+import { bundle } from "../support/bundle.js";
 
 const program = bundle("test/engines/program/index.ts").then(({ code }) => code);
 

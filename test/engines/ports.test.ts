@@ -1,8 +1,8 @@
 /** The ports' bundles in every engine: a program for each (test/ports/NAME/program.ts) prints the same lines. */
 import test from "ava";
-import { bundle } from "../../rollup.config.js";
 import { checkBundle } from "../profile/bundle.js";
 import { ENGINES, have, runScripts } from "./engines.js";
+import { bundle } from "../support/bundle.js";
 
 const PROGRAMS: Record<string, (string | RegExp)[]> = {
   espruino: [

@@ -1,7 +1,7 @@
 /** `npm run engines -- --write`: what stacks, sockets and connections take of each engine's heap, into docs/engines.md. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bundle } from "../../rollup.config.js";
+import { bundle } from "../support/bundle.js";
 import { ROOT } from "../support/files.js";
 import { engine, runScripts } from "./engines.js";
 

@@ -1,12 +1,12 @@
 /** The same bundle in every engine: the vectors of all parsers, thousands of broken inputs, and conversations byte for byte. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { bundle } from "../../rollup.config.js";
 import { checkBundle } from "../profile/bundle.js";
 import { ENGINES, have, runScripts } from "./engines.js";
 import type { Engine } from "./engines.js";
 import { difference, scriptLine, summary } from "./verdict.js";
 import { VECTORS } from "./vectors.js";
+import { bundle } from "../support/bundle.js";
 
 const program = bundle("test/engines/program/index.ts").then(({ code }) => code);
 

@@ -3,7 +3,7 @@
  * an ES5 script, as the firmware chain makes it. (The published combinations are parts of that script.)
  */
 import { join, relative, resolve } from "node:path";
-import { bundle } from "../../rollup.config.js";
+import { bundle } from "../support/bundle.js";
 import { filesBelow, ROOT } from "../support/files.js";
 import { checkBundle } from "./bundle.js";
 import { checkImports } from "./imports.js";

@@ -4,9 +4,9 @@ import { basename, join, relative } from "node:path";
 import test from "ava";
 import ts from "typescript";
 import { type Hypercalls, HYPERCALL_VERSION, type Link, type LinkReceiver } from "../../hypercall/index.js";
-import { bundle } from "../../rollup.config.js";
 import { parts } from "../package/components.js";
 import { checkBundle } from "../profile/bundle.js";
+import { bundle } from "../support/bundle.js";
 import { ROOT } from "../support/files.js";
 
 const FOLDER = join(ROOT, "test/size/combinations");

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { bundle } from "../../rollup.config.js";
+import { bundle } from "../support/bundle.js";
 import { ROOT } from "../support/files.js";
 
 const DUK = "/usr/bin/duk";

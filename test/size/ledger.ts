@@ -2,10 +2,10 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { bundle } from "../../rollup.config.js";
 import { bytecodeSizes, engine, obstacle, runScripts } from "../engines/engines.js";
 import type { Engine } from "../engines/engines.js";
 import { components, factoryName } from "../package/components.js";
+import { bundle } from "../support/bundle.js";
 import { ROOT } from "../support/files.js";
 import { needs } from "./needs.js";
 

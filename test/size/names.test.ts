@@ -37,6 +37,44 @@ test("each name of the API is a public member of its class", (t) => {
   }
 });
 
+/** What the API gives into an application's hands and takes back again, without being asked for anything. */
+const OPAQUE = new Set(["Route4", "Route6"]);
+
+test("what the methods of the API return has its names in the API as well", (t) => {
+  const known = classes();
+  const missing = new Set<string>();
+  for (const file of filesBelow("stack")) {
+    const text = ts.sys.readFile(join(ROOT, file)) ?? "";
+    for (const statement of ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true).statements) {
+      if (!ts.isClassDeclaration(statement)) continue;
+      const names = API[statement.name!.text]?.split(" ") ?? [];
+      for (const member of statement.members) {
+        if (!ts.isMethodDeclaration(member) || !names.includes(member.name.getText()) || !member.type)
+          continue;
+        for (const name of member.type.getText().match(/\b[A-Z]\w*/g) ?? [])
+          if (known.has(name) && !(name in API) && !OPAQUE.has(name)) missing.add(name);
+      }
+    }
+  }
+  t.deepEqual([...missing], []);
+});
+
+test("an application that is outside can use what mDNS gives it", async (t) => {
+  const source = `import { mdns } from "../../stack/service/mdns.js"; export { mdns };`;
+  const { code } = await bundle(join(ROOT, "test/size/services.ts"), { source });
+  for (const name of [
+    "fullName",
+    "update",
+    "browseTypes",
+    "cancel",
+    "close",
+    "interface",
+    "priority",
+    "strings",
+  ])
+    t.true(new RegExp(`[.,{ "]${name}\b`).test(code), name);
+});
+
 test("in a script whose application is outside, options, counters, sockets and the entry's own names keep", (t) => {
   const entry = join(ROOT, "test/size/combinations/tcp4.ts");
   const names = reservedNames("", [entry, join(ROOT, "stack/tcp/tcp.ts")], {});
