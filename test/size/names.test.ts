@@ -72,7 +72,7 @@ test("an application that is outside can use what mDNS gives it", async (t) => {
     "priority",
     "strings",
   ])
-    t.true(new RegExp(`[.,{ "]${name}\b`).test(code), name);
+    t.true(new RegExp(`[.,{ "]${name}\\b`).test(code), name);
 });
 
 test("in a script whose application is outside, options, counters, sockets and the entry's own names keep", (t) => {
