@@ -95,9 +95,11 @@ export class Ah implements Component, SecurityProtocol {
     const counters = this.counters;
     const at = packet.start;
     counters.received++;
-    const size = headerOf(sa);
+    const size = (packet.data[at + AH_LENGTH] + 2) << 2;
+    const least = headerOf(sa);
     const length = packet.end - packet.network;
-    if (packet.end - at < size || (packet.data[at + AH_LENGTH] + 2) << 2 !== size) {
+    // Linux makes it a multiple of 8 in IPv4 too, unless it is told otherwise.
+    if (packet.end - at < size || (size !== least && size !== ((least + 7) & ~7))) {
       counters.malformed++;
       return -1;
     }

@@ -5,7 +5,8 @@
 import type { Link, LinkReceiver } from "../../hypercall/link.js";
 import { fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import type { Packet } from "../core/packet.js";
+import { Packet } from "../core/packet.js";
+import { HEADROOM } from "../core/stack.js";
 import { tosOf } from "./header.js";
 import type { Ipsec } from "./ipsec.js";
 import { nextHeaderOf, protect } from "./output.js";
@@ -17,6 +18,9 @@ export interface IpsecLinkOptions {
   mtu?: number;
 }
 
+/** Bytes behind the packet: padding to a block, trailer and ICV. */
+const TAILROOM = 64;
+
 /** The link of such an interface: `stack.addInterface(ipsecLink(security), "vti0")`; SAs name the interface. */
 export class IpsecLink implements Link {
   readonly medium = "ip";
@@ -26,6 +30,7 @@ export class IpsecLink implements Link {
   /** Packets that no SA was there for. */
   noSa = 0;
   private nif: Interface | null = null;
+  private readonly packet = new Packet(new Uint8Array(0));
 
   constructor(
     private readonly ipsec: Ipsec,
@@ -60,16 +65,15 @@ export class IpsecLink implements Link {
       this.noSa++;
       return 0;
     }
-    let packet: Packet | null = stack.tx;
-    // What this host sends lies in `stack.tx` with room before it; what it forwards does not.
-    if (frame !== packet.data) {
-      packet = stack.prepare(end - start);
-      if (!packet) return 0;
-      stack.host.copy(packet.data, packet.start, frame, start, end - start);
-    } else {
-      packet.start = start;
-      packet.end = end;
-    }
+    // In memory of its own: behind a fragment lies the next one, where the padding and the ICV would be.
+    const packet = this.packet;
+    const size = HEADROOM + end - start + TAILROOM;
+    if (packet.data.length < size)
+      packet.data = stack.host.allocate(HEADROOM + this.mtu + TAILROOM) || packet.data;
+    if (packet.data.length < size) return 0;
+    packet.start = packet.network = HEADROOM;
+    packet.end = HEADROOM + end - start;
+    stack.host.copy(packet.data, packet.start, frame, start, end - start);
     const family = frame[start] >> 4;
     // The inner DF stays inside: a link's MTU is its word, and the outer packet may be cut.
     protect(own, packet, sa, nextHeaderOf(family), tosOf(frame, start), false, null);

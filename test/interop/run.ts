@@ -90,6 +90,11 @@ export const SUITES: Readonly<Record<string, Suite>> = {
     about: "tunnels and VXLAN against Linux (its kernel, and one in user mode), curl, nginx",
     programs: ["ip", "ping", "curl", "nginx", "tshark", "linux", "modprobe"],
   },
+  ipsec: {
+    about:
+      "ESP and AH against the Linux kernel in user-mode-linux: modes, families and algorithms, with static keys",
+    programs: ["linux", "ip", "python3"],
+  },
   bare: {
     about:
       "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",
