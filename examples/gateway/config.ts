@@ -156,7 +156,9 @@ const list =
 
 const isPrefix = (value: string, family: number): boolean => {
   const parts = splitPrefix(value, family === 4 ? 32 : 128);
-  return parts !== null && (family === 4 ? isIPv4(parts.address) : isIPv6(parts.address));
+  return (
+    value.includes("/") && parts !== null && (family === 4 ? isIPv4(parts.address) : isIPv6(parts.address))
+  );
 };
 const isName = (value: string) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(value);
 
@@ -366,6 +368,11 @@ export function parseConfig(source: string): GatewayConfig {
   });
   if ("vlan" in config.wan.link)
     throw new ConfigError(reader.members.get("wan")!.line, "the WAN has a link of its own");
+  const delegating = config.lan.findIndex(
+    (one, i) => one.delegate > 0 && config.lan.slice(0, i).some((other) => other.delegate > 0),
+  );
+  if (delegating >= 0)
+    throw new ConfigError(at("lan", delegating).line, "one network alone can have delegate");
   config.forward.forEach((one, i) => {
     if (config.forward.findIndex((other) => other.protocol === one.protocol && other.port === one.port) < i) {
       throw new ConfigError(at("forward", i).line, `${one.protocol} port ${one.port} is forwarded twice`);
