@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
+import { ping } from "../../../stack/raw/ping.js";
 import { createGateway } from "./gateway.js";
 import type { Gateway, GatewayOptions } from "./gateway.js";
 import { namespace6 } from "./host6.js";
@@ -20,6 +21,8 @@ export interface Triangle extends Gateway {
   readonly b: Namespace;
   readonly far: Namespace;
   readonly folder: string;
+  /** Pings from our stack until an answer has come; ms that it took, or Infinity. */
+  reach(host: string, timeout?: number): Promise<number>;
   /** Starts bird in a namespace with this configuration; `birdc` asks it. */
   bird(ns: Namespace, configuration: string): Promise<Bird>;
 }
@@ -33,7 +36,9 @@ export const FAR = "10.9.0.2";
 export const FAR6 = "fd09::2";
 
 export async function triangle(t: ExecutionContext, options: GatewayOptions = {}): Promise<Triangle> {
-  const gateway = await createGateway(t, { ...options, plain: true });
+  const pings = ping();
+  const components = [pings, ...(options.components ?? [])];
+  const gateway = await createGateway(t, { ...options, components, plain: true });
   const { lan: a, wan: b, ip, ip6, lanNif, wanNif } = gateway;
   const far = namespace6(t);
   const folder = mkdtempSync(join(tmpdir(), "anystack-routing-"));
@@ -55,6 +60,10 @@ export async function triangle(t: ExecutionContext, options: GatewayOptions = {}
   far.ip("link", "set", "br0", "up");
   far.ip("address", "add", `${FAR}/24`, "dev", "br0");
   far.ip("address", "add", `${FAR6}/64`, "dev", "br0", "nodad");
+  for (const number of [1, 2]) {
+    far.ip("route", "add", `10.${number}.0.0/24`, "via", `10.9.0.1${number}`);
+    far.ip("-6", "route", "add", `fd0${number}::/64`, "via", `fd09::1${number}`);
+  }
   [a, b].forEach((ns, i) => {
     far.ip("link", "add", `port${i}`, "type", "veth", "peer", "name", "far0", "netns", ns.name);
     far.ip("link", "set", `port${i}`, "addrgenmode", "none");
@@ -78,7 +87,18 @@ export async function triangle(t: ExecutionContext, options: GatewayOptions = {}
     await daemon.until(async () => (await show("status")).includes("Daemon is up"));
     return { daemon, show };
   };
-  return { ...gateway, a, b, far, folder, bird };
+  const reach = async (host: string, timeout = 5000) => {
+    const start = performance.now();
+    let answers = 0;
+    while (answers === 0 && performance.now() - start < timeout) {
+      const socket = pings.open({ address: host, onReply: () => answers++ });
+      socket.send();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      socket.close();
+    }
+    return answers > 0 ? performance.now() - start : Infinity;
+  };
+  return { ...gateway, a, b, far, folder, bird, reach };
 }
 
 /** Pings until `count` answers in a row have come or the time is over; ms that it took, or Infinity. */
