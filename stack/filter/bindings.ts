@@ -1,8 +1,8 @@
 /** The mappings of inner to outer ports of NAT (RFC 4787): two hash tables over the same rows, made once. */
 import type { SipHash } from "../core/hash.js";
 
-/** Words of a binding: protocol, inner address, inner port, outer address, outer port, flows that use it. */
-const WORDS = 6;
+/** Words of a binding: protocol, inner address, inner port, outer address, outer port, flows that use it, whether anyone may begin one. */
+const WORDS = 7;
 
 export class Bindings {
   size = 0;
@@ -74,6 +74,7 @@ export class Bindings {
     rows[at + 3] = outer;
     rows[at + 4] = outerPort;
     rows[at + 5] = 0;
+    rows[at + 6] = 0;
     const innerSlot = this.slot(protocol, address, port);
     const outerSlot = this.slot(protocol, outer, outerPort);
     this.nextInner[row] = this.inner[innerSlot];
@@ -93,6 +94,19 @@ export class Bindings {
 
   outerPort(row: number): number {
     return this.rows[row * WORDS + 4];
+  }
+
+  outerAddress(row: number): number {
+    return this.rows[row * WORDS + 3];
+  }
+
+  /** May anyone outside begin a flow to the inner end? */
+  isOpen(row: number): boolean {
+    return this.rows[row * WORDS + 6] !== 0;
+  }
+
+  setOpen(row: number, open: boolean): void {
+    this.rows[row * WORDS + 6] = open ? 1 : 0;
   }
 
   use(row: number): void {

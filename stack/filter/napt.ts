@@ -10,6 +10,8 @@ import { fail, requireInteger } from "../core/errors.js";
 import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import type { Packet } from "../core/packet.js";
+import { NO_MAPPING, NO_OUTER, NOT_THAT_PORT } from "../core/port-mapper.js";
+import type { PortMapper } from "../core/port-mapper.js";
 import type { Stack } from "../core/stack.js";
 import { parse4 } from "../core/text4.js";
 import { DEPRECATED, PREFERRED } from "../ipv4/address.js";
@@ -66,7 +68,7 @@ const TRIES = 32;
 const NEIGHBOURS = 256;
 
 /** What `firewall({ nat: napt({ ... }) })` takes. */
-export class Napt implements Translation {
+export class Napt implements Translation, PortMapper {
   readonly outside: string;
   bindings: Bindings = null as never;
   /** New ends for which no outer port was free. */
@@ -100,6 +102,45 @@ export class Napt implements Translation {
     this.forwards = compileForwards(forward);
   }
 
+  outer(): number {
+    const list = this.ip.addresses;
+    for (let i = 0; i < list.length; i++) {
+      const nif = list[i].nif;
+      const entry = this.leaves(nif) && nif.up() ? outerAddress(list, nif) : null;
+      if (entry) return entry.address;
+    }
+    return 0;
+  }
+
+  map(protocol: number, address: number, port: number, wanted: number, exact: boolean): number {
+    const outer = this.outer();
+    if (outer === 0) return NO_OUTER;
+    const bindings = this.bindings;
+    let row = bindings.findInner(protocol, address, port, outer);
+    if (row < 0) {
+      const inRange = wanted >= this.first && wanted < this.first + this.count;
+      const free =
+        inRange && bindings.findOuter(protocol, outer, wanted) < 0 && !this.forwarded(protocol, wanted);
+      if (!free && exact) return NOT_THAT_PORT;
+      row = free
+        ? bindings.add(protocol, address, port, outer, wanted)
+        : this.bind(protocol, address, port, outer);
+      if (row < 0) return NO_MAPPING;
+    } else if (exact && bindings.outerPort(row) !== wanted) return NOT_THAT_PORT;
+    if (!bindings.isOpen(row)) bindings.use(row);
+    bindings.setOpen(row, true);
+    return row;
+  }
+
+  mappedPort(row: number): number {
+    return this.bindings.outerPort(row);
+  }
+
+  unmap(row: number): void {
+    this.bindings.setOpen(row, false);
+    this.bindings.release(row);
+  }
+
   release(row: number): void {
     this.bindings.release(row);
   }
@@ -118,10 +159,9 @@ export class Napt implements Translation {
       way.target = forward.to;
       way.targetPort = forward.toPort + port - forward.first;
     } else {
-      if (this.leaves(packet.nif as Interface)) return;
-      // A hairpin to a port that another host inside has.
+      // A mapping that a host has asked for, or a hairpin to a port that another host inside has.
       const row = this.bindings.findOuter(protocol, key[DESTINATION], port);
-      if (row < 0) return;
+      if (row < 0 || (this.leaves(packet.nif as Interface) && !this.bindings.isOpen(row))) return;
       way.target = this.bindings.innerAddress(row);
       way.targetPort = this.bindings.innerPort(row);
     }

@@ -7,10 +7,12 @@ import { firewall } from "../../../stack/filter/firewall.js";
 import { napt } from "../../../stack/filter/napt.js";
 import { clat } from "../../../stack/translator/clat.js";
 import { nat64 } from "../../../stack/translator/nat64.js";
+import { pcpServer } from "../../../stack/service/pcp-server.js";
 import { dns64 } from "../../../stack/service/dns64.js";
 import { dns } from "../../../stack/service/dns.js";
 import { dnsForwarder } from "../../../stack/service/dns-forwarder.js";
-import { WAN_HOST, createGateway } from "../support/gateway.js";
+import { TCP_CLIENT } from "../support/apps.js";
+import { LAN_HOST, WAN_HOST, createGateway } from "../support/gateway.js";
 import { bodyHash } from "../support/http.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
@@ -143,4 +145,42 @@ test("464XLAT: hosts of IPv4 behind our CLAT reach a server of IPv4 by tayga's N
   const { stdout } = await lan.run("sh", ["-c", command], { timeout: 70_000 });
   t.is(stdout.split(" ")[0], bodyHash(size));
   t.is(xlat.counters.malformed + xlat.counters.address, 0);
+});
+
+/** A request of PCP for TCP port 7, wanting 20007: what comes back, as hexadecimal digits. */
+const PCP = `
+import os, socket, struct, sys
+me = socket.inet_pton(socket.AF_INET6, "::ffff:" + sys.argv[2])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(2)
+s.sendto(struct.pack("!BBHI16s12sB3xHH16s", 2, 1, 0, 600, me, b"n" * 12, 6, 7, 20007, bytes(16)), (sys.argv[1], 5351))
+print(s.recv(2000).hex())
+`;
+
+test("NAT-PMP by natpmpc, and PCP: an outer port that leads inside, until it is given back", async (t) => {
+  const nat = napt();
+  const wall = firewall({ rules: [{ action: "accept", from: "lan" }], nat });
+  const ports = pcpServer({ mapper: nat });
+  const gateway = await createGateway(t, { components: [wall, ports] });
+  const { lan, wan } = gateway;
+  wall.assign(gateway.lanNif, "lan");
+  wall.assign(gateway.wanNif, "wan");
+  wan.ip("route", "del", "default");
+  ports.serve(gateway.lanNif);
+  await lan.serve("tcp", 7, "python3", [TCP_CLIENT, "serve", LAN_HOST, "7"]);
+  const echo = (port: string) =>
+    wan.run("python3", [TCP_CLIENT, "echo", "10.2.0.1", port, "100000"], { codes: null, timeout: 5000 });
+  const address = await lan.run("natpmpc", ["-g", "10.1.0.1"]);
+  t.regex(address.stdout, /Public IP address : 10\.2\.0\.1/);
+  const add = await lan.run("natpmpc", ["-g", "10.1.0.1", "-a", "20022", "7", "tcp", "600"]);
+  t.regex(add.stdout, /Mapped public port 20022 protocol TCP to local port 7 life?time 600/i);
+  t.is((await echo("20022")).stdout.trim(), '"ok"');
+  await lan.run("natpmpc", ["-g", "10.1.0.1", "-a", "0", "7", "tcp", "0"], { codes: null });
+  t.is(ports.mappings.list.length, 0);
+  const answer = await lan.run("python3", ["-c", PCP, "10.1.0.1", LAN_HOST]);
+  t.regex(answer.stdout, /^02810000 ?00000258/);
+  t.true(answer.stdout.includes("00074e27" + "0".repeat(20) + "ffff0a020001"));
+  wall.forget(() => true);
+  t.is((await echo("20007")).stdout.trim(), '"ok"');
+  t.is(ports.counters.malformed + ports.counters.sendFailed, 0);
 });
