@@ -44,11 +44,15 @@ function modp(name: string): Pair {
   const pair = node.getDiffieHellman(name);
   pair.generateKeys();
   const size = pair.getPrime().length;
+  // p - 1: a prime is odd.
+  const last = pair.getPrime();
+  last[size - 1]! ^= 1;
   return {
     share: padded(pair.getPublicKey(), size),
     finish(peer) {
       if (peer.length !== size) throw new Error("length");
-      // Throws where it is not in 2..p-2 (RFC 6989 section 2.1).
+      // RFC 6989 section 2.1: in 2..p-2. OpenSSL throws where it is less, and takes more.
+      if (Buffer.compare(peer, last) >= 0) throw new Error("range");
       return padded(pair.computeSecret(peer), size);
     },
   };

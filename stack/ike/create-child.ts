@@ -13,13 +13,15 @@ import { DeleteChild } from "./exchanges.js";
 import type { IkeSa, Task } from "./ike-sa.js";
 import { Writer } from "./message.js";
 import type { Message } from "./message.js";
-import { answerRekeyIke, isRekeyIke } from "./rekey-ike.js";
+import { RekeyIke, answerRekeyIke, isRekeyIke } from "./rekey-ike.js";
 
 /** After TEMPORARY_FAILURE, ms; and after any other failure of a rekey. */
 const SHORT_PAUSE = 2000;
 const PAUSE = 30000;
 /** What has been replaced the peer deletes; after this many ms we do. */
 const DELETE_AFTER = 30000;
+/** Child SAs of one IKE SA at most. */
+const CHILDREN = 64;
 
 /** True when `a` is before `b`, as numbers (section 2.8.1). */
 export function lower(a: Uint8Array, b: Uint8Array): boolean {
@@ -129,6 +131,11 @@ export class CreateChild implements Task {
     }
   }
 
+  abort(): void {
+    const own = this.offer && this.offer.exchange;
+    if (own) own.close();
+  }
+
   private finish(sa: IkeSa, message: Message, secret: Uint8Array | null, nonceR: Uint8Array): void {
     const old = this.replaces;
     const code = acceptChild(this.offer!, message, secret, this.nonce!, nonceR);
@@ -157,7 +164,8 @@ export class CreateChild implements Task {
         sa.ike.dropChild(old);
         sa.tasks.unshift(new CreateChild(this.settings, null));
       } else timers.set(old.timer, (now + (code === wire.TEMPORARY_FAILURE ? SHORT_PAUSE : PAUSE)) | 0);
-    } else if (!old) sa.connection!.tell(CHILD_FAILED, EPROTO, code);
+    } else if (!old && code === wire.TEMPORARY_FAILURE) sa.childLater(this.settings, SHORT_PAUSE);
+    else if (!old) sa.connection!.tell(CHILD_FAILED, EPROTO, code);
     sa.next();
   }
 }
@@ -188,6 +196,11 @@ export function answerCreateChild(sa: IkeSa, message: Message): void {
     answerRekeyIke(sa, message, message.body(nonce));
     return;
   }
+  // The IKE SA is going, or is about to (section 2.25.2).
+  if (sa.successor || sa.task instanceof RekeyIke) {
+    refuse(wire.TEMPORARY_FAILURE);
+    return;
+  }
   const rekey = message.notify(wire.REKEY_SA);
   let old: ChildSa | null = null;
   if (rekey >= 0) {
@@ -199,9 +212,9 @@ export function answerCreateChild(sa: IkeSa, message: Message): void {
       return;
     }
   }
-  // It is going, or the IKE SA is (section 2.25).
-  if (sa.successor || (old && (old.ending || old.successor)) || sa.children.length >= 64) {
-    refuse(sa.children.length >= 64 ? wire.NO_PROPOSAL_CHOSEN : wire.TEMPORARY_FAILURE);
+  const full = sa.children.length >= CHILDREN;
+  if (full || (old && (old.ending || old.successor))) {
+    refuse(full ? wire.NO_PROPOSAL_CHOSEN : wire.TEMPORARY_FAILURE);
     return;
   }
   const wanted = agreeChild(sa, message, old, false);

@@ -55,8 +55,10 @@ function inform(sa: IkeSa, message: Message, info: DatagramInfo): void {
   else for (let i = 0; i < gone.length; i++) remove(sa, gone[i]);
 }
 
-/** The children that the peer names by the SPIs it receives with. */
-function collect(sa: IkeSa, data: Uint8Array, gone: ChildSa[]): void {
+/** The children that the peer names by the SPIs it receives with: they may hang on another IKE SA by now. */
+function collect(asked: IkeSa, data: Uint8Array, gone: ChildSa[]): void {
+  let sa = asked;
+  while (sa.successor) sa = sa.successor;
   for (let at = 4; at < data.length; at += 4) {
     const spi = get32(data, at);
     for (let i = 0; i < sa.children.length; i++) {

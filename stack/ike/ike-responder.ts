@@ -237,7 +237,11 @@ class Respond implements Responder {
           .put16(0)
           .bytes(own);
         out.payload(wire.PAYLOAD_NONCE, sa.nonceR);
-        emitNatDetection(sa, out);
+        // No answer is larger than what was asked: who did not pay for this does not get it.
+        if (message.notify(wire.NAT_DETECTION_SOURCE) >= 0) {
+          emitNatDetection(sa, out);
+          out.notify(wire.CHILDLESS_SUPPORTED);
+        }
         if (sa.fragments) out.notify(wire.FRAGMENTATION_SUPPORTED);
         for (let i = 0; i < ike.connections.length; i++) {
           const auth = ike.connections[i].settings.auth;
@@ -245,7 +249,6 @@ class Respond implements Responder {
           auth.announce(ike, out, true);
           break;
         }
-        out.notify(wire.CHILDLESS_SUPPORTED);
         sa.second = emitPlain(
           sa.spiI,
           sa.spiR,

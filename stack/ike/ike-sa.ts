@@ -7,11 +7,11 @@ import type { TableEntry } from "../core/table.js";
 import { Timer } from "../core/timers.js";
 import * as wire from "../wire/ike.js";
 import type { ChildSa } from "./child-sa.js";
-import type { Settings } from "./configuration.js";
+import type { ChildSettings, Settings } from "./configuration.js";
 import type { Connection } from "./connection.js";
 import type { Identity } from "./identity.js";
 import type { Ike } from "./ike.js";
-import { answerRequest, liveness, livenessPeriod, rekeyIke } from "./exchanges.js";
+import { CreateChild, answerRequest, liveness, livenessPeriod, rekeyIke } from "./exchanges.js";
 import type { IkeKeys } from "./keys.js";
 import { Message, Writer, parsePayloads } from "./message.js";
 import type { Protection } from "./protection.js";
@@ -22,6 +22,8 @@ export interface Task {
   start(sa: IkeSa): void;
   /** The peer has answered. Calls `sa.next` in the end. */
   answer(sa: IkeSa, message: Message): void;
+  /** The IKE SA ends before there is an answer: gives back what is held. */
+  abort?(sa: IkeSa): void;
 }
 
 /** Requests of ours that may wait. */
@@ -69,6 +71,8 @@ export class IkeSa implements TableEntry {
   /** The virtual addresses of ours, or those we have given. */
   addresses: Uint8Array[] = [];
   readonly children: ChildSa[] = [];
+  /** Children that the peer could not make just now. */
+  readonly wanted: ChildSettings[] = [];
   /** It takes this one's place. */
   successor: IkeSa | null = null;
   /** What a feature keeps of it. */
@@ -92,6 +96,7 @@ export class IkeSa implements TableEntry {
   private readonly retransmit: Timer;
   readonly timer: Timer;
   private readonly rekeyTimer: Timer;
+  private readonly wantedTimer: Timer;
 
   constructor(
     readonly ike: Ike,
@@ -102,6 +107,7 @@ export class IkeSa implements TableEntry {
     this.retransmit = new Timer(late, this);
     this.timer = new Timer(silent, this);
     this.rekeyTimer = new Timer(old, this);
+    this.wantedTimer = new Timer(retry, this);
   }
 
   settings(): Settings {
@@ -407,6 +413,13 @@ export class IkeSa implements TableEntry {
     if (period > 0 && !this.dead) this.ike.stack.timers.set(this.timer, (this.ike.stack.now() + period) | 0);
   }
 
+  /** Asks for a child a little later. */
+  childLater(settings: ChildSettings, delay: number): void {
+    if (this.dead) return;
+    if (this.wanted.indexOf(settings) < 0) this.wanted.push(settings);
+    this.ike.stack.timers.set(this.wantedTimer, (this.ike.stack.now() + delay) | 0);
+  }
+
   /** Rekeys it a little later: the peer could not now. */
   rekeyLater(delay: number): void {
     if (!this.dead) this.ike.stack.timers.set(this.rekeyTimer, this.ike.soon(delay));
@@ -420,10 +433,13 @@ export class IkeSa implements TableEntry {
   end(code: number, notification: number): void {
     if (this.dead) return;
     const ike = this.ike;
+    const task = this.task;
     this.dead = true;
+    if (task && task.abort) task.abort(this);
     ike.stack.timers.clear(this.retransmit);
     ike.stack.timers.clear(this.timer);
     ike.stack.timers.clear(this.rekeyTimer);
+    ike.stack.timers.clear(this.wantedTimer);
     while (this.children.length > 0) ike.dropChild(this.children[this.children.length - 1]);
     this.tasks.splice(0, this.tasks.length);
     if (this.exchange) this.exchange.close();
@@ -445,6 +461,10 @@ function late(sa: IkeSa): void {
 function silent(sa: IkeSa): void {
   if (sa.established) liveness(sa);
   else sa.end(ETIMEDOUT, 0);
+}
+
+function retry(sa: IkeSa): void {
+  while (sa.wanted.length > 0) sa.request(new CreateChild(sa.wanted.shift()!, null));
 }
 
 function old(sa: IkeSa): void {

@@ -105,7 +105,7 @@ export function parsePayloads(
     const body = length - wire.PAYLOAD_HEADER;
     const known = (type >= wire.PAYLOAD_SA && type <= wire.PAYLOAD_EAP) || type === wire.PAYLOAD_SKF;
     if (!known && data[at + 1] & wire.CRITICAL) return type;
-    if (body < least(type)) return SYNTAX;
+    if (known && body < least(type)) return SYNTAX;
     const start = at + wire.PAYLOAD_HEADER;
     // Of a notification the SPI lies inside.
     if (type === wire.PAYLOAD_NOTIFY && data[start + 1] > body - 4) return SYNTAX;

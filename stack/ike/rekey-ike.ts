@@ -109,22 +109,30 @@ export class RekeyIke implements Task {
       return;
     }
     inherit(sa, made);
-    if (rival && !rival.dead) rival.successor = made;
+    if (rival && !rival.dead) {
+      rival.successor = made;
+      sa.ike.stack.timers.set(rival.timer, (sa.ike.stack.now() + DELETE_AFTER) | 0);
+    }
     sa.tasks.splice(0, sa.tasks.length);
     sa.tasks.push(new Goodbye(0));
     sa.next();
   }
 
-  private fail(sa: IkeSa, code: number): void {
+  /** The peer has ended the old one: its own is the one that stays. */
+  abort(sa: IkeSa): void {
     if (this.own) this.own.close();
     this.own = null;
     const made = this.made;
-    if (made) {
+    if (made && made !== sa.successor) {
       made.successor = sa;
       made.end(0, 0);
     }
-    if (this.rival && !this.rival.dead) inherit(sa, this.rival);
-    else sa.rekeyLater(code === wire.TEMPORARY_FAILURE ? SHORT_PAUSE : PAUSE);
+    if (!sa.successor && this.rival && !this.rival.dead) inherit(sa, this.rival);
+  }
+
+  private fail(sa: IkeSa, code: number): void {
+    this.abort(sa);
+    if (!sa.successor) sa.rekeyLater(code === wire.TEMPORARY_FAILURE ? SHORT_PAUSE : PAUSE);
     sa.next();
   }
 }
@@ -149,6 +157,7 @@ function adopt(sa: IkeSa, made: IkeSa): void {
 function inherit(sa: IkeSa, made: IkeSa): void {
   adopt(sa, made);
   made.addresses = sa.addresses;
+  made.successor = null;
   sa.successor = made;
   while (sa.children.length > 0) {
     const child = sa.children.shift()!;
@@ -157,6 +166,7 @@ function inherit(sa: IkeSa, made: IkeSa): void {
   }
   made.establish(false);
   while (sa.tasks.length > 0) made.request(sa.tasks.shift()!);
+  while (sa.wanted.length > 0) made.childLater(sa.wanted.shift()!, SHORT_PAUSE);
   sa.ike.stack.timers.set(sa.timer, (sa.ike.stack.now() + DELETE_AFTER) | 0);
 }
 
@@ -222,6 +232,7 @@ export function answerRekeyIke(sa: IkeSa, message: Message, nonceI: Uint8Array):
         // Both at once: which of the two stays is known when ours is answered.
         adopt(sa, made);
         made.established = true;
+        made.successor = sa;
         task.rival = made;
         task.rivalNonce = lowest(nonceI, nonceR);
       } else inherit(sa, made);
