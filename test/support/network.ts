@@ -5,7 +5,7 @@
  * runs: it throws for what has not been given back.
  */
 import type { ExecutionContext } from "ava";
-import type { Link } from "../../hypercall/index.js";
+import type { CryptoHypercalls, Link } from "../../hypercall/index.js";
 import { createSwitch, createWorld, wire } from "../../ports/sim/index.js";
 import type {
   SimHost,
@@ -61,6 +61,8 @@ export interface NetworkOptions {
   tcp?: TcpConfiguration;
   /** Further components for each stack, made for each anew; one of the standard list's names takes that one's place. */
   components?: () => Component[];
+  /** Ciphers of each host. */
+  crypto?: CryptoHypercalls;
   /** A default route. */
   gateway?: string;
   /** What the leak check at the end allows; false: there is none. */
@@ -78,6 +80,7 @@ export function buildNode(
   options: NetworkOptions = {},
 ): Node {
   const host = world.host();
+  if (options.crypto) host.crypto = options.crypto;
   const more = options.components?.() ?? [];
   const choose = <T extends Component>(standard: T): T =>
     (more.find(({ name }) => name === standard.name) as T | undefined) ?? standard;

@@ -1,0 +1,425 @@
+/** IKE between two stacks of ours in virtual time: floods, replays, bad shares, bad fragments, bad networks, rekeys that collide. */
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import fc from "fast-check";
+import type { CryptoHypercalls } from "../../hypercall/crypto.js";
+import { nodeCrypto } from "../../ports/node/crypto.js";
+import type { WireOptions } from "../../ports/sim/index.js";
+import type { DatagramInfo } from "../../stack/core/datagrams.js";
+import { ike } from "../../stack/ike/ike.js";
+import type { ChildSa, ConnectionOptions, Ike, IkeOptions } from "../../stack/ike/ike.js";
+import { ikeFragmentation } from "../../stack/ike/ike-fragmentation.js";
+import { ikeResponder } from "../../stack/ike/ike-responder.js";
+import type { RespondOptions } from "../../stack/ike/ike-responder.js";
+import { Writer, emitPlain } from "../../stack/ike/message.js";
+import { emitProposals } from "../../stack/ike/proposals.js";
+import * as wire from "../../stack/wire/ike.js";
+import { pair } from "../support/network.js";
+
+const PSK = "secret";
+const A = "10.0.0.1";
+const B = "10.0.0.2";
+
+interface Ends {
+  vpn: Ike[];
+  told: string[][];
+  children: ChildSa[][];
+  /** Datagrams that each has sent. */
+  sent: Uint8Array[][];
+  run(time: number): void;
+  connect(end: number, options?: ConnectionOptions): ReturnType<Ike["connect"]>;
+  /** Gives `data` to an end as from an address. */
+  give(end: number, data: Uint8Array, address?: string, port?: number): void;
+}
+
+interface EndsOptions {
+  ike?: () => IkeOptions;
+  responder?: RespondOptions;
+  wire?: WireOptions;
+  crypto?: CryptoHypercalls;
+  seed?: number;
+}
+
+function ends(t: ExecutionContext, options: EndsOptions = {}): Ends {
+  const vpn: Ike[] = [];
+  const { world, a, b } = pair(t, {
+    ...options.wire,
+    worldOptions: { seed: options.seed ?? 1 },
+    crypto: options.crypto ?? nodeCrypto(),
+    components: () => {
+      const made = ike({ responder: ikeResponder(options.responder), ...options.ike?.() });
+      vpn.push(made);
+      return [made];
+    },
+  });
+  const told: string[][] = [[], []];
+  const children: ChildSa[][] = [[], []];
+  const sent: Uint8Array[][] = [[], []];
+  vpn.forEach((each, end) => {
+    const send = each.ports.send.bind(each.ports);
+    each.ports.send = (local, port, remote, remotePort, packet) => {
+      sent[end]!.push(packet.slice());
+      send(local, port, remote, remotePort, packet);
+    };
+  });
+  void [a, b];
+  return {
+    vpn,
+    told,
+    children,
+    sent,
+    run: (time) => world.run(time),
+    connect: (end, more = {}) =>
+      vpn[end]!.connect({
+        psk: PSK,
+        onState: (_c, state, code, n) => told[end]!.push(code || n ? `${state} ${code} ${n}` : state),
+        onChild: (_c, child, up) => {
+          if (up) children[end]!.push(child);
+          else children[end]!.splice(children[end]!.indexOf(child), 1);
+        },
+        ...more,
+      }),
+    give: (end, data, address = "10.0.0.9", port = 500) => {
+      const info: DatagramInfo = {
+        address,
+        port,
+        length: data.length,
+        truncated: false,
+        localAddress: end ? B : A,
+        interface: null,
+      };
+      (vpn[end] as unknown as { input(d: Uint8Array, i: DatagramInfo, p: number): void }).input(
+        data.slice(),
+        info,
+        500,
+      );
+    },
+  };
+}
+
+/** Both have the same child SAs, with the same keys crosswise. */
+function same(t: ExecutionContext, { children }: Ends, count = 1): void {
+  t.is(children[0]!.length, count);
+  t.is(children[1]!.length, count);
+  for (const one of children[0]!) {
+    const other = children[1]!.find(({ spiIn }) => spiIn === one.spiOut);
+    t.truthy(other);
+    t.is(other!.spiOut, one.spiIn);
+    t.deepEqual(other!.inbound, one.outbound);
+    t.deepEqual(other!.outbound, one.inbound);
+    t.deepEqual(other!.localSelectors, one.remoteSelectors);
+  }
+}
+
+/** A request to begin, as a stranger makes it. */
+function init(
+  number: number,
+  options: { group?: number; share?: Uint8Array; nonce?: number; cookie?: Uint8Array } = {},
+) {
+  const spi = new Uint8Array(8);
+  new DataView(spi.buffer).setUint32(0, number + 1);
+  const out = new Writer();
+  if (options.cookie) out.notify(wire.COOKIE, options.cookie);
+  const group = options.group ?? 31;
+  emitProposals(out, wire.PROTOCOL_IKE, new Uint8Array(0), [
+    [(1 << 26) | (256 << 16) | 20, (2 << 26) | 5, (4 << 26) | group],
+  ]);
+  out
+    .begin(wire.PAYLOAD_KE)
+    .put16(group)
+    .put16(0)
+    .bytes(options.share ?? new Uint8Array(32).fill(9));
+  out.payload(wire.PAYLOAD_NONCE, new Uint8Array(options.nonce ?? 32).fill(number));
+  return emitPlain(spi, new Uint8Array(8), wire.IKE_SA_INIT, wire.FLAG_INITIATOR, 0, out);
+}
+
+test("{ remote, psk } is enough; goodbye ends both", (t) => {
+  const site = ends(t);
+  const peer = site.connect(0, { remote: B });
+  site.connect(1);
+  site.run(500);
+  t.deepEqual(site.told, [["established"], ["established"]]);
+  same(t, site);
+  t.true(peer.established());
+  peer.close();
+  site.run(500);
+  t.deepEqual(site.told, [
+    ["established", "closed -125 0"],
+    ["established", "closed -104 0"],
+  ]);
+  t.deepEqual([site.vpn[0]!.sas.size, site.vpn[1]!.sas.size], [0, 0]);
+});
+
+test("several children; rekeys of either side; what a day does to them", (t) => {
+  const site = ends(t);
+  const children = [
+    { local: ["10.1.0.0/16"], rekey: 600 },
+    { local: ["10.2.0.0/16"], remote: ["10.3.0.0/16"], rekey: 900 },
+  ];
+  site.connect(0, { remote: B, children, rekey: 7200 });
+  site.connect(1, {
+    children: [{ remote: ["10.1.0.0/16"] }, { local: ["10.3.0.0/16"], remote: ["10.2.0.0/16"], rekey: 900 }],
+    rekey: 7200,
+  });
+  site.run(1000);
+  same(t, site, 2);
+  const before = site.vpn[0]!.counters.children;
+  site.run(6 * 3600 * 1000);
+  same(t, site, 2);
+  t.true(site.vpn[0]!.counters.children > before + 50);
+  t.true(site.vpn[0]!.counters.established >= 3);
+  t.deepEqual(site.told, [["established"], ["established"]]);
+  t.is(site.vpn[0]!.sas.size, 1);
+});
+
+test("rekeys at once, with loss, copies and reordering: one child, one IKE SA, no tunnel down", (t) => {
+  fc.assert(
+    fc.property(
+      fc.nat(10000),
+      fc.array(fc.constantFrom(0, 1, 2, 3, 4), { minLength: 3, maxLength: 8 }),
+      (seed, plan) => {
+        const bad = { loss: 0.15, duplicate: 0.2, reorder: 0.2, reorderDelay: 30, delay: 5 };
+        const site = ends(t, { wire: { a: bad, b: bad }, seed });
+        const peers = [
+          site.connect(0, { remote: B, retransmit: 100, attempts: 12 }),
+          site.connect(1, { retransmit: 100, attempts: 12 }),
+        ];
+        site.run(20000);
+        for (const step of plan) {
+          for (const end of [0, 1] as const) {
+            if (step === 4 || step >> 1 !== end)
+              peers[end]!.rekey(step & 1 ? site.children[end]![0] : undefined);
+          }
+          if (step === 4) site.run(3);
+          if (step === 4) peers[1]!.rekey(site.children[1]![0]);
+          site.run(15000);
+        }
+        // What the peer was to delete, and has not, we delete.
+        site.run(400000);
+        t.deepEqual(site.told, [["established"], ["established"]]);
+        same(t, site);
+        t.is(site.vpn[0]!.sas.size, 1);
+        t.is(site.vpn[1]!.sas.size, 1);
+      },
+    ),
+    { numRuns: 20 },
+  );
+});
+
+test("IKE-02 a flood: cookies without state or key exchange, no amplification, few half-open", (t) => {
+  let exchanges = 0;
+  const crypto = nodeCrypto();
+  const counted: CryptoHypercalls = {
+    ...crypto,
+    respond: (group, peer, done) => {
+      exchanges++;
+      crypto.respond!(group, peer, done);
+    },
+  };
+  const site = ends(t, { crypto: counted });
+  site.connect(1);
+  let bytes = 0;
+  for (let i = 0; i < 10000; i++) {
+    const request = init(i);
+    const before = site.sent[1]!.length;
+    site.give(1, request, `198.51.${(i >> 8) & 255}.${i & 255}`);
+    for (const answer of site.sent[1]!.slice(before)) {
+      t.true(answer.length <= request.length);
+      bytes += answer.length;
+    }
+  }
+  t.is(exchanges, 4);
+  t.is(site.vpn[1]!.sas.size, 4);
+  t.is(site.vpn[1]!.counters.cookies, 9996);
+  t.true(bytes < 10000 * 150);
+  // Who shows its cookie is let in; another's, an old one, or a made-up one is not.
+  site.give(1, init(20000), "203.0.113.1");
+  const cookie = site.sent[1]!.at(-1)!.slice(28 + 8);
+  site.give(1, init(20000, { cookie }), "203.0.113.2");
+  site.give(1, init(20001, { cookie }), "203.0.113.1");
+  site.give(1, init(20000, { cookie: new Uint8Array(33) }), "203.0.113.1");
+  t.is(exchanges, 4);
+  t.is(site.vpn[1]!.counters.badCookies, 3);
+  site.give(1, init(20000, { cookie }), "203.0.113.1");
+  t.is(exchanges, 5);
+  site.run(25000);
+  t.is(site.vpn[1]!.sas.size, 0);
+  // Beyond the bound the oldest goes.
+  for (let i = 0; i < 100; i++) {
+    const from = `203.0.113.${i}`;
+    site.give(1, init(30000 + i), from);
+    site.give(1, init(30000 + i, { cookie: site.sent[1]!.at(-1)!.slice(28 + 8) }), from);
+  }
+  t.is(site.vpn[1]!.sas.size, 32);
+});
+
+test("IKE-04 IKE-10 shares that are none: zero, one, p - 1, wrong lengths, points off the curve; nonces too short", (t) => {
+  const site = ends(t, { responder: { cookies: 32 } });
+  site.connect(1);
+  const bad: [number, Uint8Array][] = [
+    [31, new Uint8Array(32)],
+    [31, Uint8Array.of(1, ...new Uint8Array(31))],
+    [31, new Uint8Array(31).fill(9)],
+    [31, new Uint8Array(33).fill(9)],
+    [31, new Uint8Array(0)],
+    [19, new Uint8Array(64).fill(1)],
+    [19, new Uint8Array(65).fill(4)],
+    [14, new Uint8Array(256)],
+    [14, Uint8Array.from({ length: 256 }, (_, i) => (i === 255 ? 1 : 0))],
+    [14, new Uint8Array(256).fill(255)],
+    [14, new Uint8Array(8).fill(2)],
+  ];
+  bad.forEach(([group, share], i) => {
+    site.give(1, init(i, { group, share }));
+    t.is(site.vpn[1]!.sas.size, 0, `${group} ${share.length}`);
+  });
+  t.is(site.sent[1]!.length, 0);
+  site.give(1, init(50, { nonce: 15 }));
+  site.give(1, init(51, { nonce: 257 }));
+  // A group of nobody's.
+  site.give(1, init(52, { group: 1025 }));
+  t.is(site.vpn[1]!.sas.size, 0);
+  site.give(1, init(53));
+  t.is(site.vpn[1]!.sas.size, 1);
+});
+
+test("IKE-05 copies are answered as before, and nothing happens twice; old, far and altered ones are dropped", (t) => {
+  const site = ends(t);
+  site.connect(0, { remote: B });
+  site.connect(1);
+  site.run(500);
+  const [ours, theirs] = [site.sent[0]!.slice(), site.sent[1]!.slice()];
+  const auth = ours.at(-1)!;
+  const counters = site.vpn[1]!.counters;
+  const count = site.sent[1]!.length;
+  site.give(1, auth, A);
+  t.is(counters.repeated, 1);
+  t.deepEqual(site.sent[1]!.slice(count), [theirs.at(-1)!]);
+  const { established, children } = { ...counters };
+  for (let at = 0; at < auth.length; at++) {
+    const altered = auth.slice();
+    altered[at]! ^= 1;
+    site.give(1, altered, A);
+  }
+  for (const id of [0, 2, 3, 0x7fffffff, 0xffffffff]) {
+    const other = auth.slice();
+    new DataView(other.buffer).setUint32(20, id);
+    site.give(1, other, A);
+    site.give(0, other, B);
+  }
+  // Answers to nothing, from the right SPIs.
+  for (const answer of theirs) site.give(0, answer, B);
+  t.is(counters.established, established);
+  t.is(counters.children, children);
+  t.is(site.vpn[1]!.sas.size, 1);
+  same(t, site);
+  t.deepEqual(site.told, [["established"], ["established"]]);
+});
+
+test("IKE-01 anything at all, to a living SA: nothing throws, nothing changes", (t) => {
+  const site = ends(t, { ike: () => ({ fragmentation: ikeFragmentation() }) });
+  site.connect(0, { remote: B });
+  site.connect(1);
+  site.run(500);
+  const samples = site.sent[0]!.concat(site.sent[1]!);
+  fc.assert(
+    fc.property(
+      fc.nat(samples.length - 1),
+      fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { maxLength: 6 }),
+      fc.nat(500),
+      (which, edits, cut) => {
+        const data = samples[which]!.slice(0, 500 - cut);
+        for (const [at, value] of edits) if (at < data.length) data[at] = value;
+        if (data.length >= 28) new DataView(data.buffer).setUint32(24, data.length);
+        site.give(0, data, B);
+        site.give(1, data, A);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  t.deepEqual(site.told, [["established"], ["established"]]);
+  same(t, site);
+});
+
+test("IKE-08 fragments: bad numbers, forged ones, copies; a large message arrives in pieces", (t) => {
+  const site = ends(t, { ike: () => ({ fragmentation: ikeFragmentation({ size: 576 }) }) });
+  const many = Array.from({ length: 16 }, (_, i) => `10.${i}.0.0/16`);
+  site.connect(0, { remote: B, children: [{ local: many, remote: many }] });
+  site.connect(1, { children: [{ local: many, remote: many }] });
+  site.run(500);
+  same(t, site);
+  const fragments = site.sent[0]!.filter((packet) => packet[16] === wire.PAYLOAD_SKF);
+  t.true(fragments.length >= 2);
+  t.true(fragments.every((packet) => packet.length <= 576 - 28));
+  const { malformed, unauthentic } = site.vpn[1]!.counters;
+  for (const [number, total] of [
+    [0, 2],
+    [3, 2],
+    [1, 0],
+    [1, 65535],
+    [1, 33],
+  ] as const) {
+    const forged = fragments[0]!.slice();
+    forged[23] = 2;
+    forged.set([number >> 8, number, total >> 8, total], 32);
+    site.give(1, forged, A);
+  }
+  t.is(site.vpn[1]!.counters.malformed, malformed + 5);
+  for (let total = 2; total <= 32; total++) {
+    const forged = fragments[0]!.slice();
+    forged[23] = 2;
+    forged[35] = total;
+    site.give(1, forged, A);
+  }
+  t.is(site.vpn[1]!.counters.unauthentic, unauthentic + 31);
+  site.vpn[1]!.sas.each((sa) => t.is(sa.partial, null));
+});
+
+test("wrong secret, nobody there, and misuse", (t) => {
+  const site = ends(t);
+  site.connect(0, { remote: B, psk: "other" });
+  site.connect(1);
+  site.run(900);
+  t.deepEqual(site.told[0], ["closed -13 24"]);
+  t.is(site.vpn[1]!.counters.failed, 1);
+  const lonely = site.connect(0, { remote: "10.0.0.77", attempts: 2, retransmit: 100 });
+  site.run(1000);
+  t.is(site.told[0]!.at(-1), "closed -110 0");
+  lonely.close();
+  const [vpn] = site.vpn;
+  for (const options of [
+    {},
+    { remote: "nowhere", psk: PSK },
+    { remote: B },
+    { remote: B, psk: "" },
+    { remote: B, psk: PSK, dpd: -1 },
+    { remote: B, psk: PSK, rekey: 5 },
+    { remote: B, psk: PSK, proposals: [] },
+    { remote: B, psk: PSK, proposals: ["rot13"] },
+    { remote: B, psk: PSK, children: [{ local: [] }] },
+    { remote: B, psk: PSK, children: [{ mode: "beet" as never }] },
+    { psk: PSK, start: true },
+  ]) {
+    t.throws(() => vpn!.connect(options), { code: "EINVAL" });
+  }
+  t.throws(() => ikeResponder({ halfOpen: 0 }), { code: "EINVAL" });
+  t.throws(() => ikeFragmentation({ size: 1 }), { code: "EINVAL" });
+});
+
+test("IKE-10 a host without random bytes begins nothing; SPIs and nonces are never twice the same", (t) => {
+  const site = ends(t, { responder: { cookies: 0 } });
+  site.vpn[0]!.stack.host.calls.random = () => false;
+  site.connect(0, { remote: B });
+  site.run(100);
+  t.deepEqual(site.told[0], ["closed -5 0"]);
+  t.is(site.sent[0]!.length, 0);
+  const seen = new Set<string>();
+  const peer = site.connect(1, { remote: A, attempts: 1, retransmit: 10, start: false });
+  for (let i = 0; i < 2000; i++) {
+    peer.start();
+    const first = site.sent[1]!.pop()!;
+    seen.add(Buffer.from(first.subarray(0, 8)).toString("hex"));
+    peer.sa!.end(0, 0);
+  }
+  t.is(seen.size, 2000);
+});
