@@ -121,8 +121,8 @@ export class Lcp implements ControlProtocol {
     this.session.disestablished();
   }
 
-  failed(): void {
-    this.session.down("lcp");
+  failed(ended?: boolean): void {
+    this.session.down(ended ? "peer" : "lcp");
   }
 
   send(protocol: number, data: Uint8Array, start: number, end: number): void {

@@ -43,8 +43,8 @@ export interface ControlProtocol {
   opened(): void;
   /** It was open, and is not any more. */
   lost(): void;
-  /** The peer does not answer, does not agree, or wants to end. */
-  failed(): void;
+  /** The peer does not answer, does not agree, or (`ended`) wants to end. */
+  failed(ended?: boolean): void;
   /** Sends `data[start..end)`, a packet of this protocol. */
   send(protocol: number, data: Uint8Array, start: number, end: number): void;
 }
@@ -91,7 +91,7 @@ export class Negotiation {
       else this.disputed(data, at + wire.PPP_HEADER, end, code === wire.CONFIGURE_REJECT);
     } else if (code === wire.TERMINATE_REQUEST) {
       this.reply(wire.TERMINATE_ACK, id, 0);
-      this.control.failed();
+      this.control.failed(true);
     } else if (code === wire.TERMINATE_ACK && this.state === OPENED) this.again();
     return true;
   }

@@ -184,7 +184,8 @@ export class PppoeClient implements PppLower {
       return;
     }
     let named = this.concentrator === null;
-    let served = false;
+    // No name: any service will do (section 5.1).
+    let served = this.service.length === 0;
     let error = false;
     let kept = 0;
     for (let tag = at; tag < end;) {

@@ -283,7 +283,8 @@ export class PppSession implements Link {
     const servers: string[] = [];
     for (let i = 0; i < 2; i++) {
       const server = ipcp.servers[i];
-      if (server !== 0 && server !== -1 && (i === 0 || server !== ipcp.servers[0])) servers.push(format4(server));
+      if (server !== 0 && server !== -1 && (i === 0 || server !== ipcp.servers[0]))
+        servers.push(format4(server));
     }
     nameServers(this.stack).set(ORIGIN, nif, servers, []);
     this.stack.changed();

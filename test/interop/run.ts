@@ -87,8 +87,9 @@ export const SUITES: Readonly<Record<string, Suite>> = {
     programs: ["ip", "tshark", "charon-systemd", "swanctl", "pki"],
   },
   links: {
-    about: "tunnels and VXLAN against Linux (its kernel, and one in user mode), curl, nginx",
-    programs: ["ip", "ping", "curl", "nginx", "tshark", "linux", "modprobe"],
+    about:
+      "tunnels, VXLAN and PPPoE against Linux (its kernel, and one in user mode), pppoe-server, pppd, curl, nginx",
+    programs: ["ip", "ping", "curl", "nginx", "tshark", "linux", "modprobe", "pppoe-server", "pppd"],
   },
   ipsec: {
     about:

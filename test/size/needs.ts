@@ -20,6 +20,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ipsec: [...IPV4, "ipsec"],
   tunnel: [...IPV4, "ip-link"],
   translator: [...IPV4, ...IPV6.slice(1), "forwarding6"],
+  ppp: [...IPV4, "ip-link"],
 };
 
 /** Where the room's list is not the answer. `null`: no component of its own, its bytes belong to those that use it. */
