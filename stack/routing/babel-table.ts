@@ -53,6 +53,9 @@ export class BabelDestination implements TableEntry {
   readonly sources: BabelSource[] = [];
   selected: BabelRoute | null = null;
   installed: Installed | null = null;
+  /** The prefix is blocked until then: `installed` leads nowhere (section 3.5.4). */
+  held = false;
+  heldUntil = 0;
   /** It is ours: the router that others reach it by is this one. */
   own = false;
   /** While the forwarding tables are looked at. */

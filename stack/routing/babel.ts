@@ -107,6 +107,8 @@ const PORTS = 64;
 const HEADERS = 48;
 /** Hops that a request for a sequence number may go. */
 const HOPS = 64;
+/** A prefix that is gone is blocked this long: three and a half updates of the default, ms. */
+const HOLD = 56000;
 const NOTHING = new Uint8Array(0);
 
 export class Babel implements Component {
@@ -294,7 +296,10 @@ export class Babel implements Component {
 
   close(): void {
     while (this.ports.length > 0) this.drop(this.ports[0]);
-    this.table.each((entry) => this.table.remove(entry));
+    this.table.each((entry) => {
+      if (entry.installed) this.fib.remove(entry.installed);
+      this.table.remove(entry);
+    });
   }
 
   private find(nif: Interface): BabelPort | null {
@@ -601,8 +606,7 @@ export class Babel implements Component {
     const best = entry.own ? null : entry.best();
     entry.selected = best;
     if (!best) {
-      if (entry.installed) this.fib.remove(entry.installed);
-      entry.installed = null;
+      this.withdraw(entry);
       if (entry.own) return;
       if (entry.toldMetric < wire.BABEL_INFINITY) this.announce(entry, 2);
       // Starved: there may be a way that a later number would make feasible (section 3.8.2.1).
@@ -618,11 +622,28 @@ export class Babel implements Component {
     );
     if (!installed) this.counters.full++;
     entry.installed = installed;
+    entry.held = false;
     const metric = best.metric();
     const change = metric > entry.toldMetric ? metric - entry.toldMetric : entry.toldMetric - metric;
     if (entry.toldMetric >= wire.BABEL_INFINITY || !sameRouter(entry.toldRouter, best.routerId))
       this.announce(entry, 2);
     else if (change >= 96) this.announce(entry, 1);
+  }
+
+  /**
+   * No route is left. Until the others know, nothing for the prefix may take a shorter one, which might lead to who still sends it to us
+   * (section 3.5.4); our own needs no other.
+   */
+  private withdraw(entry: BabelDestination): void {
+    if (entry.own) {
+      if (entry.installed) this.fib.remove(entry.installed);
+      entry.installed = null;
+      entry.held = false;
+    } else if (entry.installed && !entry.held) {
+      entry.installed = this.fib.block(entry.installed, entry.prefix, entry.length);
+      entry.held = entry.installed !== null;
+      entry.heldUntil = (this.stack.now() + HOLD) | 0;
+    }
   }
 
   /** The prefix is told out of turn, `times` times. */
@@ -802,6 +823,11 @@ export class Babel implements Component {
           route.until = (now + (route.interval * 7) / 2) | 0;
         } else entry.routes.splice(i, 1);
         if (entry.selected === route) this.select(entry);
+      }
+      if (entry.held && ((now - entry.heldUntil) | 0) >= 0) {
+        if (entry.installed) this.fib.remove(entry.installed);
+        entry.installed = null;
+        entry.held = false;
       }
       entry.age(now);
       if (entry.asking && ((now - entry.askAt) | 0) >= 0) this.repeat(entry, now);

@@ -7,6 +7,8 @@ import type { Ipv4 } from "../ipv4/ipv4.js";
 import type { Ipv6 } from "../ipv6/ipv6.js";
 import { Route4 } from "../route/table.js";
 import type { Fib4 } from "../route/table.js";
+import { nowhere } from "../router/policy.js";
+import { UNREACHABLE } from "../router/special.js";
 import { Route6 } from "../route/table6.js";
 import type { Fib6 } from "../route/table6.js";
 import { equal6 } from "../wire/ipv6.js";
@@ -37,6 +39,7 @@ export class Fib {
   readonly distance: number;
   private readonly origins: readonly string[];
   private seen = 0;
+  private nowhere: Interface | null = null;
   private readonly bytes = new Uint8Array(16);
 
   constructor(
@@ -83,6 +86,14 @@ export class Fib {
     }
     if (old) this.remove(old);
     else this.changed();
+    return route;
+  }
+
+  /** Nobody is reached under a prefix for now, not by a shorter one either; as `install`. */
+  block(old: Installed | null, prefix: Uint8Array, length: number): Installed | null {
+    const nif = (this.nowhere = this.nowhere || nowhere(this.stack));
+    const route = this.install(old, prefix, length, null, nif);
+    if (route) (route as { kind?: number }).kind = UNREACHABLE;
     return route;
   }
 

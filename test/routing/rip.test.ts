@@ -6,7 +6,7 @@ import type { DistanceVector, RipInterfaceOptions, RipOptions } from "../../stac
 import { rip } from "../../stack/routing/rip.js";
 import { ripng } from "../../stack/routing/ripng.js";
 import { ip4Bytes, ip6Bytes } from "../support/bytes.js";
-import { routers, survey, way } from "./support.js";
+import { routers, settles, survey, way } from "./support.js";
 import type { Router } from "./support.js";
 
 const FAMILIES = [4, 6] as const;
@@ -17,7 +17,7 @@ for (const family of FAMILIES) {
     const { world, list, add, connect } = routers(t, maker(family), (protocol, nif) => protocol.enable(nif));
     for (let i = 0; i < 12; i++) add();
     const cables = list.map((_, i) => connect(i, (i + 1) % 12));
-    t.true(world.runUntil(() => survey(list, family).ways === 144, 60_000));
+    t.true(settles(world, () => survey(list, family).ways === 144, 60_000));
     t.true(world.time < 40_000, `${world.time}`);
     world.run(60_000);
     t.deepEqual(way(list, 0, 5, family), [0, 1, 2, 3, 4, 5]);
@@ -25,7 +25,7 @@ for (const family of FAMILIES) {
     cables[2]![0].cut();
     world.run(1);
     t.true(survey(list, family).ways < 144);
-    t.true(world.runUntil(() => survey(list, family).ways === 144, 60_000));
+    t.true(settles(world, () => survey(list, family).ways === 144, 60_000));
     t.log(`healed after ${world.time - cut} ms`);
     t.true(world.time - cut < 25_000);
     t.deepEqual(way(list, 2, 3, family), [2, 1, 0, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
@@ -33,7 +33,8 @@ for (const family of FAMILIES) {
     const gone = world.time;
     list[7]!.stack.setInterface(list[7]!.stub, { enabled: false });
     t.true(
-      world.runUntil(
+      settles(
+        world,
         () => list.every((each) => each.number === 7 || way(list, each.number, 7, family).at(-1)! < 0),
         60_000,
       ),

@@ -135,3 +135,13 @@ export function survey<P>(list: Router<P>[], family: 4 | 6): { ways: number; non
     }
   return found;
 }
+
+/** Lets time pass in steps of a tenth of a second until `done`, `limit` ms at most; returns whether it is. */
+export function settles(world: World, done: () => boolean, limit: number): boolean {
+  const end = world.time + limit;
+  while (!done()) {
+    if (world.time >= end) return false;
+    world.run(100);
+  }
+  return true;
+}
