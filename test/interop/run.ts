@@ -84,7 +84,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   ike: {
     about:
       "IKEv2 with strongSwan in both roles: secrets, certificates, rekeys at once, cookies, MOBIKE, a peer that is killed",
-    programs: ["ip", "tshark", "charon-systemd", "swanctl", "pki"],
+    programs: ["ip", "ping", "curl", "python3", "tshark", "charon-systemd", "swanctl", "pki"],
   },
   links: {
     about:

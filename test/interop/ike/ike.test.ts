@@ -7,6 +7,7 @@ import { mobike } from "../../../stack/ike/mobike.js";
 import { rawKeyAuth } from "../../../stack/ike/raw-key-auth.js";
 import { ikeResponder } from "../../../stack/ike/ike-responder.js";
 import { virtualAddress } from "../../../stack/ike/virtual-address.js";
+import { run } from "../support/process.js";
 import { createAuthority } from "./credentials.js";
 import { KERNEL, OURS, PSK, createSite, pause, sameChildren, until } from "./site.js";
 
@@ -243,6 +244,22 @@ test("MOBIKE: we move, and the child with us", async (t) => {
   await site.charon.sas(/remote '10.77.0.2' @ 10.77.0.3\[4500\]/);
   t.true(sameChildren(site, await site.charon.sas(/INSTALLED/)));
   t.is(site.children[0]!.local, "10.77.0.3");
+});
+
+test("tshark reads what we say with the keys that keyLog gave", async (t) => {
+  for (const proposal of ["aes256gcm16-x25519", "aes128-sha256-x25519"]) {
+    const keys: string[] = [];
+    const site = await createSite(t, { ike: { keyLog: (line) => keys.push(line) } });
+    const peer = site.connect({ remote: KERNEL, psk: PSK, proposals: [proposal] });
+    await until(() => site.children.length === 1, "a child");
+    peer.close();
+    await until(() => site.vpn.sas.size === 0, "closed");
+    const { stdout } = await run("tshark", [
+      ...["-r", site.host.capture, "-o", `uat:ikev2_decryption_table:${keys[0]!}`],
+      ...["-Y", "isakmp.exchangetype == 35", "-T", "fields", "-e", "isakmp.id.data.ipv4_addr"],
+    ]);
+    t.regex(stdout, new RegExp(OURS.replaceAll(".", "\\.")));
+  }
 });
 
 test("virtual addresses: asked for, and given", async (t) => {

@@ -1,0 +1,56 @@
+/** examples/site-to-site: a host behind our gateway, and one behind strongSwan, reach each other; in the clear nothing goes. */
+import test from "ava";
+import { openTap } from "../../../ports/node/index.js";
+import { createGateway } from "../../../examples/site-to-site/gateway.js";
+import { Namespace } from "../support/namespace.js";
+import { Charon } from "./charon.js";
+import { until } from "./site.js";
+
+test("site to site: ping and a file, from either side", async (t) => {
+  const site = new Namespace();
+  const other = new Namespace();
+  t.teardown(() => Promise.all([site.close(), other.close()]));
+  const lan = openTap({ name: "lan0", netns: site.name });
+  const wan = openTap({ name: "wan0", netns: other.name });
+  site.ip("address", "add", "10.8.0.5/16", "dev", "lan0");
+  site.ip("link", "set", "lan0", "up");
+  site.ip("route", "add", "default", "via", "10.8.0.1");
+  other.ip("address", "add", "192.0.2.1/24", "dev", "wan0");
+  other.ip("address", "add", "10.9.0.1/24", "dev", "lo");
+  other.ip("link", "set", "wan0", "up");
+  const charon = await Charon.start(
+    t,
+    other,
+    `connections { a {
+      local_addrs = 192.0.2.1 \n remote_addrs = 192.0.2.2
+      local { auth = psk } \n remote { auth = psk }
+      children { c { local_ts = 10.9.0.0/24 \n remote_ts = 10.8.0.0/16 } }
+    } }
+    secrets { ike-a { secret = "secret" } }`,
+  );
+  const lines: string[] = [];
+  const stack = createGateway(lan, wan, {
+    lan: "10.8.0.1/16",
+    wan: "192.0.2.2/24",
+    peer: "192.0.2.1",
+    network: "10.9.0.0/24",
+    psk: "secret",
+    log: (line) => lines.push(line),
+  });
+  t.teardown(() => stack.close());
+  await until(() => lines.some((line) => line.endsWith("up")), "a tunnel");
+  await charon.sas(/INSTALLED/);
+  t.regex((await site.run("ping", ["-n", "-c", "5", "-i", "0.05", "10.9.0.1"])).stdout, / 0% packet loss/);
+  const ping = ["-n", "-c", "5", "-i", "0.05", "-I", "10.9.0.1", "10.8.0.5"];
+  t.regex((await other.run("ping", ping)).stdout, / 0% packet loss/);
+  await other.serve("tcp", 8080, "python3", [
+    "-m",
+    "http.server",
+    "8080",
+    "--directory",
+    "/usr/share/common-licenses",
+  ]);
+  const { stdout } = await site.run("curl", ["-sS", "--max-time", "20", "http://10.9.0.1:8080/GPL-3"]);
+  t.regex(stdout, /GNU GENERAL PUBLIC LICENSE/);
+  t.true(stdout.length > 30_000);
+});
