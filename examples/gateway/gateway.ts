@@ -51,6 +51,8 @@ import { State } from "./state.js";
 
 /** Packet memory: neighbours' queues, reassembly, the shaper, and what the status page sends. */
 const BUDGET = 16 << 20;
+/** Hosts behind us that are known by their hardware addresses, in each family. */
+const NEIGHBOURS = 4096;
 /** How often the time is asked for, ms. */
 const CLOCK_INTERVAL = 900_000;
 /** Our end of a user-mode uplink. */
@@ -153,8 +155,8 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
   const pings = ping();
   const router = forwarding();
   const router6 = forwarding6();
-  const neighbours = arp();
-  const neighbours6 = nd();
+  const neighbours = arp({ limit: NEIGHBOURS });
+  const neighbours6 = nd({ limit: NEIGHBOURS });
   const vlans = vlan();
   const queues = shaper();
   const names = dns();
