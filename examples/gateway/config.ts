@@ -77,6 +77,8 @@ export interface GatewayConfig {
   /** Go before those that the gateway has by itself. */
   rules: Rule[];
   pingFromOutside: boolean;
+  /** Services found across our networks. */
+  mdns: boolean;
   flows: number;
   ntp: string[];
   statusPort: number;
@@ -344,6 +346,7 @@ export function parseConfig(source: string): GatewayConfig {
     forward: reader.get("forward", list(forward), []),
     rules: reader.get("rules", list(rule), []),
     pingFromOutside: reader.get("pingFromOutside", flag, true),
+    mdns: reader.get("mdns", flag, false),
     flows: reader.get("flows", whole(16, 1048576), 16384),
     ntp: reader.get("ntp", list(text((value) => value !== "", "a name or an address")), []),
     statusPort: reader.get("statusPort", whole(0, 65535), 80),

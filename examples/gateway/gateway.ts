@@ -15,6 +15,7 @@ import type { Rule } from "../../stack/filter/rules.js";
 import { arp } from "../../stack/ipv4/arp.js";
 import { fragments } from "../../stack/ipv4/fragments.js";
 import { icmp } from "../../stack/ipv4/icmp.js";
+import { igmp } from "../../stack/ipv4/igmp.js";
 import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { pmtu } from "../../stack/ipv4/pmtu.js";
 import { fragments6 } from "../../stack/ipv6/fragments.js";
@@ -42,6 +43,7 @@ import { dhcpv6, numberInterface, subnet } from "../../stack/service/dhcpv6.js";
 import type { Dhcp6Lease } from "../../stack/service/dhcpv6.js";
 import { dnsForwarder } from "../../stack/service/dns-forwarder.js";
 import { dns } from "../../stack/service/dns.js";
+import { mdnsReflector } from "../../stack/service/mdns-reflector.js";
 import { ntpServer } from "../../stack/service/ntp-server.js";
 import { ntp } from "../../stack/service/ntp.js";
 import { tcp } from "../../stack/tcp/tcp.js";
@@ -128,6 +130,7 @@ function fixed(config: GatewayConfig): Record<string, string> {
     "wan.nameServers": servers,
     "lan's names": config.lan.map((one) => one.name),
     domain: config.domain,
+    mdns: config.mdns,
     flows: config.flows,
     ntp: config.ntp,
     statusPort: config.statusPort,
@@ -177,6 +180,7 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
   const times = ntpServer({
     source: () => clock?.last() ?? { time: Date.now(), error: 1000, stratum: 10 },
   });
+  const reflector = mdnsReflector();
   const wall = firewall({
     flows: config.flows,
     rules: rulesOf(config),
@@ -202,7 +206,18 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
         ...[six, fragments6(), icmpv6({ errorRate: 200, errorBurst: 200 }), neighbours6, mld()],
         slaac({ secret: state.secret, accept: (nif) => nif.name === "wan" }),
         ...[udp(), sockets, pings, router, router6, wall, queues, names, forwarder],
-        ...[leases, leases6, client, client6, advertiser, times, ...(clock ? [clock] : []), loopback()],
+        ...[
+          igmp(),
+          reflector,
+          leases,
+          leases6,
+          client,
+          client6,
+          advertiser,
+          times,
+          ...(clock ? [clock] : []),
+          loopback(),
+        ],
       ],
       { budget: BUDGET },
     ),
@@ -318,6 +333,7 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
       sides.push({ config: each, nif, scope: null, scope6: null, advertisement: null, subnets: [] });
       forwarder.serve(nif);
       times.serve(nif);
+      if (config.mdns && !each.isolated) reflector.add(nif);
       forwarder.add(full("gateway"), bare(each.address));
     }
     const stated = config.wan.nameServers;

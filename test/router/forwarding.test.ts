@@ -7,6 +7,8 @@ import { expectFrame } from "../support/expect.js";
 import { BROADCAST_MAC, STACK_MAC, eth, frame, icmp, ip4, tcp, tcpOptions, udp } from "../support/packets.js";
 import type { Ip4Fields } from "../support/packets.js";
 import { parseFrame } from "../support/parse.js";
+import { ipLink } from "../../stack/link/ip.js";
+import { loopback } from "../../stack/link/loopback.js";
 import { Probe } from "../support/probe.js";
 import { FAR, LAN_HOST, WAN_HOST, WAN_MAC, router } from "./support.js";
 
@@ -29,8 +31,9 @@ test("a packet passes with one hop less, to a neighbour and by a gateway", (t) =
   t.deepEqual(lan.take(), []);
 });
 
-test("a link that merges what it receives is refused: no other link would take that", (t) => {
-  const { stack, world } = router(t);
+test("a link that merges what it receives is refused: no other link would take that; but for the loopback", (t) => {
+  const { stack, world } = router(t, { more: [ipLink(), loopback()] });
+  t.truthy(stack.findInterface("lo"));
   const probe = new Probe(world, { mac: "02:00:00:00:00:12" });
   const before = stack.interfaces.length;
   Object.defineProperty(probe, "offloads", { value: { receiveCoalescing: true } });

@@ -57,6 +57,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "name-servers": null,
   mdns: [...IPV4, "igmp", "udp"],
   "mdns-querier": [...IPV4, "igmp", "udp"],
+  "mdns-reflector": [...IPV4, "igmp", "udp"],
   "mdns-responder": [...IPV4, "igmp", "udp"],
   // Arguments of ipv4() and ipv6().
   "route-tables": null,
