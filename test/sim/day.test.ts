@@ -5,5 +5,8 @@ import { runDay } from "./day.js";
 test("sixty devices for twelve hours, the gateway killed meanwhile: no lease twice, nothing left over", (t) => {
   const { found, boots, bound, asked, restarts } = runDay({ devices: 60, hours: 12, seed: 7 });
   t.deepEqual(found, []);
-  t.true(boots > 200 && bound > 800 && asked > 2000 && restarts > 0, `${boots} ${bound} ${asked} ${restarts}`);
+  t.true(
+    boots > 200 && bound > 800 && asked > 2000 && restarts > 0,
+    `${boots} ${bound} ${asked} ${restarts}`,
+  );
 });
