@@ -5,12 +5,22 @@ import type { Packet } from "../core/packet.js";
 import type { Stack } from "../core/stack.js";
 
 import { BLACKHOLE, PROHIBIT, UNREACHABLE } from "./special.js";
+import type { Hop } from "./special.js";
 
 /** The table of routes that name none. */
 export const MAIN = 254;
 
 interface AnyRoute {
+  readonly gateway: unknown;
   readonly nif: Interface;
+  readonly hops?: readonly Hop<unknown>[];
+}
+
+/** A route with several next hops: what it shows of them changes. */
+interface SeveralRoute {
+  gateway: unknown;
+  nif: Interface;
+  readonly hops?: readonly Hop<unknown>[];
 }
 
 interface AnyFib<Route> {
@@ -71,6 +81,8 @@ export class Policy<Route extends AnyRoute, Fib extends AnyFib<Route>> {
   readonly rules: Rule<Fib>[] = [];
   readonly listeners: RouteListener<Route>[] = [];
   private readonly tables: Table<Fib>[] = [];
+  /** Routes with several next hops. */
+  private readonly several: Route[] = [];
   /** VRFs: interface and table, pairs. */
   private readonly members: { nif: Interface; table: Table<Fib> }[] = [];
 
@@ -109,7 +121,9 @@ export class Policy<Route extends AnyRoute, Fib extends AnyFib<Route>> {
     else
       for (let i = 0; i < this.members.length; i++)
         if (this.members[i].nif === route.nif) table = this.members[i].table;
+    if (route.hops) showHop(route as SeveralRoute, null);
     if (!table.fib.add(route)) return false;
+    if (route.hops) this.several.push(route);
     this.tell(route, table.id, true);
     return true;
   }
@@ -122,7 +136,11 @@ export class Policy<Route extends AnyRoute, Fib extends AnyFib<Route>> {
       if (id !== undefined && table.id !== id) continue;
       const gone: Route[] = [];
       removed += table.fib.remove((route) => match(route) && gone.push(route) > 0, prefix, length);
-      for (let j = 0; j < gone.length; j++) this.tell(gone[j], table.id, false);
+      for (let j = 0; j < gone.length; j++) {
+        const at = gone[j].hops ? this.several.indexOf(gone[j]) : -1;
+        if (at >= 0) this.several.splice(at, 1);
+        this.tell(gone[j], table.id, false);
+      }
     }
     return removed;
   }
@@ -155,7 +173,13 @@ export class Policy<Route extends AnyRoute, Fib extends AnyFib<Route>> {
     return at >= 0;
   }
 
+  interfaceChanged(): void {
+    for (let i = 0; i < this.several.length; i++) showHop(this.several[i] as SeveralRoute, null);
+  }
+
   interfaceRemoved(nif: Interface): void {
+    // The network takes away the routes of the interface: those that have another next hop stay.
+    for (let i = 0; i < this.several.length; i++) showHop(this.several[i] as SeveralRoute, nif);
     for (let i = this.members.length - 1; i >= 0; i--)
       if (this.members[i].nif === nif) this.members.splice(i, 1);
     for (let i = this.rules.length - 1; i >= 0; i--) if (this.rules[i].nif === nif) this.rules.splice(i, 1);
@@ -171,6 +195,17 @@ export class Policy<Route extends AnyRoute, Fib extends AnyFib<Route>> {
     const table = new Table(id, this.make());
     this.tables.push(table);
     return table;
+  }
+}
+
+/** A route with several next hops shows the first that works and is not `gone`: tables ask for no more. */
+function showHop(route: SeveralRoute, gone: Interface | null): void {
+  const hops = route.hops;
+  for (let i = 0; hops && i < hops.length; i++) {
+    if (hops[i].nif === gone || !hops[i].nif.up()) continue;
+    route.gateway = hops[i].gateway;
+    route.nif = hops[i].nif;
+    return;
   }
 }
 

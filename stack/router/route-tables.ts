@@ -68,8 +68,6 @@ export class RouteTables implements Component, PolicyFib4 {
   private stack: Stack = null as never;
   private ip: Ipv4 = null as never;
   private none: Interface = null as never;
-  /** Routes with several next hops. */
-  private readonly several: TableRoute4[] = [];
 
   constructor(options: RouteTablesOptions) {
     this.policy = new Policy(options.table || (() => smallTable4()));
@@ -110,9 +108,7 @@ export class RouteTables implements Component, PolicyFib4 {
       kind,
       hops.length > 1 ? hops : undefined,
     );
-    this.point(route, null);
     if (!this.policy.add(route, options.table)) fail("ENOBUFS", "routes");
-    if (route.hops) this.several.push(route);
     this.stack.changed();
     return route;
   }
@@ -120,8 +116,6 @@ export class RouteTables implements Component, PolicyFib4 {
   /** Removes a route that `addRoute` returned; false: it is not there any more. */
   removeRoute(route: Route4): boolean {
     const removed = this.policy.remove((each) => each === route, route.prefix, route.length);
-    const at = this.several.indexOf(route as TableRoute4);
-    if (at >= 0) this.several.splice(at, 1);
     this.stack.changed();
     return removed > 0;
   }
@@ -163,24 +157,11 @@ export class RouteTables implements Component, PolicyFib4 {
   }
 
   interfaceChanged(): void {
-    for (let i = 0; i < this.several.length; i++) this.point(this.several[i], null);
+    this.policy.interfaceChanged();
   }
 
   interfaceRemoved(nif: Interface): void {
-    // IPv4 takes away the routes of the interface: those that have another next hop stay.
-    for (let i = 0; i < this.several.length; i++) this.point(this.several[i], nif);
     this.policy.interfaceRemoved(nif);
-  }
-
-  /** A route with several next hops shows the first that works: tables ask for no more. */
-  private point(route: TableRoute4, gone: Interface | null): void {
-    const hops = route.hops;
-    for (let i = 0; hops && i < hops.length; i++) {
-      if (hops[i].nif === gone || !hops[i].nif.up()) continue;
-      route.gateway = hops[i].gateway;
-      route.nif = hops[i].nif;
-      return;
-    }
   }
 
   /* Fib4 */

@@ -49,8 +49,6 @@ export class RouteTables6 implements Component, PolicyFib6 {
   private stack: Stack = null as never;
   private ip: Ipv6 = null as never;
   private none: Interface = null as never;
-  /** Routes with several next hops. */
-  private readonly several: TableRoute6[] = [];
 
   constructor(options: RouteTables6Options) {
     this.policy = new Policy(options.table || (() => smallTable6()));
@@ -92,9 +90,7 @@ export class RouteTables6 implements Component, PolicyFib6 {
       kind,
       hops.length > 1 ? hops : undefined,
     );
-    this.point(route, null);
     if (!this.policy.add(route, options.table)) fail("ENOBUFS", "routes");
-    if (route.hops) this.several.push(route);
     this.stack.changed();
     return route;
   }
@@ -102,8 +98,6 @@ export class RouteTables6 implements Component, PolicyFib6 {
   /** Removes a route that `addRoute` returned; false: it is not there any more. */
   removeRoute(route: Route6): boolean {
     const removed = this.policy.remove((each) => each === route, route.prefix, route.length);
-    const at = this.several.indexOf(route as TableRoute6);
-    if (at >= 0) this.several.splice(at, 1);
     this.stack.changed();
     return removed > 0;
   }
@@ -148,24 +142,11 @@ export class RouteTables6 implements Component, PolicyFib6 {
   }
 
   interfaceChanged(): void {
-    for (let i = 0; i < this.several.length; i++) this.point(this.several[i], null);
+    this.policy.interfaceChanged();
   }
 
   interfaceRemoved(nif: Interface): void {
-    // IPv6 takes away the routes of the interface: those that have another next hop stay.
-    for (let i = 0; i < this.several.length; i++) this.point(this.several[i], nif);
     this.policy.interfaceRemoved(nif);
-  }
-
-  /** A route with several next hops shows the first that works: tables ask for no more. */
-  private point(route: TableRoute6, gone: Interface | null): void {
-    const hops = route.hops;
-    for (let i = 0; hops && i < hops.length; i++) {
-      if (hops[i].nif === gone || !hops[i].nif.up()) continue;
-      route.gateway = hops[i].gateway;
-      route.nif = hops[i].nif;
-      return;
-    }
   }
 
   /* Fib6 */
