@@ -164,10 +164,10 @@ test("several children; rekeys of either side; what a day does to them", (t) => 
   site.run(1000);
   same(t, site, 2);
   const before = site.vpn[0]!.counters.children;
-  site.run(6 * 3600 * 1000);
+  site.run(3 * 3600 * 1000);
   same(t, site, 2);
-  t.true(site.vpn[0]!.counters.children > before + 50);
-  t.true(site.vpn[0]!.counters.established >= 3);
+  t.true(site.vpn[0]!.counters.children > before + 25);
+  t.true(site.vpn[0]!.counters.established >= 2);
   t.deepEqual(site.told, [["established"], ["established"]]);
   t.is(site.vpn[0]!.sas.size, 1);
 });
@@ -202,7 +202,7 @@ test("rekeys at once, with loss, copies and reordering: one child, one IKE SA, n
         t.is(site.vpn[1]!.sas.size, 1);
       },
     ),
-    { numRuns: 20 },
+    { numRuns: 10 },
   );
 });
 
@@ -335,7 +335,7 @@ test("IKE-01 anything at all, to a living SA: nothing throws, nothing changes", 
         site.give(1, data, A);
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
   t.deepEqual(site.told, [["established"], ["established"]]);
   same(t, site);
@@ -415,11 +415,67 @@ test("IKE-10 a host without random bytes begins nothing; SPIs and nonces are nev
   t.is(site.sent[0]!.length, 0);
   const seen = new Set<string>();
   const peer = site.connect(1, { remote: A, attempts: 1, retransmit: 10, start: false });
-  for (let i = 0; i < 2000; i++) {
+  for (let i = 0; i < 500; i++) {
     peer.start();
     const first = site.sent[1]!.pop()!;
     seen.add(Buffer.from(first.subarray(0, 8)).toString("hex"));
     peer.sa!.end(0, 0);
   }
-  t.is(seen.size, 2000);
+  t.is(seen.size, 500);
+});
+
+test("a NAT between: found by both, port 4500 from then on, and followed when it binds anew", (t) => {
+  const site = ends(t);
+  const [a, b] = site.vpn as [Ike, Ike];
+  let outer = "203.0.113.5";
+  let shift = 1000;
+  const queue: (() => void)[] = [];
+  const input = (
+    vpn: Ike,
+    data: Uint8Array,
+    address: string,
+    port: number,
+    localAddress: string,
+    local: number,
+  ) => {
+    const info: DatagramInfo = { address, port, localAddress, length: 0, truncated: false, interface: null };
+    (vpn as unknown as { input(d: Uint8Array, i: DatagramInfo, p: number): void }).input(
+      data.slice(),
+      info,
+      local,
+    );
+  };
+  a.ports.send = (_local, port, remote, remotePort, packet) => {
+    if (remote !== B) return;
+    const [address, mapped] = [outer, port + shift];
+    queue.push(() => input(b, packet, address, mapped, B, remotePort));
+  };
+  b.ports.send = (_local, port, remote, remotePort, packet) => {
+    // The NAT lets in what it has a binding for.
+    if (remote !== outer || (remotePort !== 500 + shift && remotePort !== 4500 + shift)) return;
+    queue.push(() => input(a, packet, B, port, A, remotePort - shift));
+  };
+  const turn = (time: number) => {
+    for (let i = 0; i < time; i += 100) {
+      while (queue.length > 0) queue.shift()!();
+      site.run(100);
+    }
+  };
+  // Who is behind a NAT is known by its own address inside.
+  const peer = site.connect(0, { remote: B, dpd: 10 });
+  site.connect(1, { children: [{ remote: [A] }] });
+  turn(1000);
+  t.deepEqual(site.told, [["established"], ["established"]]);
+  const [ours, theirs] = [site.children[0]![0]!, site.children[1]![0]!];
+  t.true(peer.sa!.natLocal && !peer.sa!.natRemote);
+  t.true(theirs.sa.natRemote && !theirs.sa.natLocal);
+  t.deepEqual([ours.localPort, ours.remotePort], [4500, 4500]);
+  t.deepEqual([theirs.remote, theirs.localPort, theirs.remotePort], ["203.0.113.5", 4500, 5500]);
+  outer = "203.0.113.6";
+  shift = 2000;
+  turn(15000);
+  t.deepEqual([theirs.remote, theirs.remotePort], ["203.0.113.6", 6500]);
+  peer.rekey(site.children[0]![0]);
+  turn(3000);
+  t.deepEqual(site.told, [["established"], ["established"]]);
 });
