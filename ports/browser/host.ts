@@ -1,6 +1,6 @@
 /** A browser as a host, in a page or a worker: the hypercalls over performance.now, Web Crypto, and timers. */
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
-import type { Hypercalls } from "../../hypercall/index.js";
+import type { CryptoHypercalls, Hypercalls } from "../../hypercall/index.js";
 import { fail } from "../../stack/core/errors.js";
 import { batchedRandom } from "../random.js";
 import { accelerator } from "../wasm/accelerator.js";
@@ -17,6 +17,8 @@ export interface BrowserHostOptions {
    * page's Content-Security-Policy forbids `wasm-unsafe-eval`, checksums are plain JS.
    */
   accelerate?: boolean;
+  /** Ciphers for IPsec, as `nobleCrypto()` of port `noble` has them. Default: none, so that a page without IPsec loads none. */
+  crypto?: CryptoHypercalls;
 }
 
 /** What one call of getRandomValues gives (Web Cryptography API, section 10.1.1). */
@@ -35,6 +37,7 @@ export class BrowserHost implements Hypercalls {
   readonly log: (message: string) => void;
   readonly panic: (message: string, error: unknown) => void;
   readonly random: (target: Uint8Array) => boolean;
+  readonly crypto?: CryptoHypercalls;
   private driven: { poll(): void } | null = null;
   private timeout: ReturnType<typeof setTimeout> | null = null;
   /** The message that is the alarm, by number: older ones are not heard. */
@@ -45,6 +48,7 @@ export class BrowserHost implements Hypercalls {
     this.log = options.log ?? ((message) => console.debug(message));
     this.panic = options.panic ?? reportLater;
     this.random = options.random ?? randomBytes();
+    if (options.crypto) this.crypto = options.crypto;
     const { allocate, checksum, copy } = accelerator(options.accelerate !== false);
     this.allocate = allocate;
     this.checksum = checksum;

@@ -3,6 +3,8 @@ import { get16, put16 } from "../core/bytes.js";
 import { updateChecksum } from "../core/checksum.js";
 import { EMSGSIZE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
+import { POSTROUTING } from "../core/network.js";
+import type { Network } from "../core/network.js";
 import { DECRYPTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { FRAGMENTATION_NEEDED, UNREACHABLE } from "../wire/icmp.js";
@@ -48,12 +50,12 @@ export function forward(own: Ipsec, packet: Packet, out: Interface): boolean {
   else if (!sa) {
     own.counters.noSa++;
     own.acquire(policy!, flow);
-  } else enter(own, packet, sa);
+  } else enter(own, packet, sa, out);
   return false;
 }
 
 /** The packet goes into the tunnel: copied into `stack.tx`, where there is room around it. */
-function enter(own: Ipsec, packet: Packet, sa: Sa): void {
+function enter(own: Ipsec, packet: Packet, sa: Sa, out: Interface): void {
   const stack = own.stack;
   const data = packet.data;
   const at = packet.network;
@@ -66,6 +68,9 @@ function enter(own: Ipsec, packet: Packet, sa: Sa): void {
     tooBig(packet, four, mtu);
     return;
   }
+  // Filters remember the flow here, as of what goes on in the clear.
+  const hook = (packet.net as Network).hook;
+  if (hook && !hook(packet, POSTROUTING, out)) return;
   const tx = stack.prepare(length);
   if (!tx) {
     own.counters.tooBig++;

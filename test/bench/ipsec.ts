@@ -11,15 +11,21 @@ import { build, join, key } from "../ipsec/support.js";
 const ROUNDS = 9;
 const MILLISECONDS = 250;
 
+/** Microseconds of processor that this process has had: what others run meanwhile is not in it. */
+function processor(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
 /** Gbit/s of payload while `step`, which moves `bytes`, is repeated. */
 function rate(bytes: number, step: () => void): number {
-  const begin = performance.now();
+  const begin = processor();
   let count = 0;
-  while (performance.now() - begin < MILLISECONDS) {
-    for (let i = 0; i < 16; i++) step();
-    count += 16;
+  while (processor() - begin < MILLISECONDS * 1000) {
+    for (let i = 0; i < 64; i++) step();
+    count += 64;
   }
-  return (count * bytes * 8) / ((performance.now() - begin) * 1e6);
+  return (count * bytes * 8) / ((processor() - begin) * 1e3);
 }
 
 function cipherStep(size: number): () => void {
@@ -36,7 +42,7 @@ function cipherStep(size: number): () => void {
 }
 
 function tunnelStep(size: number, mtu: number, name: string | null): () => void {
-  const net = build(null, { mtu });
+  const net = build(null, { mtu, accelerate: true });
   const { a, b } = net;
   if (name) join(net, { name, options: { encryption: name, key: key(20) } }, { mode: "tunnel" });
   else for (const end of [a, b]) end.security.addPolicy({ action: "bypass" });

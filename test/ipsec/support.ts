@@ -3,6 +3,7 @@ import type { ExecutionContext } from "ava";
 import { nodeCrypto } from "../../ports/node/crypto.js";
 import { createWorld, wire } from "../../ports/sim/index.js";
 import type { WireOptions } from "../../ports/sim/index.js";
+import { accelerator } from "../../ports/wasm/accelerator.js";
 import { createStack } from "../../stack/core/stack.js";
 import { ah } from "../../stack/ipsec/ah.js";
 import { esp } from "../../stack/ipsec/esp.js";
@@ -53,12 +54,16 @@ export const SUITES: readonly Suite[] = [
   { name: "ah hmac-sha2-512", options: { protocol: "ah", ...hmac(512) } },
 ];
 
-export function build(t: ExecutionContext | null, options: IpsecOptions & WireOptions = {}) {
+export function build(
+  t: ExecutionContext | null,
+  options: IpsecOptions & WireOptions & { accelerate?: boolean } = {},
+) {
   const world = createWorld({ seed: 1, scribble: true });
   const links = wire(world, options);
   const node = (index: 0 | 1) => {
     const host = world.host();
     host.crypto = nodeCrypto();
+    if (options.accelerate) Object.assign(host, accelerator(true));
     const own = {
       host,
       link: links[index],
