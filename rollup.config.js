@@ -19,6 +19,7 @@ import { minify } from "terser";
 import ts from "typescript";
 import { aliasThis, methodsToFunctions, plainClasses } from "./ports/bare/chain/classes.js";
 import { inlineConstants } from "./ports/bare/chain/constants.js";
+import { withoutFixed } from "./ports/bare/chain/fixed.js";
 import { foldNames, markMembers, membersOf } from "./ports/bare/chain/members.js";
 import { singleInstances } from "./ports/bare/chain/single.js";
 import { polish } from "./ports/bare/chain/polish.js";
@@ -209,7 +210,8 @@ function flatten(code, kept, { closed = false, single = true }) {
     (DATA.test(owner) || !(owner in API) || API[owner].split(" ").includes(name));
   const folded = foldNames(code, plain);
   if (!closed) return methodsToFunctions(folded, kept);
-  return withoutUnused(methodsToFunctions(single ? singleInstances(folded, kept) : folded, kept), kept);
+  const fixed = withoutFixed(folded, kept);
+  return withoutUnused(methodsToFunctions(single ? singleInstances(fixed, kept) : fixed, kept), kept);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The closed mode's steps on small scripts: what becomes a variable, what goes, and above all what must stay. */
 import test from "ava";
 import { inlineConstants } from "../../ports/bare/chain/constants.js";
+import { withoutFixed } from "../../ports/bare/chain/fixed.js";
 import { foldNames } from "../../ports/bare/chain/members.js";
 import { polish } from "../../ports/bare/chain/polish.js";
 import { singleInstances } from "../../ports/bare/chain/single.js";
@@ -149,4 +150,38 @@ test("a variable is declared above its use", (t) => {
   );
   t.regex(code, /function run\(\)\{var x;return/);
   t.is(run(code), 2);
+});
+
+const SEAM = `
+class Net { constructor() { this.filter$Net = null; this.trace$Net = false; this.count$Net = 0; } }
+function input(net) { net.count$Net++; if (net.filter$Net && !net.filter$Net.pass(net)) return "dropped"; return net.trace$Net ? "traced" : net.filter$Net === null ? "in" : "out"; }`;
+
+test("a seam that nobody uses goes", (t) => {
+  const code = withoutFixed(script(`${SEAM}\nfunction run() { return input(new Net()); }`), none);
+  t.false(/dropped|traced|\.pass|"out"/.test(code), code);
+  t.is(run(code), "in");
+});
+
+test("a seam that somebody uses stays, by whatever way", (t) => {
+  for (const use of [
+    "net.filter$Net = { pass() { return false; } };",
+    "const f = { pass() { return false; } }; let g = net.filter$Net = f;",
+    "fill(net); function fill(x) { x.filter$Net ||= { pass() { return false; } }; }",
+  ]) {
+    const code = withoutFixed(
+      script(`${SEAM}\nfunction run() { const net = new Net(); ${use} return input(net); }`),
+      none,
+    );
+    t.is(run(code), "dropped", code);
+  }
+  // Members of objects that are written otherwise, or whose names others use.
+  const literal = script(
+    `${SEAM}\nfunction run() { return input({ filter$Net: { pass() { return false; } }, trace$Net: true, count$Net: 1 }); }`,
+  );
+  t.is(run(withoutFixed(literal, none)), "dropped");
+  const late = script(
+    `${SEAM}\nfunction run() { const net = new Net(); net.trace$Net = true; return input(net); }`,
+  );
+  t.is(run(withoutFixed(late, none)), "traced");
+  t.true(withoutFixed(late, new Set(["filter$Net"])).includes("dropped"));
 });

@@ -5,16 +5,13 @@
  * waits for it: the stages of the tests run side by side, and ask for the same combinations.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import * as chain from "../../rollup.config.js";
 import { filesBelow, ROOT } from "./files.js";
 
 const FOLDER = join(ROOT, "build/bundles");
-
-/** After so many milliseconds whoever made a bundle has died of it. */
-const PATIENCE = 180_000;
 
 type Options = NonNullable<Parameters<typeof chain.bundle>[1]>;
 type Bundle = Awaited<ReturnType<typeof chain.bundle>>;
@@ -50,7 +47,7 @@ export async function bundle(entry: string, options: Options = {}): Promise<Bund
     try {
       writeFileSync(lock, String(process.pid), { flag: "wx" });
     } catch {
-      if (age(lock) > PATIENCE) rmSync(lock, { force: true });
+      if (isForsaken(lock)) rmSync(lock, { force: true });
       await delay(100);
       continue;
     }
@@ -66,10 +63,13 @@ export async function bundle(entry: string, options: Options = {}): Promise<Bund
   return JSON.parse(readFileSync(path, "utf8")) as Bundle;
 }
 
-function age(file: string): number {
+/** Whether the process that began the bundle has ended without it. */
+function isForsaken(lock: string): boolean {
   try {
-    return Date.now() - statSync(file).mtimeMs;
-  } catch {
-    return 0;
+    const pid = Number(readFileSync(lock, "utf8"));
+    if (pid > 0) process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
   }
 }

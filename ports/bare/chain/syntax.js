@@ -6,8 +6,13 @@ import ts from "typescript";
  * @param {string} [name]
  */
 export function parse(code, name = "chunk.js") {
-  return ts.createSourceFile(name, code, ts.ScriptTarget.ESNext, true);
+  if (last.text !== code || last.fileName !== name)
+    last = ts.createSourceFile(name, code, ts.ScriptTarget.ESNext, true);
+  return last;
 }
+
+/** Several steps ask for the tree of one text, and none changes it. */
+let last = ts.createSourceFile("", "", ts.ScriptTarget.ESNext, true);
 
 /**
  * @param {ts.Node} node
