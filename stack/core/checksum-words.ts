@@ -78,10 +78,21 @@ function block(words: Int32Array, i: number, last: number): number {
 
 /** See `Hypercalls.checksum`. */
 export function wordSum(data: Uint8Array, start: number, end: number, initial: number): number {
-  if (end - start < SMALL || !LITTLE_ENDIAN) return sum(data, start, end, initial);
+  if (end - start < SMALL) return sum(data, start, end, initial);
   const index = find(data);
-  const words = views[index];
-  const base = bases[index];
+  return sumWords(views[index], bases[index], data, start, end, initial);
+}
+
+/** As `wordSum`, for who knows the words of the buffer in which `data` begins at the byte `base`. */
+export function sumWords(
+  words: Int32Array,
+  base: number,
+  data: Uint8Array,
+  start: number,
+  end: number,
+  initial: number,
+): number {
+  if (!LITTLE_ENDIAN) return sum(data, start, end, initial);
   const odd = (base + start) & 1;
   // In the order of the words, lower byte first. An odd first byte stands alone: what follows is summed as if it were even.
   let first = 0;

@@ -9,7 +9,7 @@ export class Chunk {
   ) {}
 }
 
-/** Largest slab that is asked of the host at once, bytes. */
+/** The first slab that is asked of the host, bytes; each further one is as large as all before it. */
 const SLAB = 65536;
 
 export class Pool {
@@ -63,7 +63,7 @@ export class Pool {
 
   private grow(): boolean {
     const size = 1 << this.chunkShift;
-    let count = SLAB >> this.chunkShift || 1;
+    let count = this.made || SLAB >> this.chunkShift || 1;
     if (count > this.limit - this.made) count = this.limit - this.made;
     const slab = count > 0 ? this.allocate(count * size) : null;
     if (!slab) return false;

@@ -10,10 +10,9 @@ import { PerformanceObserver, performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { setImmediate as turn } from "node:timers/promises";
 import { getHeapStatistics } from "node:v8";
-import { wasmAccelerator } from "../../ports/wasm/accelerator.js";
+import { accelerator as acceleratorOf, wasmAccelerator } from "../../ports/wasm/accelerator.js";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
-import { wordSum } from "../../stack/core/checksum-words.js";
 import { createStack } from "../../stack/core/stack.js";
 import { arp } from "../../stack/ipv4/arp.js";
 import { fragments } from "../../stack/ipv4/fragments.js";
@@ -28,7 +27,7 @@ import { memoryLinks } from "./memory-link.js";
 /** What a host may offer beyond the five functions it must have, by name. */
 const ACCELERATORS: Record<string, Partial<Hypercalls>> = {
   none: {},
-  words: { checksum: wordSum },
+  words: acceleratorOf(false),
   wasm: wasmAccelerator() ?? {},
 };
 

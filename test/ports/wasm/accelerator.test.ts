@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import test from "ava";
 import fc from "fast-check";
 import { wasmAccelerator } from "../../../ports/wasm/accelerator.js";
+import { plainAccelerator } from "../../../ports/wasm/arena.js";
 import { sum } from "../../../stack/core/checksum.js";
 import { TARGET, generate } from "./make.js";
 
@@ -87,4 +88,36 @@ test("copies among arrays of several arenas", (t) => {
     expected[to]!.set(expected[from]!.subarray(start, start + length), at);
   }
   t.true(memories.every((memory, i) => Buffer.compare(memory, expected[i]!) === 0));
+});
+
+test("in plain JS: the same sums and copies, among several arenas and what lies elsewhere", (t) => {
+  const { allocate, copy, checksum } = plainAccelerator();
+  const memories = [allocate(5000), allocate(5000), allocate(6_000_000), new Uint8Array(5000)];
+  const place = fc.record({ memory: fc.nat(3), at: fc.nat(1900) });
+  fc.assert(
+    fc.property(place, place, fc.nat(2000), fc.nat(0xffff), (to, from, length, initial) => {
+      const source = memories[from.memory];
+      for (let i = 0; i < length; i++) source[from.at + i] = i * 7 + length;
+      const end = from.at + length;
+      t.is(checksum(source, from.at, end, initial), sum(source, from.at, end, initial));
+      if (to.memory === from.memory) return;
+      const before = memories[to.memory].slice(0, 5000);
+      before.set(source.subarray(from.at, end), to.at);
+      copy(memories[to.memory], to.at, source, from.at, length);
+      t.deepEqual(memories[to.memory].subarray(0, 5000), before);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("more arrays than are recognised, and those of other hosts, are copied all the same", (t) => {
+  const hosts = [plainAccelerator(), plainAccelerator(), accelerator];
+  const memories = Array.from({ length: 40 }, (_, i) => hosts[i % 3].allocate(4096).fill(i));
+  for (let i = 0; i < 40; i++) {
+    const to = (i * 7 + 3) % 40;
+    const expected = memories[to].slice();
+    expected.set(memories[i].subarray(5, 1505), 11);
+    hosts[i % 3].copy(memories[to], 11, memories[i], 5, 1500);
+    t.deepEqual(memories[to], expected);
+  }
 });
