@@ -141,7 +141,7 @@ export function copyArena(
 
 /** A view of `length` bytes at `at`: the one of last time, or a new one. */
 function viewOf(arena: Arena, at: number, length: number): Uint8Array {
-  const slot = ((at >> 11) ^ at ^ (length << 4)) & (VIEWS - 1);
+  const slot = ((at >> 9) ^ at ^ (length << 4)) & (VIEWS - 1);
   let view = arena.views[slot];
   if (!view || arena.starts[slot] !== at || arena.lengths[slot] !== length) {
     view = arena.views[slot] = arena.bytes.subarray(at, at + length);

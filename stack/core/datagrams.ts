@@ -96,25 +96,20 @@ export class Datagrams {
 
   /** Copies `packet`, behind its record, into the queue. */
   private store(packet: Packet, port: number): boolean {
-    const header = this.note(packet, port);
-    const length = packet.end - packet.start;
-    const keep = this.stack.pool.limit >> 2;
-    if (!this.stream.put(this.record, header, packet.data, packet.start, length, keep)) return false;
-    this.count++;
-    return true;
-  }
-
-  /** Makes the record of `packet`; returns its bytes. */
-  private note(packet: Packet, port: number): number {
     const net = packet.net as Network;
     const record = this.record;
-    put16(record, 0, packet.end - packet.start);
+    const length = packet.end - packet.start;
+    put16(record, 0, length);
     put16(record, 2, port);
     put16(record, 4, (packet.nif as Interface).index);
     record[6] = net.family;
     record[7] = packet.ttl;
     net.saveEnds(packet, record, RECORD);
-    return RECORD + 2 * net.addressSize;
+    const header = RECORD + 2 * net.addressSize;
+    const keep = this.stack.pool.limit >> 2;
+    if (!this.stream.put(record, header, packet.data, packet.start, length, keep)) return false;
+    this.count++;
+    return true;
   }
 
   /** Takes the first datagram into `target[start..end)`; bytes written, or `EAGAIN`. */
@@ -126,7 +121,7 @@ export class Datagrams {
     const record = this.record;
     const lent = this.lent;
     if (!lent) stream.read(0, record, 0, RECORD);
-    else if (info) this.note(lent, this.port);
+    else if (info) lent.net!.saveEnds(lent, record, RECORD);
     const net = (lent ? lent.net : stack.network(record[6])) as Network;
     const length = lent ? lent.end - lent.start : get16(record, 0);
     const header = RECORD + 2 * net.addressSize;
@@ -138,12 +133,12 @@ export class Datagrams {
     }
     // An `info` that throws at being written to loses nothing.
     if (info) {
-      const nif = interfaceOf(stack, get16(record, 4));
+      const nif = lent ? lent.nif : interfaceOf(stack, get16(record, 4));
       this.readEnds(net, nif);
       info.address = this.sender;
       info.localAddress = this.receiver;
-      info.port = get16(record, 2);
-      info.ttl = record[7];
+      info.port = lent ? this.port : get16(record, 2);
+      info.ttl = lent ? lent.ttl : record[7];
       info.length = length;
       info.truncated = taken < length;
       info.interface = nif;

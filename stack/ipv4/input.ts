@@ -1,5 +1,6 @@
 /** IPv4 input (RFC 791, RFC 1122 section 3.2): validation, addressing, and the hand-over to the transports. */
-import { get16, get32 } from "../core/bytes.js";
+import { get32 } from "../core/bytes.js";
+import { fold } from "../core/checksum.js";
 import type { Interface } from "../core/interface.js";
 import { INPUT, PREROUTING } from "../core/network.js";
 import {
@@ -17,12 +18,9 @@ import {
   FLAG_MF,
   FRAGMENT_OFFSET,
   IPV4_DESTINATION,
-  IPV4_FRAGMENT,
   IPV4_HEADER,
-  IPV4_PROTOCOL,
+  IPV4_ID,
   IPV4_SOURCE,
-  IPV4_TOS,
-  IPV4_TOTAL_LENGTH,
   IPV4_TTL,
   PROTOCOL_IGMP,
   isLoopback4,
@@ -42,13 +40,18 @@ export function input(ip: Ipv4, packet: Packet): void {
     counters.badhdr++;
     return;
   }
-  const first = data[at];
-  if (first >> 4 !== 4) {
+  // Each word is read once: for its fields and for the checksum.
+  const first = get32(data, at);
+  const second = get32(data, at + IPV4_ID);
+  const third = get32(data, at + IPV4_TTL);
+  const source = get32(data, at + IPV4_SOURCE);
+  const destination = get32(data, at + IPV4_DESTINATION);
+  if (first >>> 28 !== 4) {
     counters.version++;
     return;
   }
-  const header = (first & 15) << 2;
-  const length = get16(data, at + IPV4_TOTAL_LENGTH);
+  const header = (first >>> 22) & 60;
+  const length = first & 0xffff;
   if (header < IPV4_HEADER || header > packet.end - at) {
     counters.badhdr++;
     return;
@@ -57,19 +60,22 @@ export function input(ip: Ipv4, packet: Packet): void {
     counters.badlen++;
     return;
   }
-  if (ip.stack.host.sum(data, at, at + header, 0) !== 0xffff) {
+  const pseudo = (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff);
+  let sum = (first >>> 16) + length + (second >>> 16) + (second & 0xffff) + (third >>> 16) + (third & 0xffff);
+  if (header > IPV4_HEADER) sum = ip.stack.host.sum(data, at + IPV4_HEADER, at + header, fold(sum));
+  if (fold(sum + pseudo) !== 0xffff) {
     counters.badsum++;
     return;
   }
   packet.end = at + length;
   packet.network = at;
   packet.net = ip;
-  const source = (packet.source = get32(data, at + IPV4_SOURCE));
-  const destination = (packet.destination = get32(data, at + IPV4_DESTINATION));
-  packet.pseudo = (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff);
-  packet.protocol = data[at + IPV4_PROTOCOL];
-  packet.ttl = data[at + IPV4_TTL];
-  packet.tos = data[at + IPV4_TOS];
+  packet.source = source;
+  packet.destination = destination;
+  packet.pseudo = pseudo;
+  packet.protocol = (third >>> 16) & 255;
+  packet.ttl = third >>> 24;
+  packet.tos = (first >>> 16) & 255;
   if (header > IPV4_HEADER) {
     const options = checkOptions(packet, at + IPV4_HEADER, at + header);
     if (options !== OPTIONS_OK) {
@@ -100,7 +106,7 @@ export function input(ip: Ipv4, packet: Packet): void {
       ip.seenAt = ip.stack.generation;
     }
   }
-  const fragment = get16(data, at + IPV4_FRAGMENT);
+  const fragment = second & 0xffff;
   packet.start = at + header;
   if (fragment & (FLAG_MF | FRAGMENT_OFFSET)) {
     if (!ip.fragments) counters.fragments++;

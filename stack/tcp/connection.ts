@@ -1,6 +1,6 @@
 /** The state of one TCP connection: the transmission control block of RFC 9293 section 3.3.1, with its extensions. */
 import type { Path } from "../core/network.js";
-import type { Deferred } from "../core/stack.js";
+import type { Deferred, Lender } from "../core/stack.js";
 import { Stream } from "../core/stream.js";
 import type { TableEntry } from "../core/table.js";
 import { Timer } from "../core/timers.js";
@@ -48,7 +48,7 @@ export const EVENT_WRITABLE = 4;
 export const EVENT_END = 8;
 export const EVENT_CLOSE = 16;
 
-export class Connection implements TableEntry, Deferred {
+export class Connection implements TableEntry, Deferred, Lender {
   hash = 0;
   nextInBucket: this | null = null;
   queued = false;
@@ -216,6 +216,10 @@ export class Connection implements TableEntry, Deferred {
   run(): void {
     if (this.socket) this.socket.dispatch();
     if (this.ackNow) send(this);
+  }
+
+  keep(): void {
+    this.rcvBuf.keep();
   }
 }
 

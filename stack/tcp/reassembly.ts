@@ -44,7 +44,14 @@ export function receiveData(
     return false;
   }
   if (c.ranges.length === 0) {
-    if (!buffer.append(data, at, length, 0)) return noMemory(c);
+    const stack = c.tcp.stack;
+    if (buffer.length > 0 || stack.lender) {
+      if (!buffer.append(data, at, length, 0)) return noMemory(c);
+    } else {
+      // The application is told before the frame goes, and reads right from it.
+      if (!buffer.lend(data, at, length)) return noMemory(c);
+      stack.lender = c;
+    }
     c.rcvNxt = end;
     return true;
   }
