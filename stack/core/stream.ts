@@ -18,9 +18,6 @@ export class Stream {
   private head = 0;
   /** Offset of the first byte in the first chunk. */
   private offset = 0;
-  /** The frame in which all readable bytes still lie, from `lentAt` on; see `lend`. */
-  private lent: Uint8Array | null = null;
-  private lentAt = 0;
 
   constructor(
     private readonly pool: Pool,
@@ -35,7 +32,6 @@ export class Stream {
    * @returns false when there was not enough memory; nothing readable has changed
    */
   write(at: number, source: Uint8Array | null, start: number, length: number, keep: number): boolean {
-    if (this.lent) this.keep();
     if (this.chunks === NONE) this.chunks = [];
     const chunks = this.chunks;
     const shift = this.pool.chunkShift;
@@ -79,8 +75,8 @@ export class Stream {
     return true;
   }
 
-  /** Appends bytes: all of them, or none and false. */
-  append(source: Uint8Array, start: number, length: number, keep: number): boolean {
+  /** Appends bytes: all of them, or none and false. @param source null: whatever the memory holds */
+  append(source: Uint8Array | null, start: number, length: number, keep: number): boolean {
     if (!this.write(this.length, source, start, length, keep)) {
       this.trim();
       return false;
@@ -89,34 +85,8 @@ export class Stream {
     return true;
   }
 
-  /**
-   * Makes bytes of a frame readable in an empty stream. Until `keep` they are read from there; the memory for them is taken at
-   * once, so that nobody else has it then. False: there is none.
-   */
-  lend(source: Uint8Array, start: number, length: number): boolean {
-    if (!this.write(0, null, start, length, 0)) {
-      this.trim();
-      return false;
-    }
-    this.lent = source;
-    this.lentAt = start;
-    this.length = length;
-    return true;
-  }
-
-  /** The frame goes: copies what has not been read. */
-  keep(): void {
-    const source = this.lent;
-    this.lent = null;
-    if (source) this.write(0, source, this.lentAt, this.length, 0);
-  }
-
   /** Copies `length` bytes from offset `at` to `target`; the caller has checked that they are there. */
   read(at: number, target: Uint8Array, start: number, length: number): void {
-    if (this.lent) {
-      this.copy(target, start, this.lent, this.lentAt + at, length);
-      return;
-    }
     const shift = this.pool.chunkShift;
     const size = 1 << shift;
     let within = this.offset + at;
@@ -137,8 +107,6 @@ export class Stream {
     const shift = this.pool.chunkShift;
     const chunks = this.chunks;
     this.length -= length;
-    this.lentAt += length;
-    if (this.length === 0) this.lent = null;
     this.offset += length;
     let gone = this.offset >> shift;
     if (gone === 0) return;
@@ -164,7 +132,6 @@ export class Stream {
   /** Gives all memory back. */
   clear(): void {
     this.length = 0;
-    this.lent = null;
     for (let i = this.head; i < this.chunks.length; i++) this.drop(i);
     this.rewind();
     this.offset = 0;

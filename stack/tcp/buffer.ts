@@ -31,6 +31,7 @@ export function synWindow(c: Connection): number {
 export function consumed(c: Connection, bytes: number): void {
   const buffer = c.rcvBuf;
   buffer.consume(bytes);
+  c.lentAt += bytes;
   if (buffer.length === 0 && c.ranges.length === 0) forget(c);
   if (c.state < ESTABLISHED || c.state === TIME_WAIT || c.finReceived) return;
   tuneReceive(c, bytes);

@@ -98,6 +98,9 @@ export class Connection implements TableEntry, Deferred, Lender {
   rcvAdv = 0;
   rcvScale = 0;
   readonly rcvBuf: Stream;
+  /** The frame in which all of `rcvBuf` still lies, from `lentAt` on, or null. */
+  lent: Uint8Array | null = null;
+  lentAt = 0;
   rcvLimit = 0;
   finReceived = false;
   /** A FIN has been seen beyond `rcvNxt`, at `finSeq`. */
@@ -218,8 +221,11 @@ export class Connection implements TableEntry, Deferred, Lender {
     if (this.ackNow) send(this);
   }
 
+  /** The frame goes: copies what has not been read of it, into the memory that `receiveData` has taken. */
   keep(): void {
-    this.rcvBuf.keep();
+    const length = this.rcvBuf.length;
+    if (this.lent && length > 0) this.rcvBuf.write(0, this.lent, this.lentAt, length, 0);
+    this.lent = null;
   }
 }
 

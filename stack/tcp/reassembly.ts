@@ -45,12 +45,13 @@ export function receiveData(
   }
   if (c.ranges.length === 0) {
     const stack = c.tcp.stack;
-    if (buffer.length > 0 || stack.lender) {
-      if (!buffer.append(data, at, length, 0)) return noMemory(c);
-    } else {
-      // The application is told before the frame goes, and reads right from it.
-      if (!buffer.lend(data, at, length)) return noMemory(c);
+    // The application is told before the frame goes, and reads right from it; nobody else gets the memory meanwhile.
+    const lent = buffer.length === 0 && !stack.lender;
+    if (!buffer.append(lent ? null : data, at, length, 0)) return noMemory(c);
+    if (lent) {
       stack.lender = c;
+      c.lent = data;
+      c.lentAt = at;
     }
     c.rcvNxt = end;
     return true;

@@ -87,7 +87,8 @@ export class TcpSocket {
     const held = c.rcvBuf.length;
     const length = held < end - start ? held : end - start;
     if (length === 0) return 0;
-    c.rcvBuf.read(0, target, start, length);
+    if (c.lent) c.tcp.stack.host.copy(target, start, c.lent, c.lentAt, length);
+    else c.rcvBuf.read(0, target, start, length);
     consumed(c, length);
     if (c.rcvBuf.length === 0 && c.finReceived && !this.endTold) tell(c, EVENT_END);
     return length;
