@@ -28,6 +28,8 @@ export interface StaticConfig {
 
 export interface WanConfig {
   link: LinkConfig;
+  /** A session over the link is the WAN then; `ipv4` is the session's. */
+  pppoe: { user: string; password: string; service: string } | null;
   ipv4: "dhcp" | "off" | StaticConfig;
   ipv6: "auto" | "off" | StaticConfig;
   nameServers: string[];
@@ -230,15 +232,31 @@ const addressing =
     return result;
   };
 
+function session(node: Node, what: string): WanConfig["pppoe"] {
+  const reader = new Reader(node, what);
+  const word = text((value) => value.length < 256, "a text");
+  const result = {
+    user: reader.get("user", word),
+    password: reader.get("password", word),
+    service: reader.get("service", word, ""),
+  };
+  reader.done();
+  return result;
+}
+
 function wan(node: Node, what: string): WanConfig {
   const reader = new Reader(node, what);
   const result: WanConfig = {
     link: reader.get("link", link),
+    pppoe: reader.get<WanConfig["pppoe"]>("pppoe", session, null),
     ipv4: reader.get("ipv4", addressing(["dhcp", "off"], 4), "dhcp"),
     ipv6: reader.get("ipv6", addressing(["auto", "off"], 6), "auto"),
     nameServers: reader.get("nameServers", list(address), []),
     upload: reader.get("upload", whole(0, 2000), 0),
   };
+  if (result.pppoe && ("uplink" in result.link || reader.members.has("ipv4"))) {
+    wrong(reader.members.get("pppoe")!, `${what}.pppoe`, "without ipv4, and not over an uplink");
+  }
   reader.done();
   return result;
 }

@@ -1,4 +1,5 @@
 /** The gateway: a stack with everything that a small network wants of its router, as the configuration says. */
+import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Link } from "../../hypercall/index.js";
@@ -27,8 +28,10 @@ import { routerAdvertiser } from "../../stack/ipv6/router-advertiser.js";
 import type { Advertisement } from "../../stack/ipv6/router-advertiser.js";
 import { slaac } from "../../stack/ipv6/slaac.js";
 import { ethernet } from "../../stack/link/ethernet.js";
+import { ipLink } from "../../stack/link/ip.js";
 import { loopback } from "../../stack/link/loopback.js";
 import { vlan } from "../../stack/link/vlan.js";
+import { pppoe } from "../../stack/ppp/pppoe.js";
 import { fqCodel } from "../../stack/queue/fq-codel.js";
 import { shaper } from "../../stack/queue/shaper.js";
 import { ping } from "../../stack/raw/ping.js";
@@ -125,6 +128,7 @@ function fixed(config: GatewayConfig): Record<string, string> {
   const { link, ipv4: four, ipv6: six, nameServers: servers } = config.wan;
   const parts: Record<string, unknown> = {
     "wan.link": link,
+    "wan.pppoe": config.wan.pppoe,
     "wan.ipv4": four,
     "wan.ipv6": six,
     "wan.nameServers": servers,
@@ -142,8 +146,16 @@ function fixed(config: GatewayConfig): Record<string, string> {
   return Object.fromEntries(Object.entries(parts).map(([key, value]) => [key, JSON.stringify(value)]));
 }
 
-/** Starts a gateway. Rejects with what its links, its state or its addresses have against it. */
-export async function startGateway(first: GatewayConfig, log: (line: string) => void) {
+/**
+ * Starts a gateway. Rejects with what its links, its state or its addresses have against it.
+ *
+ * @param given links that are open already, by interface: those of the configuration are not looked at then
+ */
+export async function startGateway(
+  first: GatewayConfig,
+  log: (line: string) => void,
+  given: Record<string, Link> = {},
+) {
   let config = first;
   const state = new State(config.state);
   mkdirSync(join(config.state, "leases"), { recursive: true });
@@ -180,6 +192,7 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
   const times = ntpServer({
     source: () => clock?.last() ?? { time: Date.now(), error: 1000, stratum: 10 },
   });
+  const sessions = pppoe();
   const reflector = mdnsReflector();
   const wall = firewall({
     flows: config.flows,
@@ -209,6 +222,8 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
         ...[
           igmp(),
           reflector,
+          ipLink(),
+          sessions,
           leases,
           leases6,
           client,
@@ -240,6 +255,7 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
   }
 
   async function open(name: string, link: LinkConfig): Promise<Link> {
+    if (given[name]) return given[name];
     const mac = state.mac(name);
     if ("tap" in link) return openTap({ name: link.tap, netns: link.netns, mac, allocate: host.allocate });
     if ("udp" in link) {
@@ -309,6 +325,16 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
     });
   }
 
+  function dial(line: Interface, session: NonNullable<GatewayConfig["wan"]["pppoe"]>): Interface {
+    return sessions.connect(line, {
+      ...session,
+      name: "wan",
+      md5: (data) => createHash("md5").update(data).digest(),
+      onChange: ({ phase, address, reason }) =>
+        log(`PPPoE: ${phase} ${phase === "network" ? address : reason}`),
+    }).nif;
+  }
+
   function shape(): void {
     const { upload } = config.wan;
     queues.remove(wan);
@@ -317,7 +343,9 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
 
   let wan: Interface;
   try {
-    wan = stack.addInterface(await open("wan", config.wan.link), "wan");
+    const { pppoe: session } = config.wan;
+    const line = stack.addInterface(await open("wan", config.wan.link), session ? "line" : "wan");
+    wan = session ? dial(line, session) : line;
     wall.assign(wan, "wan");
     router.configure(wan, { mss: "mtu" });
     router6.configure(wan, { mss: "mtu" });
@@ -358,7 +386,8 @@ export async function startGateway(first: GatewayConfig, log: (line: string) => 
   }
 
   function upstream({ ipv4: how4, ipv6: how6 }: GatewayConfig["wan"]): void {
-    if (how4 === "dhcp") {
+    if (config.wan.pppoe) log("PPPoE: calling");
+    else if (how4 === "dhcp") {
       client.open(wan, {
         lease: state.lease,
         clientId: undefined,
