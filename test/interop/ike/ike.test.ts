@@ -247,7 +247,7 @@ test("MOBIKE: we move, and the child with us", async (t) => {
 });
 
 test("tshark reads what we say with the keys that keyLog gave", async (t) => {
-  for (const proposal of ["aes256gcm16-x25519", "aes128-sha256-x25519"]) {
+  for (const proposal of ["aes256gcm16-x25519"]) {
     const keys: string[] = [];
     const site = await createSite(t, { ike: { keyLog: (line) => keys.push(line) } });
     const peer = site.connect({ remote: KERNEL, psk: PSK, proposals: [proposal] });

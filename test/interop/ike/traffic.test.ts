@@ -32,7 +32,7 @@ async function secured(t: ExecutionContext, options: SiteOptions = {}, more: Ips
   return { ...site, security, ping };
 }
 
-for (const proposal of ["chacha20poly1305", "aes256-sha384", "aes128gcm16-ecp256"]) {
+for (const proposal of ["chacha20poly1305-ecp256", "aes256-sha384"]) {
   test(`${proposal}: strongSwan's packets come, and ours go back, whoever began`, async (t) => {
     const site = await secured(t, {
       ike: { responder: ikeResponder() },
