@@ -14,6 +14,7 @@ const PARTS: Readonly<Record<string, string>> = {
   "distance-vector": "stack/routing/distance-vector.ts",
   "dns-filter": "stack/service/dns-filter.ts",
   fragments6: "stack/ipv6/fragments.ts",
+  "home-rules": "stack/filter/home-rules.ts",
   inspect: "stack/inspect.ts",
   "ip-link": "stack/link/ip.ts",
   "link-local": "stack/ipv4/linklocal.ts",

@@ -37,6 +37,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "dhcpv6-relay": [...IPV6, "udp"],
   "dhcpv6-server": [...IPV6, "udp"],
   forwarding6: IPV6,
+  nptv6: IPV6,
   babel: [...IPV6, "udp"],
   vrrp: [...IPV4, "igmp"],
   multicast: [...IPV4, "igmp"],

@@ -6,13 +6,15 @@ import { fragments6 } from "../../../stack/ipv6/fragments.js";
 import { firewall } from "../../../stack/filter/firewall.js";
 import { napt } from "../../../stack/filter/napt.js";
 import { clat } from "../../../stack/translator/clat.js";
+import { nptv6 } from "../../../stack/filter/nptv6.js";
+import { homeRules } from "../../../stack/filter/home-rules.js";
 import { nat64 } from "../../../stack/translator/nat64.js";
 import { pcpServer } from "../../../stack/service/pcp-server.js";
 import { dns64 } from "../../../stack/service/dns64.js";
 import { dns } from "../../../stack/service/dns.js";
 import { dnsForwarder } from "../../../stack/service/dns-forwarder.js";
 import { TCP_CLIENT } from "../support/apps.js";
-import { LAN_HOST, WAN_HOST, createGateway } from "../support/gateway.js";
+import { LAN_HOST, WAN_HOST, WAN_HOST6, createGateway } from "../support/gateway.js";
 import { bodyHash } from "../support/http.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
@@ -183,4 +185,39 @@ test("NAT-PMP by natpmpc, and PCP: an outer port that leads inside, until it is 
   wall.forget(() => true);
   t.is((await echo("20007")).stdout.trim(), '"ok"');
   t.is(ports.counters.malformed + ports.counters.sendFailed, 0);
+});
+
+test("NPTv6 and the rules of a home: a server sees the outer prefix; ping, errors, curl; from outside nothing comes in", async (t) => {
+  const npt = nptv6();
+  const wall = firewall({ rules: homeRules() });
+  const gateway = await createGateway(t, { components: [wall, npt] });
+  const { lan, wan } = gateway;
+  wall.assign(gateway.lanNif, "lan");
+  wall.assign(gateway.wanNif, "wan");
+  npt.add({ inside: "fd01::/48", outside: "2001:db8:7::/48", interface: gateway.wanNif });
+  // By its only route the answers go to the outer prefix.
+  wan.ip("-6", "route", "del", "default");
+  wan.ip("-6", "route", "add", "2001:db8:7::/48", "via", "fe80::1", "dev", "wan0");
+  for (const size of [0, 56, 1452, 4000]) {
+    const { stdout } = await lan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-s", `${size}`, WAN_HOST6]);
+    t.regex(stdout, / 2 received/, `${size}`);
+  }
+  const trace = await lan.run("traceroute", ["-6", "-n", "-q", "1", "-w", "2", "-m", "4", WAN_HOST6]);
+  t.regex(trace.stdout, /^ 1 {2}fd01::1 {2}[\d.]+ ms\n 2 {2}fd02::2 {2}[\d.]+ ms$/m);
+  const size = 16 << 20;
+  const folder = scratch(t);
+  bodyFile(folder, size);
+  await serveNginx(wan, `[${WAN_HOST6}]`, folder);
+  const command = `curl -sgf --max-time 60 http://[${WAN_HOST6}]:8080/${size} | sha256sum`;
+  const { stdout } = await lan.run("sh", ["-c", command], { timeout: 70_000 });
+  t.is(stdout.split(" ")[0], bodyHash(size));
+  const seen = wall.list().find(({ protocol }) => protocol === 6);
+  t.is(seen?.source, "fd01::2");
+  t.true(npt.counters.outwards > 100 && npt.counters.inwards > 100);
+  // RFC 6296's arithmetic: fd01 less 2001, db8 and 7 is cf41.
+  const ping = ["-n", "-c", "1", "-W", "1", "2001:db8:7:cf41::2"];
+  t.regex((await wan.run("ping", ping, { codes: null })).stdout, / 0 received/);
+  wall.load({ policy: "accept" });
+  t.regex((await wan.run("ping", ping)).stdout, / 1 received/);
+  t.is(npt.counters.unmappable, 0);
 });
