@@ -72,7 +72,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       ...["busybox", "dhclient", "dhcpcd", "perfdhcp"],
       ...["rdisc6", "radvdump", "rdnssd", "dibbler-client", "chronyd"],
       ...["dig", "dnsperf", "dnsmasq", "unbound"],
-      ...["linux.uml", "setpriv"],
+      ...["linux.uml", "setpriv", "avahi-daemon", "dbus-daemon", "kea-dhcp6"],
       ...["tayga", "natpmpc"],
     ],
   },
