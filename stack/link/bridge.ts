@@ -8,8 +8,8 @@
  * lan.addPort(openTap({ name: "tap1" }), { untagged: 10, tagged: [20] });
  * const br0 = stack.addInterface(lan, "br0");
  * ```
- * Bounds: `limit` addresses; a new one takes the place of one that is too old, else of the oldest of some. There is no spanning tree:
- * who makes a loop of bridges has one. Ports give and take whole frames: links with offloads are refused.
+ * Bounds: `limit` addresses; a new one takes the place of one that is too old, else of the oldest of some. Without
+ * `tree: spanningTree()` who makes a loop of bridges has one. Ports give and take whole frames: links with offloads are refused.
  */
 import type { Link, LinkReceiver, TransmitOffload } from "../../hypercall/index.js";
 import { get16, get32, put16 } from "../core/bytes.js";
@@ -34,6 +34,8 @@ export class BridgeCounters {
   malformed = 0;
   /** To 01-80-c2-00-00-00..0f, which no bridge passes on (802.1D section 7.12.6). */
   reserved = 0;
+  /** Came in by a port that the spanning tree has blocked, or not opened yet. */
+  blocked = 0;
   /** Of a VLAN that the port is not in. */
   wrongVlan = 0;
   /** Larger than the link they would leave by takes. */
@@ -59,6 +61,19 @@ export interface BridgeOptions {
   vlans?: PortVlans;
   /** Frames to groups go where somebody listens: `snooping()`. Default: to all ports. */
   snooping?: Snooping;
+  /** Blocks ports where bridges form a loop: `spanningTree()`. Default none. */
+  tree?: Tree;
+}
+
+/** What spanning-tree.ts adds. */
+export interface Tree {
+  attach(stack: Stack, bridge: Bridge): void;
+  add(port: BridgePort): void;
+  remove(port: BridgePort): void;
+  /** The carrier of a port has come or gone. */
+  changed(port: BridgePort): void;
+  /** Takes a frame to 01-80-c2-00-00-00. */
+  input(port: BridgePort, frame: Uint8Array, start: number, end: number): void;
 }
 
 export interface PortVlans {
@@ -92,6 +107,9 @@ export class BridgePort implements LinkReceiver {
   readonly tagged: readonly number[];
   readonly isolated: boolean;
   running = true;
+  /** What the spanning tree lets it do. */
+  learns = true;
+  forwards = true;
 
   constructor(
     readonly bridge: Bridge,
@@ -117,6 +135,7 @@ export class BridgePort implements LinkReceiver {
   carrier(up: boolean): void {
     this.running = up;
     if (!up) this.bridge.forget(this);
+    if (this.bridge.tree) this.bridge.tree.changed(this);
     this.bridge.carrierChanged();
   }
 
@@ -143,6 +162,7 @@ export class Bridge implements Component, Link {
   readonly ports: BridgePort[] = [];
   /** The stack's interface on the bridge, or null. */
   receiver: LinkReceiver | null = null;
+  readonly tree: Tree | null;
   private readonly own: BridgePort;
   private readonly snooping: Snooping | null;
   private readonly limit: number;
@@ -161,6 +181,7 @@ export class Bridge implements Component, Link {
     this.limit = requireInteger(options.limit || 1024, 1, 1 << 20, "limit");
     this.ageing = requireInteger(options.ageing || 300, 1, 1000000, "ageing") * 1000;
     this.own = new BridgePort(this, null, options.vlans || {});
+    this.tree = options.tree || null;
     this.snooping = options.snooping || null;
     this.scratch = new Uint8Array(this.mtu + ETHERNET_HEADER + VLAN_TAG);
   }
@@ -169,6 +190,7 @@ export class Bridge implements Component, Link {
     if (this.stack) fail("EBUSY", "bridge");
     this.stack = stack;
     stack.counters.bridge = this.counters as never;
+    if (this.tree) this.tree.attach(stack, this);
     if (this.snooping) this.snooping.attach(stack);
   }
 
@@ -190,6 +212,7 @@ export class Bridge implements Component, Link {
     const port = new BridgePort(this, link, options);
     link.open(port);
     this.ports.push(port);
+    if (this.tree) this.tree.add(port);
     this.carrierChanged();
     return port;
   }
@@ -200,6 +223,7 @@ export class Bridge implements Component, Link {
     if (at < 0) return;
     this.ports.splice(at, 1);
     this.forget(port);
+    if (this.tree) this.tree.remove(port);
     (port.link as Link).close();
     this.carrierChanged();
   }
@@ -252,10 +276,17 @@ export class Bridge implements Component, Link {
     const high = get16(frame, start);
     const low = get32(frame, start + 2);
     if (high === 0x0180 && (low & ~15) === (0xc2000000 | 0)) {
-      counters.reserved++;
+      if (this.tree && low === (0xc2000000 | 0) && port !== this.own)
+        this.tree.input(port, frame, start, end);
+      else counters.reserved++;
       return;
     }
+    if (!port.forwards) {
+      counters.blocked++;
+      if (!port.learns) return;
+    }
     this.learn(port, vlan, get16(frame, start + ETHERNET_SOURCE), get32(frame, start + ETHERNET_SOURCE + 2));
+    if (!port.forwards) return;
     const station = high & 0x100 ? null : this.find(vlan, high, low);
     if (station) {
       const to = station.port;
@@ -282,6 +313,22 @@ export class Bridge implements Component, Link {
       this.output(this.own, frame, start, end, vlan, tagged);
   }
 
+  /** Sends a frame of the bridge's own. */
+  transmitOn(port: BridgePort, frame: Uint8Array, start: number, end: number): void {
+    let code = -1;
+    try {
+      code = (port.link as Link).transmit(frame, start, end, null);
+    } catch (error) {
+      this.stack.hostFault("transmit", error);
+    }
+    if (code < 0) this.counters.refused++;
+  }
+
+  /** The topology is another: stations but the stack's own are learnt again. */
+  relearn(): void {
+    for (let i = this.stations.length - 1; i >= 0; i--) if (this.stations[i].port !== this.own) this.drop(i);
+  }
+
   /** Forgets who was behind a port. */
   forget(port: BridgePort): void {
     if (this.snooping) this.snooping.forget(port);
@@ -304,7 +351,7 @@ export class Bridge implements Component, Link {
     tagged: boolean,
   ): void {
     const how = to.egress(vlan);
-    if (how === 0 || !to.running) return;
+    if (how === 0 || !to.running || !to.forwards) return;
     const length = end - start - ETHERNET_HEADER - (tagged ? VLAN_TAG : 0);
     if (length > (to.link ? to.link.mtu : this.mtu)) {
       this.counters.tooBig++;

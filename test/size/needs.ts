@@ -47,6 +47,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "ipsec-link": null,
   // An argument of bridge().
   snooping: null,
+  // An argument of bridge().
+  "spanning-tree": null,
   // An argument of firewall().
   napt: null,
   // Arguments of shaper().add().
