@@ -1,12 +1,13 @@
 /**
  * `npm test`: everything that CI runs. `npm test -- STAGE ...` runs some stages, `npm test -- --list` names them.
  *
- * Two lanes side by side for what needs only a processor, then the suites against real peers, which wait more than they
- * work, in three. The last line is the sum: each test counts, and each check that is not made of tests counts as one.
+ * The suites against real peers wait more than they work; what needs only a processor runs beside them at the lowest
+ * priority. The last line is the sum: each test counts, and each check that is not made of tests counts as one.
  */
 import { runEngines } from "./engines/run.js";
 import { runSuite, SUITES } from "./interop/run.js";
 import { type Outcome, runAva, runProgram } from "./support/ava.js";
+import { filesBelow } from "./support/files.js";
 
 interface Stage {
   readonly name: string;
@@ -14,35 +15,39 @@ interface Stage {
   run(): Promise<Pick<Outcome, "passed" | "failed"> & { readonly output?: string }>;
 }
 
+/** What needs a processor and no answer in time gives way to the suites against peers. */
+const idle = true;
+
 const CHECKS: Stage[] = [
-  { name: "types", about: "tsc", run: () => runProgram("tsc", ["--noEmit"]) },
-  { name: "lint", about: "oxlint", run: () => runProgram("oxlint", []) },
+  { name: "types", about: "tsc", run: () => runProgram("tsc", ["--noEmit"], { idle }) },
+  { name: "lint", about: "oxlint", run: () => runProgram("oxlint", [], { idle }) },
   {
     name: "format",
     about: "prettier",
-    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."]),
+    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."], { idle }),
   },
   {
     name: "profile",
     about: "language profile and import arrows",
-    run: () => runProgram("test/profile/run.ts", []),
+    run: () => runProgram("test/profile/run.ts", [], { idle }),
   },
-  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"]) },
+  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"], { idle }) },
 ];
 const UNIT: Stage = {
   name: "unit",
   about: "unit, property, simulation and package tests",
-  run: () => runAva([]),
+  run: () => runAva(UNIT_TESTS, { idle, concurrency: 2 }),
 };
+const UNIT_TESTS = filesBelow("test", ".test.ts").filter((path) => !/^test\/(engines|interop)\//.test(path));
 const SIM: Stage = {
   name: "sim",
   about: "a short campaign of random networks",
-  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"]),
+  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"], { idle }),
 };
 const ENGINES: Stage = {
   name: "engines",
   about: "the bundles in V8, Duktape, QuickJS and XS: vectors, equal traces, memory",
-  run: () => runEngines(),
+  run: () => runEngines({ idle }),
 };
 const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
   name: `interop:${name}`,
@@ -50,8 +55,17 @@ const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
   run: () => runSuite(name),
 }));
 
-/** Suites against peers, side by side as far as their times are alike; a suite that is in none of these is in the last. */
-const INTEROP_LANES = [["interop:ipv4"], ["interop:ipv6"]];
+/**
+ * What runs side by side: each lane one stage after the other. Suites whose times are alike share the machine; one that is
+ * named nowhere is in the last lane.
+ */
+const LANES = [
+  ["types", "lint", "format", "profile", "size", "engines"],
+  ["unit", "sim"],
+  ["interop:ipv4"],
+  ["interop:ipv6"],
+  ["interop:bare", "interop:browser"],
+];
 
 const STAGES = [...CHECKS, UNIT, SIM, ENGINES, ...INTEROP];
 
@@ -90,13 +104,11 @@ async function main(names: string[]): Promise<void> {
     return;
   }
   const chosen = STAGES.filter(({ name }) => names.length === 0 || names.includes(name));
-  const lane = (stages: Stage[]) => chosen.filter((stage) => stages.includes(stage));
   const rows: Row[] = [];
   const start = performance.now();
-  await Promise.all([runStages(lane([...CHECKS, ENGINES]), rows), runStages(lane([UNIT, SIM]), rows)]);
-  const others = INTEROP.filter(({ name }) => !INTEROP_LANES.flat().includes(name));
-  const lanes = INTEROP_LANES.map((names) => INTEROP.filter(({ name }) => names.includes(name)));
-  await Promise.all([...lanes, others].map((stages) => runStages(lane(stages), rows)));
+  const others = STAGES.map(({ name }) => name).filter((name) => !LANES.flat().includes(name));
+  const lanes = [...LANES, others].map((lane) => chosen.filter(({ name }) => lane.includes(name)));
+  await Promise.all(lanes.map((lane) => runStages(lane, rows)));
 
   const passed = rows.reduce((sum, row) => sum + row.passed, 0);
   const failed = rows.reduce((sum, row) => sum + row.failed, 0);

@@ -5,7 +5,8 @@
  * An engine that this machine cannot have is a failure with CI=true, elsewhere a skip that says what to install.
  */
 import { pathToFileURL } from "node:url";
-import { runAva } from "../support/ava.js";
+import { type RunOptions, runAva } from "../support/ava.js";
+import { filesBelow } from "../support/files.js";
 import { ENGINES, obstacle } from "./engines.js";
 import { obstacles, quickjs } from "./native.js";
 import { writeReport } from "./report.js";
@@ -24,9 +25,10 @@ async function prepare(): Promise<string[]> {
   return lines;
 }
 
-export async function runEngines(live = false) {
+export async function runEngines(options: RunOptions = {}) {
   await prepare();
-  return runAva(["--config", "test/engines/ava.config.js"], live);
+  // One process after the other, for they are measured and built.
+  return runAva(filesBelow("test/engines", ".test.ts"), { ...options, concurrency: 1 });
 }
 
 async function main(options: string[]): Promise<void> {
@@ -35,7 +37,7 @@ async function main(options: string[]): Promise<void> {
     console.log(lines.length > 0 ? lines.join("\n") : "the engines are ready");
     if (lines.length > 0) process.exitCode = 1;
   } else if (options.includes("--write")) await writeReport();
-  else if ((await runEngines(true)).failed > 0) process.exitCode = 1;
+  else if ((await runEngines({ live: true })).failed > 0) process.exitCode = 1;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]!).href) await main(process.argv.slice(2));

@@ -1,5 +1,7 @@
 /** Runs ava and counts what it reports. */
 import { spawn } from "node:child_process";
+import { constants, setPriority } from "node:os";
+import { compile, compiled } from "./compile.js";
 import { ROOT } from "./files.js";
 
 export interface Outcome {
@@ -10,23 +12,51 @@ export interface Outcome {
   readonly output: string;
 }
 
+export interface RunOptions {
+  /** Print what comes, as it comes. */
+  readonly live?: boolean;
+  /** Work only when nobody else wants to: for what needs a processor, beside what needs its answer in time. */
+  readonly idle?: boolean;
+}
+
 /** Runs a program of node_modules/.bin, or a TypeScript file of the project; its outcome counts as one check. */
-export async function runProgram(command: string, parameters: string[], live = false): Promise<Outcome> {
-  const { code, output } = await run(command, parameters, live);
+export async function runProgram(
+  command: string,
+  parameters: string[],
+  options: RunOptions = {},
+): Promise<Outcome> {
+  const { code, output } = await run(command, parameters, options);
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, output };
 }
 
+export interface AvaOptions extends RunOptions {
+  /** Files that run at a time. Default: as many as there are processors. */
+  readonly concurrency?: number;
+  /** The tests of a file run one after the other. */
+  readonly serial?: boolean;
+}
+
 /**
- * Runs ava.
+ * Compiles the project and runs test files of it by ava.
  *
- * @param parameters its command line: files and options
- * @param live print the tests as they pass or fail
+ * @param files sources, relative to the project's folder
  */
-export async function runAva(parameters: string[], live = false): Promise<Outcome> {
-  const { code, output } = await run("ava", parameters, live);
+export async function runAva(files: string[], options: AvaOptions = {}): Promise<Outcome> {
+  await compileOnce();
+  const parameters = ["--config", "test/ava.config.js", ...files.map(compiled)];
+  if (options.concurrency !== undefined) parameters.push("--concurrency", String(options.concurrency));
+  if (options.serial === true) parameters.push("--serial");
+  const { code, output } = await run("ava", parameters, options);
   const outcome = { ...countAva(output), output: output.replace(/^ *✔ .*\n/gm, "") };
   // A crash of ava itself must not look like success.
   return code === 0 || outcome.failed > 0 ? outcome : { ...outcome, failed: 1 };
+}
+
+let compiling: Promise<void> | null = null;
+
+/** Suites that run side by side share one compilation. */
+function compileOnce(): Promise<void> {
+  return (compiling ??= compile());
 }
 
 /**
@@ -46,7 +76,7 @@ export function countAva(output: string): Pick<Outcome, "passed" | "failed" | "s
 function run(
   command: string,
   parameters: string[],
-  live: boolean,
+  { live = false, idle = false }: RunOptions,
 ): Promise<{ code: number | null; output: string }> {
   const isFile = command.endsWith(".ts");
   const { FORCE_COLOR: _, ...environment } = process.env;
@@ -55,6 +85,7 @@ function run(
     isFile ? ["examples/launch.js", command, ...parameters] : parameters,
     { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...environment, NO_COLOR: "1" } },
   );
+  if (idle && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   let output = "";
   const take = (chunk: string) => {
     output += chunk;
