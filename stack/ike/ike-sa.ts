@@ -13,7 +13,7 @@ import type { Identity } from "./identity.js";
 import type { Ike } from "./ike.js";
 import { CreateChild, answerRequest, liveness, livenessPeriod, rekeyIke } from "./exchanges.js";
 import type { IkeKeys } from "./keys.js";
-import { Message, Writer, parsePayloads } from "./message.js";
+import { type Message, Writer, parsePayloads } from "./message.js";
 import type { Protection } from "./protection.js";
 
 /** A request of ours, one at a time. */
