@@ -70,6 +70,7 @@ const HARMLESS = new Set(["CIRCULAR_DEPENDENCY", "EMPTY_BUNDLE"]);
  * @property {boolean} [single] in a closed script: what is made at one place and once has no object, and a second stack beside
  *   the first is refused with `EBUSY` (see ports/bare/chain/single.js). Default true
  * @property {readonly string[]} [reserved] names of properties that keep besides: what the application shares with others
+ * @property {readonly string[]} [external] what the names of modules begin with that stay imports (a module, not a script)
  * @property {string} [source] the entry's text, when there is no such file; its path still says what it imports from where
  */
 
@@ -89,6 +90,7 @@ export async function bundle(entry, options = {}) {
       typescript(
         options.source === undefined ? {} : { [resolve(entry)]: options.source },
         format === "es5" && options.minify !== false,
+        options.external,
       ),
     ],
     onwarn(warning) {
@@ -133,16 +135,19 @@ function outputOptions(format, name, options) {
  *
  * @param {Record<string, string>} [virtual] texts of files that do not exist
  * @param {boolean} [marked] the members of classes have their classes' names behind their own: see members.js
+ * @param {readonly string[]} [external] see `BundleOptions`
  * @returns {import("rollup").Plugin}
  */
-export function typescript(virtual = {}, marked = false) {
+export function typescript(virtual = {}, marked = false, external = []) {
   return {
     name: "typescript",
     resolveId(source, importer) {
       if (source in virtual) return source;
       if (importer === undefined) return resolve(source);
       // The host's own modules stay imports; ports/ alone has any.
-      if (source.startsWith("node:")) return { id: source, external: true, moduleSideEffects: false };
+      if (["node:", ...external].some((start) => source.startsWith(start))) {
+        return { id: source, external: true, moduleSideEffects: false };
+      }
       if (!/^\.{0,2}\//.test(source)) return createRequire(importer).resolve(source);
       const path = resolve(dirname(importer), source);
       const sibling = path.replace(/\.js$/, ".ts");

@@ -9,7 +9,9 @@ const CURVES = { p256, p384, p521 } as const;
 const KEMS = { mlkem512: ml_kem512, mlkem768: ml_kem768, mlkem1024: ml_kem1024 } as const;
 
 /** Names of the groups. */
-export const GROUPS: readonly string[] = ["x25519", ...Object.keys(CURVES), ...Object.keys(KEMS)];
+export function groups(): string[] {
+  return ["x25519", ...Object.keys(CURVES), ...Object.keys(KEMS)];
+}
 
 interface Pair {
   readonly share: Uint8Array;

@@ -11,7 +11,7 @@ import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { CIPHER_DONE, CIPHER_FAILED, constantTimeEqual } from "../../hypercall/crypto.js";
 import type { Cipher, CipherJob, CryptoHypercalls, Digest } from "../../hypercall/crypto.js";
 import { parseCertificate, verifyChain } from "../crypto/x509.js";
-import { exchange, GROUPS, respond } from "./exchange.js";
+import { exchange, groups, respond } from "./exchange.js";
 import { sign, signingKey, verify } from "./signatures.js";
 
 const HASHES = { sha1, "sha2-256": sha256, "sha2-384": sha384, "sha2-512": sha512 } as const;
@@ -162,7 +162,7 @@ export function nobleCrypto(): Required<CryptoHypercalls> {
       ...["aes-gcm-16", "chacha20-poly1305", "aes-cbc", "aes-gmac"],
       ...Object.keys(MACS),
       ...Object.keys(HASHES),
-      ...GROUPS,
+      ...groups(),
       ...["ed25519", "ecdsa-sha2-256", "ecdsa-sha2-384", "ecdsa-sha2-512", "x509"],
     ],
     cipher,

@@ -9,7 +9,7 @@ interface Pair {
 }
 
 /** SubjectPublicKeyInfo of X25519 up to the key (RFC 8410). */
-const X25519_SPKI = Buffer.from("302a300506032b656e032100", "hex");
+const X25519_SPKI = /* @__PURE__ */ Buffer.from("302a300506032b656e032100", "hex");
 
 function x25519(): Pair {
   const { publicKey, privateKey } = node.generateKeyPairSync("x25519");

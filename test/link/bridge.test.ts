@@ -300,7 +300,7 @@ test("snooping: whatever frames come, some ports get them, and the table is boun
     ),
     { numRuns: 500 },
   );
-  t.true(snoop.counters.malformed > 0);
+  t.true((snoop as unknown as { table: { size: number } }).table.size <= 8);
 });
 
 /** A configuration message (802.1D-1998 section 9.3.1) in its frame; the identifiers are eight bytes in hex. */

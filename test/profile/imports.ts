@@ -26,7 +26,8 @@ export const ARROWS: Record<string, string[]> = {
   "stack/filter": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/queue": NETWORK,
   "stack/translator": [...NETWORK, "stack/ipv4", "stack/ipv6"],
-  "stack/ipsec": NETWORK,
+  // What goes through a security gateway answers with the errors of both networks.
+  "stack/ipsec": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   // IKE speaks through UDP sockets; what it makes keys for registers with it.
   "stack/ike": ["hypercall", "stack/core", "stack/wire", "stack/udp", "stack/ipsec"],
   // Tunnels are links over networks, PPP configures them.

@@ -2,7 +2,7 @@
  * Compiles the whole project once, file by file, so that the test files, a process each, load plain JavaScript: a loader
  * that compiles on the way costs each of them half a second.
  *
- * `import.meta.url` stays the source's own, so that whatever lies beside it is found.
+ * `import.meta` stays the source's own, so that whatever lies beside it is found.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -36,7 +36,10 @@ async function compileFile(path: string): Promise<void> {
     target: "node20",
     sourcemap: "inline",
     sourcefile: source,
-    define: { "import.meta.url": JSON.stringify(pathToFileURL(source).href) },
+    define: {
+      "import.meta.url": JSON.stringify(pathToFileURL(source).href),
+      "import.meta.dirname": JSON.stringify(dirname(source)),
+    },
     // Class fields as the project's compiler makes them.
     tsconfigRaw: { compilerOptions: { useDefineForClassFields: false, verbatimModuleSyntax: true } },
   });

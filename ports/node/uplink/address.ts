@@ -11,25 +11,25 @@ export interface Target {
  * Not for others (RFC 6890): this network, loopback, link-local (clouds keep their credentials there), groups, reserved; and their
  * like in IPv6, with what carries an IPv4 address within.
  */
-const special4 = new BlockList();
-// A list of its own: in one that holds mapped addresses every IPv4 address is found.
-const special6 = new BlockList();
-for (const [network, length] of [
+const special4 = /* @__PURE__ */ blockList("ipv4", [
   ["0.0.0.0", 8],
   ["127.0.0.0", 8],
   ["169.254.0.0", 16],
   ["224.0.0.0", 4],
   ["240.0.0.0", 4],
-] as const) {
-  special4.addSubnet(network, length, "ipv4");
-}
-for (const [network, length] of [
+]);
+// A list of its own: in one that holds mapped addresses every IPv4 address is found.
+const special6 = /* @__PURE__ */ blockList("ipv6", [
   ["::", 96],
   ["::ffff:0:0", 96],
   ["fe80::", 10],
   ["ff00::", 8],
-] as const) {
-  special6.addSubnet(network, length, "ipv6");
+]);
+
+function blockList(family: "ipv4" | "ipv6", subnets: [network: string, length: number][]): BlockList {
+  const list = new BlockList();
+  for (const [network, length] of subnets) list.addSubnet(network, length, family);
+  return list;
 }
 
 export function isSpecial(address: string): boolean {
