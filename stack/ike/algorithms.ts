@@ -80,7 +80,11 @@ export function algorithms(): Algorithm[] {
 export class Algorithms {
   readonly list: Algorithm[] = [];
 
-  constructor(crypto: CryptoHypercalls) {
+  /** @param additional there is who makes additional key exchanges (RFC 9370) */
+  constructor(
+    crypto: CryptoHypercalls,
+    private readonly additional = false,
+  ) {
     const all = algorithms();
     for (let i = 0; i < all.length; i++) {
       const name = all[i].name;
@@ -106,8 +110,9 @@ export class Algorithms {
 
   /**
    * The transforms of `"aes256gcm16-prfsha256-x25519"`. What the text leaves out: a PRF follows from the integrity algorithm, or
-   * is SHA-256's; ESP takes both kinds of sequence numbers. `ke1_mlkem768` is an additional key exchange (RFC 9370).
-   * Throws `EINVAL` for what nobody knows or what does not make a suite, `EOPNOTSUPP` for what the host does not have.
+   * is SHA-256's; ESP takes both kinds of sequence numbers. `ke1_mlkem768` is an additional key exchange (RFC 9370), of IKE alone.
+   * Throws `EINVAL` for what nobody knows or what does not make a suite, `EOPNOTSUPP` for what the host or this configuration does not
+   * have.
    */
   parse(text: string, esp: boolean): number[] {
     const words = typeof text === "string" ? text.split("-") : fail("EINVAL", "proposal");
@@ -121,6 +126,9 @@ export class Algorithms {
         step = +word.charAt(2);
         word = word.substring(4);
         if (!(step >= 1 && step <= 7)) fail("EINVAL", "proposal " + text);
+        if (!this.additional || esp) {
+          fail("EOPNOTSUPP", words[i] + (esp ? ": of IKE alone" : " wants additional key exchanges"));
+        }
       }
       let found: Algorithm | null = null;
       for (let j = 0; j < all.length; j++) if (all[j].text === word) found = all[j];

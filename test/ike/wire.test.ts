@@ -137,6 +137,11 @@ test("proposals: what is written is read; texts say what they mean", (t) => {
     t.throws(() => known.parse(bad, false), { code: "EINVAL" }, bad);
   }
   t.throws(() => known.parse("aes128gcm16-prfsha256", true), { code: "EINVAL" });
+  // What is not there is not offered in silence.
+  for (const esp of [false, true]) {
+    const error = t.throws(() => known.parse("aes128gcm16-x25519-ke1_ecp256", esp), { code: "EOPNOTSUPP" });
+    t.regex(error.message, /ke1_ecp256/);
+  }
 });
 
 test("IKE-06 nothing weak, mixed, or of another key length is taken; counts are bounded", (t) => {
