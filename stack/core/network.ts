@@ -71,8 +71,11 @@ export interface Network {
   /** IPsec; null: none. */
   policy: PacketPolicy | null;
 
+  /** The interface for the traffic of this host to itself, or null; see link/loopback.ts. */
+  loopback: Interface | null;
+
   createPath(): Path;
-  /** Takes `nif` for the traffic of this host to itself, and gives it the loopback address. */
+  /** Gives `nif`, which is `loopback`, its address. */
   setLoopback?(nif: Interface): void;
 
   /** Sets the local end from text (`""`: any); returns 0, `EAFNOSUPPORT` (not this family's text) or `EADDRNOTAVAIL`. */

@@ -20,6 +20,8 @@ export interface Component {
   attach(stack: Stack): void;
   /** All components are attached: finds those it needs, or throws `ENOPROTOOPT` naming what is missing. */
   start?(): void;
+  /** All components have started: adds interfaces of its own, and puts itself around what another has set. */
+  started?(): void;
   /** An interface has been added, has changed (carrier, `enabled`, MTU), or is about to be removed. */
   interfaceAdded?(nif: Interface): void;
   interfaceChanged?(nif: Interface): void;
@@ -144,6 +146,10 @@ export class Stack {
     for (let i = 0; i < components.length; i++) {
       const component = components[i];
       if (component.start) component.start();
+    }
+    for (let i = 0; i < components.length; i++) {
+      const component = components[i];
+      if (component.started) component.started();
     }
   }
 

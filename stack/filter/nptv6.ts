@@ -2,8 +2,7 @@
  * NPTv6 (RFC 6296): a network's own prefix inside, a provider's outside; one address for one, without state, without ports.
  *
  * The prefixes' difference is made up in another word of the address, so that transport checksums stay as they are. A filter sees
- * addresses of the inside alone: put this component behind `firewall` in the list. Hosts inside reach each other by outer addresses
- * too. ICMP errors are translated with what they quote.
+ * addresses of the inside alone. Hosts inside reach each other by outer addresses too. ICMP errors are translated with what they quote.
  */
 import { fail } from "../core/errors.js";
 import { get16, put16 } from "../core/bytes.js";
@@ -78,6 +77,10 @@ export class Nptv6 implements Component {
   start(): void {
     this.ip = this.stack.network(6) as Ipv6;
     if (!this.ip) fail("ENOPROTOOPT", "nptv6 needs ipv6");
+  }
+
+  /** Around the hook of a filter, wherever that stands in the list. */
+  started(): void {
     this.next = this.ip.hook;
     this.ip.hook = (packet, point, out) => this.see(packet, point, out);
   }

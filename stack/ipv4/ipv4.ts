@@ -423,7 +423,6 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   }
 
   setLoopback(nif: Interface): void {
-    this.loopback = nif;
     this.addAddress(nif, "127.0.0.1/8", { origin: "loopback" });
   }
 

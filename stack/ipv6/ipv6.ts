@@ -158,7 +158,6 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   }
 
   interfaceAdded(nif: Interface): void {
-    if (nif === this.loopback) return;
     joinGroup(this, nif, allNodes(), null);
     if (this.options.linkLocal !== false && nif.medium.resolves) this.addLinkLocal(nif, 0);
   }
@@ -186,7 +185,6 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   }
 
   setLoopback(nif: Interface): void {
-    this.loopback = nif;
     const bytes = new Uint8Array(16);
     bytes[15] = 1;
     assign(this, nif, bytes, 128, { origin: "loopback", route: false });

@@ -6,6 +6,7 @@
 import { CHECKSUM_PARTIAL, CHECKSUM_VERIFIED } from "../../hypercall/link.js";
 import type { Link, LinkReceiver, TransmitOffload } from "../../hypercall/link.js";
 import { fail, requireInteger } from "../core/errors.js";
+import type { Interface } from "../core/interface.js";
 import type { Component, Stack } from "../core/stack.js";
 import { FrameQueue, RECORD } from "./frame-queue.js";
 import { requireIpLink } from "./ip.js";
@@ -52,7 +53,7 @@ export class Loopback implements Component, Link {
     this.offloads.segmentation = this.mtu;
   }
 
-  start(): void {
+  started(): void {
     const stack = this.stack;
     requireIpLink(stack);
     const nif = stack.addInterface(this, "lo");
@@ -64,6 +65,9 @@ export class Loopback implements Component, Link {
 
   open(receiver: LinkReceiver): void {
     this.receiver = receiver;
+    // Components that hear of the interface next know it by that.
+    const networks = this.stack.networks;
+    for (let i = 0; i < networks.length; i++) networks[i].loopback = receiver as Interface;
   }
 
   close(): void {

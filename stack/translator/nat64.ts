@@ -52,7 +52,7 @@ export class Nat64 implements Component {
     stack.counters.nat64 = this.counters as never;
   }
 
-  start(): void {
+  started(): void {
     const options = this.options;
     const ip4 = this.stack.network(4) as Ipv4 | null;
     const ip6 = this.stack.network(6) as Ipv6 | null;

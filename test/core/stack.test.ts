@@ -1,9 +1,30 @@
 /** The stack as an instance: interfaces, wake-ups, memory for packets. */
 import test from "ava";
+import fc from "fast-check";
 import { createWorld } from "../../ports/sim/index.js";
 import { createStack } from "../../stack/core/stack.js";
 import { Timer } from "../../stack/core/timers.js";
+import { firewall } from "../../stack/filter/firewall.js";
+import { napt } from "../../stack/filter/napt.js";
+import { nptv6 } from "../../stack/filter/nptv6.js";
+import { acd } from "../../stack/ipv4/acd.js";
+import { arp } from "../../stack/ipv4/arp.js";
+import { icmp } from "../../stack/ipv4/icmp.js";
+import { igmp } from "../../stack/ipv4/igmp.js";
+import { ipv4 } from "../../stack/ipv4/ipv4.js";
+import { dad } from "../../stack/ipv6/dad.js";
+import { icmpv6 } from "../../stack/ipv6/icmpv6.js";
+import { ipv6 } from "../../stack/ipv6/ipv6.js";
+import { mld } from "../../stack/ipv6/mld.js";
+import { nd } from "../../stack/ipv6/nd.js";
+import { slaac } from "../../stack/ipv6/slaac.js";
 import { ethernet } from "../../stack/link/ethernet.js";
+import { loopback } from "../../stack/link/loopback.js";
+import { forwarding } from "../../stack/router/forwarding.js";
+import { forwarding6 } from "../../stack/router/forwarding6.js";
+import { mdns } from "../../stack/service/mdns.js";
+import { nat64 } from "../../stack/translator/nat64.js";
+import { udp } from "../../stack/udp/udp.js";
 import { Probe, probed } from "../support/probe.js";
 import { PROBE_IP, eth, frame } from "../support/packets.js";
 
@@ -74,4 +95,76 @@ test("RES-04 where the engine's memory ends within a frame or a timer, the stack
   t.is(fired, 1);
   t.is(stack.host.counters.callback, callback + 2);
   t.truthy(host);
+});
+
+test("the order of the list does not matter: loopback and translators before and after what hears of interfaces", (t) => {
+  const facts = (shuffled: boolean, order: number[]) => {
+    const world = createWorld({ seed: 1 });
+    const npt = nptv6();
+    const four = ipv4();
+    const six = ipv6();
+    const sockets = udp();
+    const wall = firewall({ rules: [{ from: "lan", action: "accept" }], nat: napt() });
+    const components = [
+      ...[
+        ethernet(),
+        arp(),
+        four,
+        icmp(),
+        igmp(),
+        acd(),
+        six,
+        icmpv6(),
+        nd(),
+        dad(),
+        mld(),
+        slaac(),
+        sockets,
+      ],
+      ...[loopback(), nat64(), wall, npt, mdns(), forwarding(), forwarding6()],
+    ];
+    const key = new Map(components.map((component, i) => [component, order[i]!]));
+    if (shuffled) components.sort((a, b) => key.get(a)! - key.get(b)!);
+    const host = world.host();
+    const stack = host.drive(createStack(host, components));
+    const lan = stack.addInterface(new Probe(world), "lan");
+    const wan = stack.addInterface(new Probe(world, { mac: "02:00:00:00:00:11" }), "wan");
+    six.addAddress(lan, "fd00::1/64");
+    six.addAddress(wan, "2001:db8:7::1/64");
+    npt.add({ inside: "fd00::/48", outside: "2001:db8:7::/48", interface: wan });
+    world.run(20000);
+    const heard: string[] = [];
+    const info = { address: "", port: 0, length: 0, truncated: false, localAddress: "", interface: null };
+    const server = sockets.open({
+      port: 7,
+      onReadable() {
+        while (this.receive(new Uint8Array(9), info) >= 0) heard.push(info.address);
+      },
+    });
+    for (const to of ["127.0.0.1", "::1"]) server.sendTo(to, 7, new Uint8Array(1));
+    world.run(10);
+    const found = {
+      heard,
+      interfaces: stack.interfaces.map(({ name }) => name).sort(),
+      addresses: [
+        ...four.addresses.map(({ nif }) => nif.name),
+        ...six.addresses.map(({ nif }) => nif.name),
+      ].sort(),
+      solicitations: stack.counters.slaac!.solicitationsSent,
+      lo: four.loopback === six.loopback && four.loopback?.name === "lo",
+    };
+    stack.close();
+    return found;
+  };
+  const count = 20;
+  const expected = facts(false, []);
+  t.deepEqual(expected.heard, ["127.0.0.1", "::1"]);
+  t.true(expected.lo);
+  const order = fc.array(fc.nat(1e6), { minLength: count, maxLength: count });
+  fc.assert(
+    fc.property(order, (each) => {
+      t.deepEqual(facts(true, each), expected);
+    }),
+    { numRuns: 25 },
+  );
 });

@@ -15,7 +15,7 @@ import type { ExecutionContext } from "ava";
 
 const full = (text: string) => ip6Text(ip6Bytes(text));
 
-function nat66(t: ExecutionContext | null) {
+function nat66(t: ExecutionContext | null, first = false) {
   const npt = nptv6();
   const wall = firewall({
     rules: [
@@ -23,7 +23,7 @@ function nat66(t: ExecutionContext | null) {
       { action: "accept", to: "self" },
     ],
   });
-  const node = router(t, { more: [wall, npt] });
+  const node = router(t, { more: first ? [npt, wall] : [wall, npt] });
   wall.assign(node.lanNif, "lan");
   wall.assign(node.wanNif, "wan");
   npt.add({ inside: "2001:db8:1::/64", outside: "2001:db8:7::/64", interface: node.wanNif });
@@ -67,35 +67,38 @@ test("RFC 6296's own example, and any: there and back is where it was, and the s
   t.false(translate(ones, 0, outside, 48, 5));
 });
 
-test("out by the outer prefix, in by it; errors with what they quote; the gateway's own show nothing of the inside", (t) => {
-  const w = nat66(t);
-  w.out({}, udp({ sport: 1000, dport: 53 }), "question");
-  const sent = w.wan.next()!;
-  const { ip6: header, faults } = parseFrame(sent);
-  t.deepEqual(faults, []);
-  t.true(header!.src.startsWith("2001:db8:7:0:"), header!.src);
-  const outer = header!.src;
-  w.back({ dst: outer }, udp({ sport: 53, dport: 1000 }), "answer");
-  expectFrame(t, w.lan.next(), { ip6: { src: full(WAN6_HOST), dst: full(LAN6_HOST) }, payload: "answer" });
-  w.back({ dst: outer }, icmp({ type: 1, code: 4 }), sent.slice(14));
-  const error = expectFrame(t, w.lan.next(), { ip6: { dst: full(LAN6_HOST) }, icmp: { type: 1, code: 4 } });
-  t.is(ip6Text(error.payload.subarray(8, 24)), full(LAN6_HOST));
-  w.back({ dst: outer, hops: 1 }, udp({ sport: 53, dport: 1000 }), 8);
-  const own = expectFrame(t, w.wan.next(), { icmp: { type: 3 } });
-  t.is(ip6Text(own.payload.subarray(24, 40)), outer);
-  // Hosts inside reach each other by outer addresses.
-  w.out({ dst: outer }, udp({ sport: 5, dport: 6 }), 1);
-  const hairpin = w.lan.take().find((bytes) => parseFrame(bytes).udp);
-  expectFrame(t, hairpin, { ip6: { src: outer, dst: full(LAN6_HOST) }, udp: { dport: 6 } });
-  // Unasked for, nothing comes in; no counterpart: its sender is told.
-  w.back({ dst: outer }, udp({ sport: 99, dport: 1000 }), 1);
-  t.is(w.lan.next(), undefined);
-  w.out({ src: "2001:db8:1:0:ffff:ffff:ffff:ffff" }, udp(), 1);
-  t.is(w.wan.next(), undefined);
-  t.is(w.npt.counters.unmappable, 1);
-  t.true(w.npt.remove("2001:db8:7::/64"));
-  t.false(w.npt.remove("2001:db8:7::/64"));
-});
+for (const first of [false, true]) {
+  const where = first ? "before" : "behind";
+  test(`out by the outer prefix, in by it; errors with what they quote; nothing of the inside shows (${where} the firewall)`, (t) => {
+    const w = nat66(t, first);
+    w.out({}, udp({ sport: 1000, dport: 53 }), "question");
+    const sent = w.wan.next()!;
+    const { ip6: header, faults } = parseFrame(sent);
+    t.deepEqual(faults, []);
+    t.true(header!.src.startsWith("2001:db8:7:0:"), header!.src);
+    const outer = header!.src;
+    w.back({ dst: outer }, udp({ sport: 53, dport: 1000 }), "answer");
+    expectFrame(t, w.lan.next(), { ip6: { src: full(WAN6_HOST), dst: full(LAN6_HOST) }, payload: "answer" });
+    w.back({ dst: outer }, icmp({ type: 1, code: 4 }), sent.slice(14));
+    const error = expectFrame(t, w.lan.next(), { ip6: { dst: full(LAN6_HOST) }, icmp: { type: 1, code: 4 } });
+    t.is(ip6Text(error.payload.subarray(8, 24)), full(LAN6_HOST));
+    w.back({ dst: outer, hops: 1 }, udp({ sport: 53, dport: 1000 }), 8);
+    const own = expectFrame(t, w.wan.next(), { icmp: { type: 3 } });
+    t.is(ip6Text(own.payload.subarray(24, 40)), outer);
+    // Hosts inside reach each other by outer addresses.
+    w.out({ dst: outer }, udp({ sport: 5, dport: 6 }), 1);
+    const hairpin = w.lan.take().find((bytes) => parseFrame(bytes).udp);
+    expectFrame(t, hairpin, { ip6: { src: outer, dst: full(LAN6_HOST) }, udp: { dport: 6 } });
+    // Unasked for, nothing comes in; no counterpart: its sender is told.
+    w.back({ dst: outer }, udp({ sport: 99, dport: 1000 }), 1);
+    t.is(w.lan.next(), undefined);
+    w.out({ src: "2001:db8:1:0:ffff:ffff:ffff:ffff" }, udp(), 1);
+    t.is(w.wan.next(), undefined);
+    t.is(w.npt.counters.unmappable, 1);
+    t.true(w.npt.remove("2001:db8:7::/64"));
+    t.false(w.npt.remove("2001:db8:7::/64"));
+  });
+}
 
 test("RES-05: hostile packets do not throw; bad prefixes do", (t) => {
   const w = nat66(null);
