@@ -7,7 +7,7 @@ import { parseIdentity, textBytes } from "./identity.js";
 import type { Identity } from "./identity.js";
 import { addressBytes, parseSelector } from "./selectors.js";
 import type { Selector } from "./selectors.js";
-import type { Authentication } from "./features.js";
+import type { Authentication, PostquantumKey } from "./features.js";
 
 export interface ChildOptions {
   /**
@@ -33,6 +33,8 @@ export interface ConnectionOptions {
   psk?: string | Uint8Array;
   /** Another way to prove who one is: `certificateAuth(...)`, `rawKeyAuth(...)`. */
   auth?: Authentication;
+  /** A secret besides, against those who will break the key exchange one day: `postquantumKey(...)`. */
+  ppk?: PostquantumKey;
   /** Who we are: an address, a host's name, an e-mail address; bytes are an opaque key identifier. Default: what `auth` says, or our address. */
   identity?: string | Uint8Array | Identity;
   /** Who the peer must prove to be. Default: the one with the address `remote`; with a PSK and no `remote`, anybody who knows it. */
@@ -73,6 +75,7 @@ export interface Settings {
   readonly local: string;
   readonly auth: Authentication | null;
   readonly psk: Uint8Array | null;
+  readonly ppk: PostquantumKey | null;
   readonly identity: Identity | null;
   readonly remoteIdentity: Identity | null;
   readonly suites: number[][];
@@ -108,6 +111,7 @@ export function complete(options: ConnectionOptions, known: Algorithms): Setting
     remote,
     local,
     psk,
+    ppk: options.ppk || null,
     auth,
     identity: identity || (auth && auth.identity) || null,
     remoteIdentity,

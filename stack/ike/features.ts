@@ -28,6 +28,23 @@ export interface Authentication {
   ): void;
 }
 
+/** A secret beside the key exchange (RFC 8784). */
+export interface PostquantumKey {
+  /** What PPK_IDENTITY says of it. */
+  readonly name: Uint8Array;
+  /** No IKE SA comes to be without it. */
+  readonly required: boolean;
+  /** Mixes it into SK_d, SK_pi and SK_pr; these as they were. */
+  mix(sa: IkeSa): Uint8Array[];
+  /** Erases what `mix` gave; where the key is not used puts it back before. */
+  restore(sa: IkeSa, former: Uint8Array[], used: boolean): void;
+  /**
+   * Responder, at IKE_AUTH: mixes `own` in where the peer has used it, or turns to the peer's proof without such a key; false: neither
+   * may be.
+   */
+  judge(sa: IkeSa, message: Message, own: PostquantumKey | null): boolean;
+}
+
 /** The other role: answers those who begin. */
 export interface Responder {
   /** A request to begin an IKE SA, from `info`. */

@@ -243,12 +243,15 @@ class Respond implements Responder {
           out.notify(wire.CHILDLESS_SUPPORTED);
         }
         if (sa.fragments) out.notify(wire.FRAGMENTATION_SUPPORTED);
+        const asked = message.notify(wire.USE_PPK) >= 0;
+        let announced = false;
         for (let i = 0; i < ike.connections.length; i++) {
-          const auth = ike.connections[i].settings.auth;
-          if (!auth) continue;
-          auth.announce(ike, out, true);
-          break;
+          const settings = ike.connections[i].settings;
+          if (settings.auth && !announced) settings.auth.announce(ike, out, true);
+          announced = announced || settings.auth !== null;
+          if (asked && !sa.ppk) sa.ppk = settings.ppk;
         }
+        if (sa.ppk) out.notify(wire.USE_PPK);
         sa.second = emitPlain(
           sa.spiI,
           sa.spiR,
@@ -284,10 +287,12 @@ class Respond implements Responder {
     const want = asked < 0 ? null : readIdentity(message.body(asked));
     const psk = message.body(auth)[0] === wire.AUTH_SHARED_KEY;
     const connection = pick(sa, identity, want, psk);
+    const ppk = connection ? connection.settings.ppk : null;
+    const allowed = sa.ppk ? sa.ppk.judge(sa, message, ppk) : !ppk || !ppk.required;
     const octets = signedOctets(sa, true, identity);
     const judge = (good: boolean) => {
       if (sa.dead) return;
-      if (good && connection) this.prove(sa, message, connection);
+      if (good && allowed && connection) this.prove(sa, message, connection);
       else refuse(sa, wire.AUTHENTICATION_FAILED);
     };
     sa.peer = identity;
@@ -365,6 +370,7 @@ function finish(sa: IkeSa, message: Message, own: Identity, auth: Uint8Array): v
   out.payload(wire.PAYLOAD_IDR, identityBody(own));
   if (settings.auth) settings.auth.present(sa, out);
   out.payload(wire.PAYLOAD_AUTH, auth);
+  if (sa.mixed) out.notify(wire.PPK_IDENTITY);
   forgetAuthKeys(sa);
   if (ike.options.mobility) ike.options.mobility.input(sa, message, out, null);
   sa.establish(told);

@@ -9,6 +9,7 @@ import * as wire from "../wire/ike.js";
 import type { ChildSa } from "./child-sa.js";
 import type { ChildSettings, Settings } from "./configuration.js";
 import type { Connection } from "./connection.js";
+import type { PostquantumKey } from "./features.js";
 import type { Identity } from "./identity.js";
 import type { Ike } from "./ike.js";
 import { CreateChild, answerRequest, liveness, livenessPeriod, rekeyIke } from "./exchanges.js";
@@ -68,6 +69,9 @@ export class IkeSa implements TableEntry {
   mobike = false;
   /** It announced that it verifies signatures as in RFC 7427: hash algorithms, bit 1 << number. */
   hashes = 0;
+  /** Both know such keys, ours is this one; it has gone into the keys (of the responder). */
+  ppk: PostquantumKey | null = null;
+  mixed = false;
   /** The virtual addresses of ours, or those we have given. */
   addresses: Uint8Array[] = [];
   readonly children: ChildSa[] = [];

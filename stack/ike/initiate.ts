@@ -80,6 +80,7 @@ class Init implements Task {
     emitNatDetection(sa, out);
     if (ike.options.fragmentation) out.notify(wire.FRAGMENTATION_SUPPORTED);
     if (settings.auth) settings.auth.announce(ike, out, false);
+    if (settings.ppk) out.notify(wire.USE_PPK);
     sa.first = emitPlain(
       sa.spiI,
       sa.spiR,
@@ -142,6 +143,12 @@ class Init implements Task {
     sa.nonceR = message.body(nonce) as Uint8Array<ArrayBuffer>;
     sa.second = message.raw as Uint8Array<ArrayBuffer>;
     learn(sa, message);
+    const ppk = sa.settings().ppk;
+    if (message.notify(wire.USE_PPK) >= 0) sa.ppk = ppk;
+    else if (ppk && ppk.required) {
+      sa.end(EACCES, 0);
+      return;
+    }
     if (detectNat(sa, message) && (sa.encapsulate || ike.options.mobility)) {
       sa.localPort = sa.remotePort = wire.IKE_NAT_PORT;
     }
@@ -186,25 +193,37 @@ export function learn(sa: IkeSa, message: Message): void {
 class Authenticate implements Task {
   private identity: Identity | null = null;
   private offer: Offer | null = null;
+  /** Keys as they are without `sa.ppk`, until it is known whether the peer has it. */
+  private former: Uint8Array[] | null = null;
 
   start(sa: IkeSa): void {
+    const ppk = sa.ppk;
+    const identity = (this.identity = sa.settings().identity || parseIdentity(sa.local, "identity"));
+    // Who may do without is given a proof without (RFC 8784 section 3).
+    const plain = ppk && !ppk.required ? signedOctets(sa, true, identity) : null;
+    if (ppk) this.former = ppk.mix(sa);
+    this.prove(sa, signedOctets(sa, true, identity), (auth) => {
+      if (plain) this.prove(sa, plain, (other) => this.send(sa, auth, other));
+      else this.send(sa, auth, null);
+    });
+  }
+
+  private prove(sa: IkeSa, octets: Uint8Array, done: (auth: Uint8Array) => void): void {
     const settings = sa.settings();
-    const identity = (this.identity = settings.identity || parseIdentity(sa.local, "identity"));
-    const octets = signedOctets(sa, true, identity);
-    if (settings.psk) this.send(sa, pskBody(pskAuth(sa, settings.psk, octets)));
+    if (settings.psk) done(pskBody(pskAuth(sa, settings.psk, octets)));
     else {
       const refused = () => sa.end(EACCES, 0);
       sa.ike.guard(() => {
         settings.auth!.sign(sa, octets, (auth) => {
           if (sa.dead) return;
-          if (auth) this.send(sa, auth);
+          if (auth) done(auth);
           else refused();
         });
       }, refused);
     }
   }
 
-  private send(sa: IkeSa, auth: Uint8Array): void {
+  private send(sa: IkeSa, auth: Uint8Array, plain: Uint8Array | null): void {
     const ike = sa.ike;
     const settings = sa.settings();
     const out = new Writer();
@@ -225,7 +244,14 @@ class Authenticate implements Task {
       }
     }
     if (ike.options.mobility) ike.options.mobility.announce(sa, out);
+    if (sa.ppk) out.notify(wire.PPK_IDENTITY, sa.ppk.name);
+    if (plain) out.notify(wire.NO_PPK_AUTH, plain.subarray(4));
     sa.send(wire.IKE_AUTH, out);
+  }
+
+  abort(sa: IkeSa): void {
+    if (this.former) sa.ppk!.restore(sa, this.former, true);
+    this.former = null;
   }
 
   answer(sa: IkeSa, message: Message): void {
@@ -243,6 +269,15 @@ class Authenticate implements Task {
       return;
     }
     sa.peer = identity;
+    if (this.former) {
+      const used = message.notify(wire.PPK_IDENTITY) >= 0;
+      sa.ppk!.restore(sa, this.former, used);
+      this.former = null;
+      if (!used && sa.ppk!.required) {
+        this.refuse(sa);
+        return;
+      }
+    }
     const octets = signedOctets(sa, false, identity);
     const judge = (good: boolean) => {
       if (sa.dead) return;
@@ -260,6 +295,7 @@ class Authenticate implements Task {
 
   /** The peer has not proven who it is. It is told so (RFC 7296 section 2.21.2). */
   private refuse(sa: IkeSa): void {
+    this.abort(sa);
     sa.ike.counters.failed++;
     sa.tasks.splice(0, sa.tasks.length);
     sa.tasks.push(new Goodbye(EACCES, wire.AUTHENTICATION_FAILED));

@@ -74,6 +74,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "ipsec-children": null,
   "ike-responder": null,
   mobike: null,
+  "postquantum-key": null,
   "raw-key-auth": null,
   "virtual-address": null,
   // Arguments of tcp().

@@ -4,6 +4,7 @@ import { addressPool } from "../../../stack/ike/address-pool.js";
 import { certificateAuth } from "../../../stack/ike/certificate-auth.js";
 import { ikeFragmentation } from "../../../stack/ike/ike-fragmentation.js";
 import { mobike } from "../../../stack/ike/mobike.js";
+import { postquantumKey } from "../../../stack/ike/postquantum-key.js";
 import { rawKeyAuth } from "../../../stack/ike/raw-key-auth.js";
 import { ikeResponder } from "../../../stack/ike/ike-responder.js";
 import { virtualAddress } from "../../../stack/ike/virtual-address.js";
@@ -147,6 +148,61 @@ test("raw public keys", async (t) => {
   await site.charon.sas(/'device.example'[^]*INSTALLED/);
   t.pass();
 });
+
+test("PPK: in both roles, required by both, by none, of one alone", async (t) => {
+  const key = "0123456789abcdef0123456789abcdef!";
+  const site = await createSite(t, {
+    ike: { responder: ikeResponder({ timeout: 1000 }) },
+    connection: "ppk_id = sensor.example\nppk_required = yes",
+    secrets: `ike-a { secret = "${PSK}" } \n ppk-a { secret = "${key}" \n id = sensor.example }`,
+  });
+  const ppk = (id: string, text = key, required = true) => postquantumKey({ id, key: text, required });
+  const attempt = async (options: object, begin: boolean) => {
+    site.told.splice(0);
+    const peer = site.connect({ ...(begin ? { remote: KERNEL } : {}), psk: PSK, ...options });
+    if (!begin) await site.charon.swanctl(["--initiate", "--child", "c", "--timeout", "5"], true);
+    await until(() => site.told.length > 0 || !begin, "told");
+    const list = site.children.length > 0 ? await site.charon.sas(/INSTALLED/) : "";
+    const result = `${site.told[0]}${/INSTALLED/.test(list) && sameChildren(site, list) ? " with a child" : ""}${/PPK/.test(list) ? " and PPK" : ""}`;
+    peer.close();
+    await site.charon.swanctl(["--terminate", "--ike", "a", "--force", "--timeout", "1"], true);
+    await until(() => site.vpn.sas.size === 0, "gone");
+    return result;
+  };
+  for (const begin of [true, false]) {
+    t.is(await attempt({ ppk: ppk("sensor.example") }, begin), "established with a child and PPK");
+    t.is(
+      await attempt({ ppk: ppk("sensor.example", key, false) }, begin),
+      "established with a child and PPK",
+    );
+    // It must be, and is not; it is another's; it is not what it was.
+    t.not((await attempt({}, begin)).slice(0, 11), "established");
+    t.not((await attempt({ ppk: ppk("other.example", key, false) }, begin)).slice(0, 11), "established");
+    t.not((await attempt({ ppk: ppk("sensor.example", key + "!") }, begin)).slice(0, 11), "established");
+  }
+});
+
+for (const begin of [true, false]) {
+  test(`PPK: who has none, and who need not have it, agree without; ${begin ? "we" : "they"} begin`, async (t) => {
+    const key = "0123456789abcdef0123456789abcdef!";
+    const site = await createSite(t, {
+      ike: { responder: ikeResponder() },
+      // With `ppk_id` strongSwan takes no other, required or not.
+      connection: begin ? "" : "ppk_id = theirs.example",
+      secrets: `ike-a { secret = "${PSK}" } \n ppk-a { secret = "${key}" \n id = theirs.example }`,
+    });
+    for (const ppk of [undefined, postquantumKey({ id: "ours.example", key, required: false })]) {
+      const peer = site.connect({ ...(begin ? { remote: KERNEL } : {}), psk: PSK, ...(ppk ? { ppk } : {}) });
+      if (!begin) await site.charon.swanctl(["--initiate", "--child", "c", "--timeout", "5"]);
+      await until(() => site.children.length === 1, "a child");
+      const list = await site.charon.sas(/INSTALLED/);
+      t.true(sameChildren(site, list), list);
+      t.notRegex(list, /PPK/);
+      peer.close();
+      await until(() => site.vpn.sas.size === 0, "gone");
+    }
+  });
+}
 
 test("wrong secret, wrong identity, no proposal, no selector: each is told as what it is", async (t) => {
   const site = await createSite(t, {
