@@ -104,4 +104,3 @@ export function same(t: ExecutionContext, { children }: Ends, count = 1): void {
     t.deepEqual(other!.localSelectors, one.remoteSelectors);
   }
 }
-

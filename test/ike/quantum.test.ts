@@ -13,7 +13,9 @@ const KEY = "a secret of thirty-two bytes and more, from paper";
 
 /** A notification's type is in one of the plain messages. */
 function says({ sent }: Ends, end: number, type: number): boolean {
-  return sent[end]!.some((packet) => Buffer.from(packet).includes(Buffer.of(0, 0, 0, 8, 0, 0, type >> 8, type).subarray(2)));
+  return sent[end]!.some((packet) =>
+    Buffer.from(packet).includes(Buffer.of(0, 0, 0, 8, 0, 0, type >> 8, type).subarray(2)),
+  );
 }
 
 test("PPK: who has it, who wants it, and whether it is the same decide (RFC 8784 section 3)", (t) => {
