@@ -31,6 +31,8 @@ export const LOOPED = 256;
 export const CHECKSUM_UNFINISHED = 512;
 /** It has come under the protection of IPsec (ipsec/input.ts). */
 export const DECRYPTED = 1024;
+/** It goes into a tunnel by a policy that was found for its addresses: they stay as they are (RFC 4301 section 5.1). */
+export const PROTECTED = 2048;
 
 export class Packet {
   data: Uint8Array;

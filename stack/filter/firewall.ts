@@ -14,7 +14,7 @@ import { hashOf, secure } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
 import { FORWARD, INPUT, OUTPUT, PREROUTING } from "../core/network.js";
 import type { Network } from "../core/network.js";
-import { LINK_BROADCAST, LINK_MULTICAST, NET_BROADCAST } from "../core/packet.js";
+import { LINK_BROADCAST, LINK_MULTICAST, NET_BROADCAST, PROTECTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { RateLimit } from "../core/rate.js";
 import type { Component, Stack } from "../core/stack.js";
@@ -43,7 +43,7 @@ import {
 import { FragmentMemory } from "./fragment-memory.js";
 import { FirewallCounters } from "./counters.js";
 import type { PortForward } from "./napt.js";
-import { ACCEPT, DROP, REJECT, compile } from "./rules.js";
+import { ACCEPT, DROP, actionName, compile, parsePolicy } from "./rules.js";
 import type { Action, CompiledRule, Rule } from "./rules.js";
 import { trackTcp } from "./tcp-track.js";
 import {
@@ -56,6 +56,7 @@ import {
   MALFORMED,
   PROTOCOL,
   SINGLE,
+  SOURCE,
   Tuple,
   reverse,
 } from "./tuple.js";
@@ -317,10 +318,16 @@ export class Firewall implements Component {
   }
 
   private postrouting(packet: Packet, out: Interface): boolean {
+    const tunnelled = (packet.flags & PROTECTED) !== 0;
+    // A flow that began before its policy was there has an outer end: it begins anew, without one.
+    if (tunnelled && this.way.kind === FLOW && this.way.entry >= 0 && this.isTranslated(this.way.entry)) {
+      this.flows.remove(this.way.entry >> 1);
+      this.way.entry = -1;
+    }
     if (this.way.entry < 0) {
       if (this.way.kind === SINGLE) {
         // It has nothing by which its answer would be known: it does not leave by an outer address.
-        if (!this.nat || packet.source === 0 || !this.nat.leaves(out)) return true;
+        if (tunnelled || !this.nat || packet.source === 0 || !this.nat.leaves(out)) return true;
         this.counters.dropped++;
         return false;
       }
@@ -328,6 +335,13 @@ export class Firewall implements Component {
     }
     if (this.nat && packet.source !== 0) this.nat.turnSource(this.way, packet);
     return true;
+  }
+
+  /** Has who began the flow, and sends, another address outside? */
+  private isTranslated(entry: number): boolean {
+    const keys = this.flows.keys;
+    const answered = keys[(entry ^ 1) * KEY_WORDS + DESTINATION];
+    return (entry & 1) === ORIGINAL && answered !== keys[entry * KEY_WORDS + SOURCE];
   }
 
   /** What this host sends. */
@@ -577,15 +591,6 @@ function isGroup(packet: Packet, tuple: Tuple): boolean {
 function anyFromSelf(rules: CompiledRule[]): boolean {
   for (let i = 0; i < rules.length; i++) if (rules[i].rule.from === "self") return true;
   return false;
-}
-
-function parsePolicy(policy: Action | undefined): number {
-  if (policy === undefined || policy === "drop") return DROP;
-  return policy === "accept" ? ACCEPT : policy === "reject" ? REJECT : fail("EINVAL", "policy");
-}
-
-function actionName(action: number): Action {
-  return action === ACCEPT ? "accept" : action === DROP ? "drop" : "reject";
 }
 
 /** A firewall. Needs `ipv4` or `ipv6`; `napt` needs `forwarding` to be of use. Throws `EINVAL` for a bad rule. Counters: `firewall`. */

@@ -9,6 +9,7 @@ import { get32 } from "../core/bytes.js";
 import { fail, requireInteger } from "../core/errors.js";
 import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
+import { PROTECTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { NO_MAPPING, NO_OUTER, NOT_THAT_PORT } from "../core/port-mapper.js";
 import type { PortMapper } from "../core/port-mapper.js";
@@ -176,6 +177,7 @@ export class Napt implements Translation, PortMapper {
       reply[SOURCE] = way.target;
       reply[PORTS] = (way.targetPort << 16) | (reply[PORTS] & 0xffff);
     }
+    if (packet.flags & PROTECTED) return NO_BINDING;
     const outside = this.leaves(out);
     const hairpin = way.forwarded && !this.leaves(packet.nif as Interface);
     if (!outside && !hairpin) return NO_BINDING;

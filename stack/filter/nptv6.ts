@@ -10,6 +10,7 @@ import { fold } from "../core/checksum.js";
 import type { Interface } from "../core/interface.js";
 import { OUTPUT, POSTROUTING, PREROUTING } from "../core/network.js";
 import type { PacketHook } from "../core/network.js";
+import { PROTECTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { splitPrefix } from "../core/text4.js";
@@ -121,6 +122,8 @@ export class Nptv6 implements Component {
   private see(packet: Packet, point: number, out: Interface | null): boolean {
     if (point === PREROUTING && !this.inwards(packet)) return false;
     if (this.next && !this.next(packet, point, out)) return false;
+    // The other end of a tunnel knows inner addresses.
+    if (packet.flags & PROTECTED) return true;
     // An error of this host shows no inner address either.
     for (let i = 0; point === OUTPUT && i < this.list.length; i++)
       if (this.list[i].nif === out) this.quote(this.list[i], packet, true);

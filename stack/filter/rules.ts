@@ -201,3 +201,12 @@ function inRanges(ranges: number[], value: number): boolean {
   for (let i = 0; i < ranges.length; i += 2) if (value >= ranges[i] && value <= ranges[i + 1]) return true;
   return false;
 }
+
+export function parsePolicy(policy: Action | undefined): number {
+  if (policy === undefined || policy === "drop") return DROP;
+  return policy === "accept" ? ACCEPT : policy === "reject" ? REJECT : fail("EINVAL", "policy");
+}
+
+export function actionName(action: number): Action {
+  return action === ACCEPT ? "accept" : action === DROP ? "drop" : "reject";
+}

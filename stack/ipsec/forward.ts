@@ -5,7 +5,7 @@ import { EMSGSIZE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { POSTROUTING } from "../core/network.js";
 import type { Network } from "../core/network.js";
-import { DECRYPTED } from "../core/packet.js";
+import { DECRYPTED, PROTECTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { FRAGMENTATION_NEEDED, UNREACHABLE } from "../wire/icmp.js";
 import { FLAG_DF, IPV4_CHECKSUM, IPV4_FRAGMENT, IPV4_TTL } from "../wire/ipv4.js";
@@ -68,7 +68,8 @@ function enter(own: Ipsec, packet: Packet, sa: Sa, out: Interface): void {
     tooBig(packet, four, mtu);
     return;
   }
-  // Filters remember the flow here, as of what goes on in the clear.
+  // Filters remember the flow here, as of what goes on in the clear; what translates addresses leaves it alone.
+  packet.flags |= PROTECTED;
   const hook = (packet.net as Network).hook;
   if (hook && !hook(packet, POSTROUTING, out)) return;
   const tx = stack.prepare(length);

@@ -4,7 +4,7 @@ import { EACCES, EAGAIN, EMSGSIZE, ENOBUFS } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { OUTPUT, POLICY_TAKEN } from "../core/network.js";
 import type { Path } from "../core/network.js";
-import { DONT_FRAGMENT } from "../core/packet.js";
+import { DONT_FRAGMENT, PROTECTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { PROTOCOL_IPV4, PROTOCOL_IPV6 } from "../wire/esp.js";
 import { PROTOCOL_ICMPV6 } from "../wire/ipv6.js";
@@ -68,7 +68,9 @@ export function output(own: Ipsec, packet: Packet, path: Path, protocol: number)
     const ttl = path.ttl || (path.kind ? 1 : 64);
     const id = df || net.family === 6 ? 0 : own.stack.host.random16();
     emitHeader(net.family, data, packet.start, own.ends, protocol, length, path.tos, ttl, id, df);
+    packet.flags |= PROTECTED;
     if (net.hook && !net.hook(packet, OUTPUT, nif)) return EACCES;
+    packet.flags &= ~PROTECTED;
     if (!tunnel) packet.start += inner;
   }
   return protect(own, packet, sa, tunnel ? nextHeaderOf(net.family) : protocol, path.tos, df, path);
