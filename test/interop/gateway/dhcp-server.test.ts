@@ -93,7 +93,7 @@ test("udhcpc gets an address, and all that there is to know", async (t) => {
   const [lease] = host.server.list();
   t.is(lease!.hostName, "lamp");
   t.deepEqual(host.events, [`+${lease!.address} lamp`]);
-  const { stdout } = await host.ns.run("ping", ["-c", "2", "-i", "0.2", GATEWAY]);
+  const { stdout } = await host.ns.run("ping", ["-c", "2", "-i", "0.2", "-w", "10", GATEWAY]);
   t.regex(stdout, / 0% packet loss/);
   // The same client gets the same address again; another one another.
   t.true((await udhcpc(host)).includes(`ip=${lease!.address} `));

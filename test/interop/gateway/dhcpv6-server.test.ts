@@ -71,7 +71,18 @@ test("dhclient: an address, names, and giving it back", async (t) => {
     host.server.list().map(({ value }) => value),
     [address],
   );
-  const { stdout } = await host.ns.run("ping", ["-6", "-c", "2", "-i", "0.2", "-I", address, GATEWAY6]);
+  const { stdout } = await host.ns.run("ping", [
+    "-6",
+    "-c",
+    "2",
+    "-i",
+    "0.2",
+    "-w",
+    "10",
+    "-I",
+    address,
+    GATEWAY6,
+  ]);
   t.regex(stdout, / 0% packet loss/);
   await dhclient(host, "-r");
   t.deepEqual(host.events, ["+" + address, "-" + address]);
@@ -89,7 +100,18 @@ test("dhclient: a prefix, and the route to it", async (t) => {
   // An address behind the client is reached.
   const inside = prefix.replace("::/56", "::5");
   host.ns.ip("address", "add", inside + "/128", "dev", "lo");
-  const { stdout } = await host.ns.run("ping", ["-6", "-c", "2", "-i", "0.2", "-I", inside, GATEWAY6]);
+  const { stdout } = await host.ns.run("ping", [
+    "-6",
+    "-c",
+    "2",
+    "-i",
+    "0.2",
+    "-w",
+    "10",
+    "-I",
+    inside,
+    GATEWAY6,
+  ]);
   t.regex(stdout, / 0% packet loss/);
 });
 

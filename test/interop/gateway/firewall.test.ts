@@ -29,10 +29,21 @@ async function createWall(t: ExecutionContext, options: NaptOptions = {}) {
 test("from inside: ping of all sizes, traceroute, UDP and TCP, 64 MiB by curl in both families", async (t) => {
   const { lan, wan, wall } = await createWall(t);
   for (const size of [0, 1, 56, 1400, 1472, 1473, 3000, 20_000, 65_507]) {
-    const { stdout } = await lan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-s", `${size}`, WAN_HOST]);
+    const { stdout } = await lan.run("ping", [
+      "-n",
+      "-c",
+      "2",
+      "-i",
+      "0.05",
+      "-w",
+      "10",
+      "-s",
+      `${size}`,
+      WAN_HOST,
+    ]);
     t.regex(stdout, / 2 received/, `${size}`);
   }
-  const six = await lan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-s", "4000", WAN_HOST6]);
+  const six = await lan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-w", "10", "-s", "4000", WAN_HOST6]);
   t.regex(six.stdout, / 2 received/);
   for (const option of ["-U", "-I", "-T"]) {
     const { stdout } = await lan.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "4", option, WAN_HOST]);
@@ -64,7 +75,7 @@ test("from outside: refused by default, but what is forwarded; hairpins by the o
   t.is(forwarded.stdout.trim(), '"ok"');
   const hairpin = await lan.run("python3", [TCP_CLIENT, "echo", OUTER, "2222", ...lengths]);
   t.is(hairpin.stdout.trim(), '"ok"');
-  const ping = await wan.run("ping", ["-n", "-c", "2", "-i", "0.05", OUTER]);
+  const ping = await wan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-w", "10", OUTER]);
   t.regex(ping.stdout, / 2 received/);
   // A route to the inside, and guesses at ports, help nobody.
   wan.ip("route", "add", "10.1.0.0/24", "via", OUTER);

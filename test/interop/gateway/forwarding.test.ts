@@ -8,7 +8,7 @@ import { bodyFile, scratch, serveNginx } from "../support/site.js";
 test("ping and traceroute: we are the hop between", async (t) => {
   const { lan, four, six } = await createGateway(t);
   for (const host of [WAN_HOST, WAN_HOST6]) {
-    const { stdout } = await lan.run("ping", ["-n", "-c", "5", "-i", "0.05", "-s", "1400", host]);
+    const { stdout } = await lan.run("ping", ["-n", "-c", "5", "-i", "0.05", "-w", "10", "-s", "1400", host]);
     t.regex(stdout, / 5 received, 0% packet loss/);
     t.regex(stdout, /ttl=63/);
   }
@@ -93,7 +93,7 @@ test("redirects: the kernel takes the shorter way that we tell it", async (t) =>
   ip.addRoute("10.9.0.0/24", { gateway: "10.1.0.3" });
   ip6.addRoute("fd09::/64", { gateway: "fe80::3", interface: lanNif });
   for (const host of ["10.9.0.1", "fd09::1"]) {
-    const { stdout } = await lan.run("ping", ["-n", "-c", "4", "-i", "0.2", host]);
+    const { stdout } = await lan.run("ping", ["-n", "-c", "4", "-i", "0.2", "-w", "10", host]);
     t.regex(stdout, / 4 received/);
   }
   t.regex(lan.ip("route", "get", "10.9.0.1"), /via 10\.1\.0\.3/);

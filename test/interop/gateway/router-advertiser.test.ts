@@ -30,7 +30,7 @@ test("the kernel makes an address, takes routes and MTU, and reaches us; it lose
   await until("routes", () => /default via fe80/.test(host.routes()));
   t.regex(host.routes(), /fd99::\/48 via fe80.* pref high/);
   t.regex(host.routes(), /default via fe80:.* mtu 1400 .*pref medium/);
-  const { stdout } = await host.ns.run("ping", ["-6", "-c", "2", "-i", "0.2", GATEWAY6]);
+  const { stdout } = await host.ns.run("ping", ["-6", "-c", "2", "-i", "0.2", "-w", "10", GATEWAY6]);
   t.regex(stdout, / 0% packet loss/);
   t.regex(host.ns.ip("-6", "neigh", "show", "dev", host.device), /router/);
   host.advertisement.close();

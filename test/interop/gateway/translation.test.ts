@@ -39,6 +39,8 @@ test("NAT64 and DNS64: ping, traceroute, names, 64 MiB by curl from a host that 
       "2",
       "-i",
       "0.05",
+      "-w",
+      "10",
       "-s",
       `${size}`,
       "fd64::10.2.0.2",
@@ -135,7 +137,18 @@ test("464XLAT: hosts of IPv4 behind our CLAT reach a server of IPv4 by tayga's N
   for (const family of ["ipv4.ip_forward", "ipv6.conf.all.forwarding"]) wan.sysctl(`net.${family}`, 1);
   wan.start("tayga", ["-d", "-c", join(folder, "tayga.conf")]);
   for (const size of [0, 56, 1200]) {
-    const { stdout } = await lan.run("ping", ["-n", "-c", "3", "-i", "0.2", "-s", `${size}`, "10.9.0.1"]);
+    const { stdout } = await lan.run("ping", [
+      "-n",
+      "-c",
+      "3",
+      "-i",
+      "0.2",
+      "-w",
+      "10",
+      "-s",
+      `${size}`,
+      "10.9.0.1",
+    ]);
     t.regex(stdout, / [23] received/, `${size}`);
   }
   const trace = await lan.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "5", "-I", "10.9.0.1"]);
@@ -199,7 +212,18 @@ test("NPTv6 and the rules of a home: a server sees the outer prefix; ping, error
   wan.ip("-6", "route", "del", "default");
   wan.ip("-6", "route", "add", "2001:db8:7::/48", "via", "fe80::1", "dev", "wan0");
   for (const size of [0, 56, 1452, 4000]) {
-    const { stdout } = await lan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-s", `${size}`, WAN_HOST6]);
+    const { stdout } = await lan.run("ping", [
+      "-n",
+      "-c",
+      "2",
+      "-i",
+      "0.05",
+      "-w",
+      "10",
+      "-s",
+      `${size}`,
+      WAN_HOST6,
+    ]);
     t.regex(stdout, / 2 received/, `${size}`);
   }
   const trace = await lan.run("traceroute", ["-6", "-n", "-q", "1", "-w", "2", "-m", "4", WAN_HOST6]);
