@@ -1,8 +1,8 @@
 /**
  * `npm test`: everything that CI runs. `npm test -- STAGE ...` runs some stages, `npm test -- --list` names them.
  *
- * The suites against real peers wait more than they work; what needs only a processor runs beside them at the lowest
- * priority. The last line is the sum: each test counts, and each check that is not made of tests counts as one.
+ * First what needs only a processor, then the suites against real peers, whose answers must come in time. The last line is
+ * the sum: each test counts, and each check that is not made of tests counts as one.
  */
 import { runEngines } from "./engines/run.js";
 import { runSuite, SUITES } from "./interop/run.js";
@@ -15,39 +15,36 @@ interface Stage {
   run(): Promise<Pick<Outcome, "passed" | "failed"> & { readonly output?: string }>;
 }
 
-/** What needs a processor and no answer in time gives way to the suites against peers. */
-const idle = true;
-
 const CHECKS: Stage[] = [
-  { name: "types", about: "tsc", run: () => runProgram("tsc", ["--noEmit"], { idle }) },
-  { name: "lint", about: "oxlint", run: () => runProgram("oxlint", [], { idle }) },
+  { name: "types", about: "tsc", run: () => runProgram("tsc", ["--noEmit"]) },
+  { name: "lint", about: "oxlint", run: () => runProgram("oxlint", []) },
   {
     name: "format",
     about: "prettier",
-    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."], { idle }),
+    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."]),
   },
   {
     name: "profile",
     about: "language profile and import arrows",
-    run: () => runProgram("test/profile/run.ts", [], { idle }),
+    run: () => runProgram("test/profile/run.ts", []),
   },
-  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"], { idle }) },
+  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"]) },
 ];
 const UNIT: Stage = {
   name: "unit",
   about: "unit, property, simulation and package tests",
-  run: () => runAva(UNIT_TESTS, { idle, concurrency: 2 }),
+  run: () => runAva(UNIT_TESTS, { concurrency: 2 }),
 };
 const UNIT_TESTS = filesBelow("test", ".test.ts").filter((path) => !/^test\/(engines|interop)\//.test(path));
 const SIM: Stage = {
   name: "sim",
   about: "a short campaign of random networks",
-  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"], { idle }),
+  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"]),
 };
 const ENGINES: Stage = {
   name: "engines",
   about: "the bundles in V8, Duktape, QuickJS and XS: vectors, equal traces, memory",
-  run: () => runEngines({ idle }),
+  run: () => runEngines(),
 };
 const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
   name: `interop:${name}`,
@@ -62,9 +59,11 @@ const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
 const LANES = [
   ["types", "lint", "format", "profile", "size", "engines"],
   ["unit", "sim"],
-  ["interop:ipv4"],
-  ["interop:ipv6"],
-  ["interop:bare", "interop:browser"],
+];
+const INTEROP_LANES = [
+  ["interop:ipv4", "interop:ipsec"],
+  ["interop:ipv6", "interop:ike", "interop:links"],
+  ["interop:bare", "interop:browser", "interop:routing", "interop:uplink"],
 ];
 
 const STAGES = [...CHECKS, UNIT, SIM, ENGINES, ...INTEROP];
@@ -106,9 +105,17 @@ async function main(names: string[]): Promise<void> {
   const chosen = STAGES.filter(({ name }) => names.length === 0 || names.includes(name));
   const rows: Row[] = [];
   const start = performance.now();
-  const others = STAGES.map(({ name }) => name).filter((name) => !LANES.flat().includes(name));
-  const lanes = [...LANES, others].map((lane) => chosen.filter(({ name }) => lane.includes(name)));
-  await Promise.all(lanes.map((lane) => runStages(lane, rows)));
+  const others = INTEROP.map(({ name }) => name).filter((name) => !INTEROP_LANES.flat().includes(name));
+  for (const lanes of [LANES, [...INTEROP_LANES, others]]) {
+    await Promise.all(
+      lanes.map((lane) =>
+        runStages(
+          chosen.filter(({ name }) => lane.includes(name)),
+          rows,
+        ),
+      ),
+    );
+  }
 
   const passed = rows.reduce((sum, row) => sum + row.passed, 0);
   const failed = rows.reduce((sum, row) => sum + row.failed, 0);

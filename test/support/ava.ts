@@ -1,6 +1,5 @@
 /** Runs ava and counts what it reports. */
 import { spawn } from "node:child_process";
-import { constants, setPriority } from "node:os";
 import { compile, compiled } from "./compile.js";
 import { ROOT } from "./files.js";
 
@@ -15,8 +14,6 @@ export interface Outcome {
 export interface RunOptions {
   /** Print what comes, as it comes. */
   readonly live?: boolean;
-  /** Work only when nobody else wants to: for what needs a processor, beside what needs its answer in time. */
-  readonly idle?: boolean;
 }
 
 /** Runs a program of node_modules/.bin, or a TypeScript file of the project; its outcome counts as one check. */
@@ -76,7 +73,7 @@ export function countAva(output: string): Pick<Outcome, "passed" | "failed" | "s
 function run(
   command: string,
   parameters: string[],
-  { live = false, idle = false }: RunOptions,
+  { live = false }: RunOptions,
 ): Promise<{ code: number | null; output: string }> {
   const isFile = command.endsWith(".ts");
   const { FORCE_COLOR: _, ...environment } = process.env;
@@ -85,7 +82,6 @@ function run(
     isFile ? ["examples/launch.js", command, ...parameters] : parameters,
     { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...environment, NO_COLOR: "1" } },
   );
-  if (idle && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   let output = "";
   const take = (chunk: string) => {
     output += chunk;
