@@ -11,6 +11,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { bundle } from "../../rollup.config.js";
+import { debianSource } from "./debian-source.js";
 import { duktapeSource } from "./duktape-source.js";
 import { romScript } from "./rom-script.js";
 
@@ -47,6 +48,8 @@ export interface ImageOptions {
   script?: "bytecode" | "source";
   /** The application: a file that exports `start(bare, device)`. Default main.ts. */
   entry?: string;
+  /** With the ciphers of crypto.c (Mbed TLS). Default false. */
+  ciphers?: boolean;
 }
 
 /** Programs that a build runs, for those who ask before. */
@@ -135,15 +138,44 @@ async function engine(board: Board): Promise<{ include: string; object: string }
   return { include, object };
 }
 
+const MBEDTLS = "aes chacha20 chachapoly cipher cipher_wrap constant_time gcm platform_util poly1305".split(
+  " ",
+);
+const MBEDTLS_FILES = ["*/include/mbedtls/*.h", "*/library/*.h", "*/LICENSE"];
+
+/** Mbed TLS, as much of it as mbedtls-config.h asks for: what to say to the compiler about it, and the object files. */
+async function ciphers(board: Board): Promise<{ flags: string[]; objects: string[] }> {
+  const source = debianSource(BUILD, "mbedtls", [
+    ...MBEDTLS_FILES,
+    ...MBEDTLS.map((name) => `*/library/${name}.c`),
+  ]);
+  const config = join(HERE, "mbedtls-config.h");
+  const flags = [`-I${join(source, "include")}`, `-DMBEDTLS_CONFIG_FILE="${config}"`];
+  const all = [...board.cpu, ...FLAGS, ...flags];
+  const folder = join(FIRMWARE, `ciphers-${key(readFileSync(config), all.join())}`);
+  const objects = MBEDTLS.map((name) =>
+    once(join(folder, `${name}.o`), (target) =>
+      gcc([...all, "-w", "-c", join(source, "library", `${name}.c`), "-o", target]),
+    ),
+  );
+  return { flags, objects: await Promise.all(objects) };
+}
+
 /** Links the board's code and the engine with `sources`. */
-async function link(name: string, sources: string[], defines: string[], script: Buffer): Promise<string> {
+async function link(
+  name: string,
+  sources: string[],
+  defines: string[],
+  script: Buffer,
+  library: { flags: string[]; objects: string[] } = { flags: [], objects: [] },
+): Promise<string> {
   const board = BOARDS[name]!;
   const { include, object } = await engine(board);
   const glue = ["checksum.c", "duktape-glue.c"].map((file) => join(BARE, file));
   const drivers = readdirSync(MPS2).filter((file) => file.endsWith(".c"));
   const texts = [BARE, MPS2, HERE].flatMap(contents);
-  const flags = [...board.cpu, ...FLAGS, ...board.defines, ...defines];
-  const identity = key(...texts, ...flags, ...sources, object, script);
+  const flags = [...board.cpu, ...FLAGS, ...board.defines, ...defines, ...library.flags];
+  const identity = key(...texts, ...flags, ...sources, object, ...library.objects, script);
   return once(join(FIRMWARE, "images", `${name}-${identity}.elf`), (target) =>
     gcc([
       ...flags,
@@ -153,6 +185,7 @@ async function link(name: string, sources: string[], defines: string[], script: 
       ...glue,
       ...drivers.map((file) => join(MPS2, file)),
       object,
+      ...library.objects,
       ...["-T", join(MPS2, "mps2.ld")],
       ...LINK,
       ...["-o", target],
@@ -186,7 +219,8 @@ async function rom(bytecode: string, source: string): Promise<string> {
 
 /** The application as one script: bundled again when a file has changed that it may be made of. */
 function application(entry: string): Promise<string> {
-  const inputs = ["hypercall", "stack", "ports/bare", relative(ROOT, dirname(entry))].flatMap((folder) =>
+  const own = [HERE, dirname(entry)].map((folder) => relative(ROOT, folder));
+  const inputs = ["hypercall", "stack", "ports/bare", ...own].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".ts"))
       .sort()
@@ -201,11 +235,13 @@ function application(entry: string): Promise<string> {
 
 /** Builds an image; its path. What is there already is not made again. */
 export async function buildImage(name: string, options: ImageOptions = {}): Promise<string> {
-  const { script = "bytecode", entry = join(HERE, "main.ts") } = options;
+  const { script = "bytecode", entry = join(HERE, "main.ts"), ciphers: wanted = false } = options;
   const source = await application(entry);
   const path = script === "source" ? source : await rom(await compile(name, source), source);
   const defines = [`-DSCRIPT="${path}"`, script === "bytecode" ? "-DBYTECODE" : COMPILER_STACK];
-  return link(name, ["main.c", "script.S"], defines, readFileSync(path));
+  if (!wanted) return link(name, ["main.c", "script.S"], defines, readFileSync(path));
+  const library = await ciphers(BOARDS[name]!);
+  return link(name, ["main.c", "crypto.c", "script.S"], defines, readFileSync(path), library);
 }
 
 async function main(parameters: string[]): Promise<void> {

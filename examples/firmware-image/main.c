@@ -5,6 +5,9 @@
 #include "duktape-glue.h"
 #include "mps2.h"
 
+#define READ_BINARY 1
+#define WRITE_BINARY 5
+
 extern const char script[], script_end[];
 /* rom-script.c */
 void duk_push_rom_function(duk_context *context, const void *script);
@@ -122,6 +125,25 @@ static duk_ret_t crc32(duk_context *context) {
   return 1;
 }
 
+/*
+ * boots(): how often it has been called in the board's life, 1 the first time; undefined when that cannot be kept. The file of option
+ * `boots` is what flash or battery-backed memory is on another board. The number is stored before it is told: none is told twice.
+ */
+static duk_ret_t boots(duk_context *context) {
+  char path[256];
+  uint32_t count = 0;
+  if (!board_option("boots", path, sizeof path)) return 0;
+  int file = semihosting_open(path, READ_BINARY);
+  if (file < 0 || !semihosting_read(file, &count, sizeof count)) return 0;
+  semihosting_close(file);
+  if (++count == 0) return 0;
+  file = semihosting_open(path, WRITE_BINARY);
+  if (file < 0 || !semihosting_write(file, &count, sizeof count)) return 0;
+  semihosting_close(file);
+  duk_push_uint(context, count);
+  return 1;
+}
+
 /* exit(code) */
 static duk_ret_t leave(duk_context *context) {
   board_exit(duk_to_int(context, 0));
@@ -130,7 +152,8 @@ static duk_ret_t leave(duk_context *context) {
 static void push_device(duk_context *context) {
   static const duk_function_list_entry functions[] = {
       {"option", option, 1}, {"memory", memory, 0}, {"busy", busy, 0},
-      {"crc32", crc32, 3},   {"exit", leave, 1},    {NULL, NULL, 0},
+      {"crc32", crc32, 3},   {"exit", leave, 1},    {"boots", boots, 0},
+      {NULL, NULL, 0},
   };
   duk_push_bare_object(context);
   duk_put_function_list(context, -1, functions);

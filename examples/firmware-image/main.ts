@@ -28,6 +28,8 @@ export interface Device {
   /** For how long the processor has not slept, ms; a fraction. */
   busy(): number;
   crc32(data: Uint8Array, end: number, crc: number): number;
+  /** The number of this boot, kept over restarts and never told twice; undefined: the board cannot keep it. */
+  boots(): number | undefined;
   exit(code: number): void;
 }
 

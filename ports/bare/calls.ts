@@ -31,8 +31,23 @@ export interface BareCalls {
     sourceStart: number,
     length: number,
   ): void;
-  /** `bare_crypto`; absent when the board has none. */
-  crypto?(): string;
+  /** `bare_cipher_open` with the whole of `key`; absent, as the next two, when the board has no ciphers. */
+  cipherOpen?(algorithm: string, key: Uint8Array): number;
+  /** `bare_cipher_run` of `data[start..end)`, with the tag at `data[tag..tag + 16)` and the first 12 bytes of `nonce`. */
+  cipherRun?(
+    cipher: number,
+    seal: boolean,
+    data: Uint8Array,
+    start: number,
+    end: number,
+    tag: number,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    aadStart: number,
+    aadEnd: number,
+  ): boolean;
+  /** `bare_cipher_close` */
+  cipherClose?(cipher: number): void;
 }
 
 /** The bits of `linkState`: see bare.h. */

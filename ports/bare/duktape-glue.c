@@ -97,9 +97,32 @@ static duk_ret_t copy(duk_context *context) {
   return 0;
 }
 
-static duk_ret_t crypto(duk_context *context) {
-  duk_push_string(context, bare_crypto());
+static duk_ret_t cipher_open(duk_context *context) {
+  duk_size_t size;
+  const char *algorithm = duk_require_string(context, 0);
+  const uint8_t *key = duk_require_buffer_data(context, 1, &size);
+  duk_push_int(context, bare_cipher_open(algorithm, key, size));
   return 1;
+}
+
+static duk_ret_t cipher_run(duk_context *context) {
+  duk_size_t size, nonce_size;
+  struct bare_packet packet;
+  duk_require_buffer_data(context, 2, &size);
+  packet.data = range(context, 2, 3, 4, &packet.length);
+  duk_uint_t start = duk_require_uint(context, 3), end = duk_require_uint(context, 4), tag = duk_require_uint(context, 5);
+  packet.nonce = duk_require_buffer_data(context, 6, &nonce_size);
+  packet.aad = range(context, 7, 8, 9, &packet.aad_length);
+  if (size < 16 || tag > size - 16 || (tag < end && tag + 16 > start) || nonce_size < 12)
+    return duk_range_error(context, "range");
+  packet.tag = packet.data - start + tag;
+  duk_push_boolean(context, bare_cipher_run(duk_require_int(context, 0), duk_require_boolean(context, 1), &packet));
+  return 1;
+}
+
+static duk_ret_t cipher_close(duk_context *context) {
+  bare_cipher_close(duk_require_int(context, 0));
+  return 0;
 }
 
 void bare_duktape_push(duk_context *context) {
@@ -118,8 +141,9 @@ void bare_duktape_push(duk_context *context) {
     duk_push_c_function(context, checksum, 4);
     duk_put_prop_string(context, -2, "checksum");
   }
-  if (bare_crypto) {
-    duk_push_c_function(context, crypto, 0);
-    duk_put_prop_string(context, -2, "crypto");
+  if (bare_cipher_open && bare_cipher_run && bare_cipher_close) {
+    static const duk_function_list_entry ciphers[] = {
+        {"cipherOpen", cipher_open, 2}, {"cipherRun", cipher_run, 10}, {"cipherClose", cipher_close, 1}, {NULL, NULL, 0}};
+    duk_put_function_list(context, -1, ciphers);
   }
 }

@@ -3,6 +3,7 @@ import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { CryptoHypercalls, Hypercalls } from "../../hypercall/index.js";
 import { fail } from "../../stack/core/errors.js";
 import type { BareCalls } from "./calls.js";
+import { bareCrypto } from "./crypto.js";
 import { BareLink } from "./link.js";
 
 /** Frames that a link may deliver before timers and the other links have their turn. */
@@ -30,8 +31,7 @@ export class BareHost implements Hypercalls {
       this.copy = (target, targetStart, source, sourceStart, length) =>
         calls.copy!(target, targetStart, source, sourceStart, length);
     }
-    const ciphers = calls.crypto ? calls.crypto() : "";
-    if (ciphers) this.crypto = { algorithms: ciphers.split(" ") };
+    if (calls.cipherOpen) this.crypto = bareCrypto(calls);
   }
 
   now(): number {

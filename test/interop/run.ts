@@ -98,7 +98,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
   bare: {
     about:
-      "firmware images on QEMU's boards against Linux, dnsmasq, curl and python's web server, over a bad cable too",
+      "firmware images on QEMU's boards against Linux (its ESP too), dnsmasq, curl and python's web server, over a bad cable too",
     programs: [
       "ip",
       "ping",
@@ -109,6 +109,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "qemu-system-arm",
       "arm-none-eabi-gcc",
       "xz",
+      "linux",
     ],
   },
 };

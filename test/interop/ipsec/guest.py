@@ -90,6 +90,14 @@ def ping(address, size):
     return False
 
 
+# Waits for a datagram: its text.
+def hear(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("0.0.0.0", port))
+        s.settimeout(10)
+        return s.recv(65536).decode()
+
+
 # A socket that takes ESP out of UDP for the kernel.
 def encapsulate(port):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -110,7 +118,7 @@ def do(order):
     if name == "batch":
         done = subprocess.run(["ip", "-batch", "-"], input=rest[0], capture_output=True, text=True)
         return [done.returncode, done.stdout + done.stderr]
-    return {"udp": udp, "tcp": tcp, "ping": ping, "encapsulate": encapsulate}[name](*rest)
+    return {"udp": udp, "tcp": tcp, "ping": ping, "hear": hear, "encapsulate": encapsulate}[name](*rest)
 
 
 for f in (udp_echo, tcp_echo):

@@ -1,9 +1,12 @@
 /** The bare port over a fake set of C functions: the conformance kit, the main loop, and what is refused without entropy. */
 import test from "ava";
 import { checkHost } from "../../../hypercall/conformance.js";
+import { CIPHER_DONE, CIPHER_FAILED } from "../../../hypercall/crypto.js";
+import type { Cipher } from "../../../hypercall/crypto.js";
 import { HYPERCALL_VERSION } from "../../../hypercall/index.js";
 import { bareHost } from "../../../ports/bare/index.js";
-import type { BareHost } from "../../../ports/bare/index.js";
+import type { BareCalls, BareHost } from "../../../ports/bare/index.js";
+import { nodeCrypto } from "../../../ports/node/crypto.js";
 import { copyBytes } from "../../../stack/core/bytes.js";
 import { sum } from "../../../stack/core/checksum.js";
 import { EIO } from "../../../stack/core/errors.js";
@@ -51,9 +54,87 @@ test("it conforms with accelerators, and while its clock wraps", (t) => {
   const bench = new Bench();
   const board = bench.board({ origin: 0xffffffff - 2000 });
   for (let i = 0; i < 2; i++) board.link();
-  Object.assign(board.calls, { checksum: sum, copy: copyBytes, crypto: () => "aes-gcm hmac-sha256" });
+  Object.assign(board.calls, { checksum: sum, copy: copyBytes }, new FakeCiphers(2));
   t.deepEqual(findings(board, bench), []);
-  t.deepEqual(bareHost(board.calls).crypto, { algorithms: ["aes-gcm", "hmac-sha256"] });
+});
+
+/** A board's ciphers over node:crypto: `room` keys, AES-GCM of 128 bits and ChaCha20-Poly1305. */
+class FakeCiphers {
+  readonly keys: (Cipher | null)[];
+
+  constructor(room: number) {
+    this.keys = Array.from({ length: room }, () => null);
+  }
+
+  readonly cipherOpen = (name: string, key: Uint8Array): number => {
+    const number = this.keys.indexOf(null);
+    if (number < 0 || (name === "aes-gcm-16" && key.length !== 16)) return -1;
+    this.keys[number] = nodeCrypto().cipher(name, key, true);
+    return this.keys[number] ? number : -1;
+  };
+  readonly cipherRun: BareCalls["cipherRun"] = (
+    number,
+    seal,
+    data,
+    start,
+    end,
+    tag,
+    nonce,
+    aad,
+    aadStart,
+    aadEnd,
+  ) => {
+    const job = { data, start, end, tag, nonce, aad, aadStart, aadEnd, done() {} };
+    const cipher = this.keys[number]!;
+    return (seal ? cipher.seal(job) : cipher.open(job)) === CIPHER_DONE;
+  };
+  readonly cipherClose = (number: number): void => {
+    this.keys[number]!.close();
+    this.keys[number] = null;
+  };
+}
+
+test("a board's ciphers: what they seal another provider opens; keys that there is no room for, forgeries and closed ones", (t) => {
+  const board = new Bench().board();
+  const ciphers = new FakeCiphers(2);
+  Object.assign(board.calls, ciphers);
+  const crypto = bareHost(board.calls).crypto!;
+  t.deepEqual(crypto.algorithms, ["aes-gcm-16", "chacha20-poly1305"]);
+  t.deepEqual(ciphers.keys, [null, null], "asked, and given back");
+  for (const [name, size] of [
+    ["aes-gcm-16", 16],
+    ["chacha20-poly1305", 32],
+  ] as const) {
+    const key = new Uint8Array(size).fill(7);
+    const cipher = crypto.cipher!(name, key, true)!;
+    t.like(cipher, { nonceSize: 12, tagSize: 16, blockSize: 1, deferred: false });
+    const data = Uint8Array.from({ length: 100 }, (_, i) => i);
+    const nonce = new Uint8Array(16).fill(3);
+    const job = { data, start: 10, end: 70, tag: 72, nonce, aad: data, aadStart: 1, aadEnd: 9, done() {} };
+    t.is(cipher.seal(job), CIPHER_DONE);
+    const sealed = data.slice();
+    t.is(nodeCrypto().cipher(name, key, true)!.open(job), CIPHER_DONE);
+    t.deepEqual(
+      data.subarray(0, 72),
+      Uint8Array.from({ length: 72 }, (_, i) => i),
+    );
+    for (const at of [1, 10, 69, 72, 87]) {
+      data.set(sealed);
+      data[at]! ^= 128;
+      t.is(cipher.open(job), CIPHER_FAILED, `byte ${at}`);
+    }
+    const other = crypto.cipher!(name, key, true);
+    t.truthy(other);
+    t.is(crypto.cipher!(name, key, true), null, "no room");
+    cipher.close();
+    cipher.close();
+    other!.close();
+    data.set(sealed);
+    t.is(cipher.open(job), CIPHER_FAILED);
+    t.is(cipher.seal(job), CIPHER_FAILED);
+    t.is(crypto.cipher!(name, new Uint8Array(17), true), null);
+  }
+  t.is(crypto.cipher!("aes-cbc", new Uint8Array(16), true), null);
 });
 
 test("the kit finds a board that says it has room and has none", (t) => {
