@@ -23,6 +23,11 @@ export function idOf(code: number): number {
   return code & 0xffff;
 }
 
+/** A suite without additional key exchanges. */
+export function withoutAdditional(suite: number[]): number[] {
+  return suite.filter((code) => typeOf(code) < wire.TRANSFORM_ADDKE1);
+}
+
 export interface Algorithm {
   /** As in a proposal's text: `"aes256gcm16"`. */
   readonly text: string;
@@ -129,6 +134,10 @@ export class Algorithms {
         if (!this.additional || esp) {
           fail("EOPNOTSUPP", words[i] + (esp ? ": of IKE alone" : " wants additional key exchanges"));
         }
+      }
+      if (step > 0 && word === "none") {
+        codes.push(transform(wire.TRANSFORM_ADDKE1 + step - 1, 0, 0));
+        continue;
       }
       let found: Algorithm | null = null;
       for (let j = 0; j < all.length; j++) if (all[j].text === word) found = all[j];

@@ -112,7 +112,11 @@ export function forgetAuthKeys(sa: IkeSa): void {
 export function signedOctets(sa: IkeSa, ofInitiator: boolean, identity: Identity): Uint8Array {
   const key = (sa.keys as IkeKeys).get(ofInitiator ? SK_PI : SK_PR);
   const maced = digest(sa.ike.crypto, prfOf(sa), key, [identityBody(identity)]);
-  return ofInitiator ? join([sa.first, sa.nonceR, maced]) : join([sa.second, sa.nonceI, maced]);
+  const more = sa.ike.options.keyExchanges;
+  const exchanged = more ? more.octets(sa) : new Uint8Array(0);
+  return ofInitiator
+    ? join([sa.first, sa.nonceR, maced, exchanged])
+    : join([sa.second, sa.nonceI, maced, exchanged]);
 }
 
 /** AUTH by a shared secret. */

@@ -19,8 +19,11 @@ const KEEPALIVE = 20000;
 export function answerRequest(sa: IkeSa, message: Message, info: DatagramInfo): void {
   const responder = sa.ike.options.responder;
   if (!sa.established) {
+    const more = sa.ike.options.keyExchanges;
     if (message.exchange === wire.IKE_AUTH && responder && !sa.initiator) responder.authenticate(sa, message);
-    else if (message.exchange === wire.INFORMATIONAL) inform(sa, message, info);
+    else if (message.exchange === wire.IKE_INTERMEDIATE && more && sa.steps.length > 0 && !sa.initiator) {
+      more.answer(sa, message);
+    } else if (message.exchange === wire.INFORMATIONAL) inform(sa, message, info);
     else {
       sa.busy = false;
       sa.ike.counters.unexpected++;

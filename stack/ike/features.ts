@@ -45,6 +45,20 @@ export interface PostquantumKey {
   judge(sa: IkeSa, message: Message, own: PostquantumKey | null): boolean;
 }
 
+/** Key exchanges beside the first (RFC 9370), in exchanges of their own before IKE_AUTH (RFC 9242). */
+export interface KeyExchanges {
+  /** Adds to IKE_SA_INIT that we know of such exchanges, where a suite has one. */
+  announce(suites: number[][], out: Writer): void;
+  /** Is this a suite that can be, with the peer that has sent `message` in IKE_SA_INIT? */
+  possible(suite: number[], message: Message): boolean;
+  /** The keys of IKE_SA_INIT are there: sets `sa.steps`, which come first. */
+  begin(sa: IkeSa): void;
+  /** Responder: IKE_INTERMEDIATE, while there are steps. */
+  answer(sa: IkeSa, message: Message): void;
+  /** What AUTH covers besides. */
+  octets(sa: IkeSa): Uint8Array;
+}
+
 /** The other role: answers those who begin. */
 export interface Responder {
   /** A request to begin an IKE SA, from `info`. */

@@ -6,7 +6,7 @@ import { get16, get32 } from "../core/bytes.js";
 import type { DatagramInfo } from "../core/datagrams.js";
 import { EACCES, ETIMEDOUT, fail, setting } from "../core/errors.js";
 import * as wire from "../wire/ike.js";
-import { idOf, transform } from "./algorithms.js";
+import { idOf, transform, typeOf } from "./algorithms.js";
 import { agreeChild, grantChild } from "./child.js";
 import type { Connection } from "./connection.js";
 import {
@@ -164,7 +164,8 @@ class Respond implements Responder {
       )
         continue;
       const agreement = choose(proposals!, wire.PROTOCOL_IKE, 0, settings.suites, prefer);
-      if (!agreement) continue;
+      const more = ike.options.keyExchanges;
+      if (!agreement || (more && !more.possible(agreement.suite, message))) continue;
       const group = ike.algorithms.in(agreement.suite, wire.TRANSFORM_KE)!;
       if (group.code !== prefer) {
         const number = new Uint8Array(2);
@@ -252,6 +253,8 @@ class Respond implements Responder {
           if (asked && !sa.ppk) sa.ppk = settings.ppk;
         }
         if (sa.ppk) out.notify(wire.USE_PPK);
+        const more = ike.options.keyExchanges;
+        if (more) more.announce([sa.suite], out);
         sa.second = emitPlain(
           sa.spiI,
           sa.spiR,
@@ -261,6 +264,7 @@ class Respond implements Responder {
           out,
         ) as Uint8Array<ArrayBuffer>;
         deriveKeys(sa, secret, null);
+        if (more) more.begin(sa);
         sa.receiveId = 1;
         sa.transmit([sa.second]);
       });
@@ -279,7 +283,7 @@ class Respond implements Responder {
     const id = message.find(wire.PAYLOAD_IDI);
     const auth = message.find(wire.PAYLOAD_AUTH);
     const identity = id < 0 ? null : readIdentity(message.body(id));
-    if (!identity || auth < 0) {
+    if (!identity || auth < 0 || sa.steps.length > 0) {
       refuse(sa, identity ? wire.AUTHENTICATION_FAILED : wire.INVALID_SYNTAX);
       return;
     }
@@ -349,13 +353,21 @@ function pick(sa: IkeSa, identity: Identity, want: Identity | null, psk: boolean
     const settings = list[i].settings;
     if (settings.remote && settings.remote !== sa.remote) continue;
     if (settings.local && settings.local !== sa.local) continue;
-    if ((settings.psk !== null) !== psk) continue;
+    if ((settings.psk !== null) !== psk || !allows(settings.suites, sa.suite)) continue;
     const own = settings.identity;
     if (want && own && !sameIdentity(want, own)) continue;
     if (!settings.remoteIdentity) found = found || list[i];
     else if (sameIdentity(settings.remoteIdentity, identity)) return list[i];
   }
   return found;
+}
+
+/** Would this connection have agreed on `suite`, had it been known who asks? */
+function allows(suites: number[][], suite: number[]): boolean {
+  let types = 0;
+  for (let i = 0; i < suite.length; i++) types |= 1 << typeOf(suite[i]);
+  const proposal = { number: 1, protocol: wire.PROTOCOL_IKE, spi: new Uint8Array(0), transforms: suite, types };
+  return choose([proposal], wire.PROTOCOL_IKE, 0, suites, 0) !== null;
 }
 
 /** Both have proven who they are: the answer, with the first child SA. */

@@ -72,6 +72,10 @@ export class IkeSa implements TableEntry {
   /** Both know such keys, ours is this one; it has gone into the keys (of the responder). */
   ppk: PostquantumKey | null = null;
   mixed = false;
+  /** Methods of the additional key exchanges that are still to be done, and what AUTH covers of those that are. */
+  steps: number[] = [];
+  proofI = new Uint8Array(0);
+  proofR = new Uint8Array(0);
   /** The virtual addresses of ours, or those we have given. */
   addresses: Uint8Array[] = [];
   readonly children: ChildSa[] = [];
@@ -351,6 +355,8 @@ export class IkeSa implements TableEntry {
     message.types.splice(0, last + 1);
     message.starts.splice(0, last + 1);
     message.ends.splice(0, last + 1);
+    message.inner = data.subarray(at, end) as Uint8Array<ArrayBuffer>;
+    message.first = first;
     const code = parsePayloads(message, data, at, end, first);
     if (code === 0) return true;
     counters.malformed++;

@@ -17,7 +17,7 @@ import { complete } from "./configuration.js";
 import type { ConnectionOptions } from "./configuration.js";
 import { Connection } from "./connection.js";
 import { Goodbye } from "./exchanges.js";
-import type { Addresses, Fragmentation, Mobility, Responder } from "./features.js";
+import type { Addresses, Fragmentation, KeyExchanges, Mobility, Responder } from "./features.js";
 import type { IkeSa } from "./ike-sa.js";
 import { Writer, emitPlain, parseHeader } from "./message.js";
 import type { Message } from "./message.js";
@@ -72,6 +72,8 @@ export interface IkeOptions {
   addresses?: Addresses;
   /** Peers that move: `mobike()`. */
   mobility?: Mobility;
+  /** Key exchanges besides, as ML-KEM: `additionalKeyExchanges()`. */
+  keyExchanges?: KeyExchanges;
   /** IKE SAs at most, half-open ones among them. Default 256. */
   limit?: number;
   /**
@@ -109,7 +111,7 @@ export class Ike implements Component {
   start(): void {
     if (!this.stack.transport(17)) fail("ENOPROTOOPT", "ike needs udp");
     this.crypto = this.stack.host.calls.crypto || fail("EOPNOTSUPP", "ike needs the host's crypto");
-    this.algorithms = new Algorithms(this.crypto);
+    this.algorithms = new Algorithms(this.crypto, !!this.options.keyExchanges);
     if (this.sink) this.sink.start();
     this.ports = new Ports(
       this.stack,

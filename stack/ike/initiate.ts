@@ -81,6 +81,7 @@ class Init implements Task {
     if (ike.options.fragmentation) out.notify(wire.FRAGMENTATION_SUPPORTED);
     if (settings.auth) settings.auth.announce(ike, out, false);
     if (settings.ppk) out.notify(wire.USE_PPK);
+    if (ike.options.keyExchanges) ike.options.keyExchanges.announce(settings.suites, out);
     sa.first = emitPlain(
       sa.spiI,
       sa.spiR,
@@ -132,7 +133,13 @@ class Init implements Task {
     }
     const agreement = accepted(proposals, wire.PROTOCOL_IKE, 0, sa.settings().suites);
     const body = message.body(share);
-    if (!agreement || agreement.suite.indexOf(sa.group) < 0 || get16(body, 0) !== idOf(sa.group)) {
+    const more = ike.options.keyExchanges;
+    if (
+      !agreement ||
+      agreement.suite.indexOf(sa.group) < 0 ||
+      get16(body, 0) !== idOf(sa.group) ||
+      (more && !more.possible(agreement.suite, message))
+    ) {
       sa.end(EPROTO, wire.NO_PROPOSAL_CHOSEN);
       return;
     }
@@ -163,6 +170,7 @@ class Init implements Task {
             () => {
               deriveKeys(sa, secret, null);
               sa.tasks.unshift(new Authenticate());
+              if (more) more.begin(sa);
               sa.next();
             },
             () => hostFailed(sa),

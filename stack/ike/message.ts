@@ -20,6 +20,9 @@ export class Message {
   readonly ends: number[] = [];
   /** The datagram without the marker. */
   raw: Uint8Array;
+  /** Of what was encrypted the whole, and the type of its first payload. */
+  inner = new Uint8Array(0);
+  first = 0;
 
   constructor(public data: Uint8Array) {
     this.raw = data;

@@ -2,7 +2,7 @@
 import type { KeyExchange } from "../../hypercall/crypto.js";
 import { get16 } from "../core/bytes.js";
 import * as wire from "../wire/ike.js";
-import { idOf, typeOf } from "./algorithms.js";
+import { idOf, typeOf, withoutAdditional } from "./algorithms.js";
 import { CreateChild, lower, lowest } from "./create-child.js";
 import { deriveKeys, hostFailed, prfOf } from "./derive.js";
 import { Goodbye } from "./exchanges.js";
@@ -62,7 +62,8 @@ export class RekeyIke implements Task {
     }
     made.nonceI = nonce as Uint8Array<ArrayBuffer>;
     const out = new Writer();
-    emitProposals(out, wire.PROTOCOL_IKE, made.spiI, [sa.suite]);
+    // What the additional key exchanges gave is in SK_d, of which the new keys come.
+    emitProposals(out, wire.PROTOCOL_IKE, made.spiI, [withoutAdditional(sa.suite)]);
     out.payload(wire.PAYLOAD_NONCE, nonce);
     out.begin(wire.PAYLOAD_KE).put16(idOf(this.group)).put16(0).bytes(this.own!.share);
     sa.send(wire.CREATE_CHILD_SA, out);
@@ -73,7 +74,7 @@ export class RekeyIke implements Task {
     const nonce = message.find(wire.PAYLOAD_NONCE);
     const share = message.find(wire.PAYLOAD_KE);
     const proposals = sets < 0 ? null : parseProposals(message.body(sets));
-    const agreement = proposals && accepted(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, [sa.suite]);
+    const agreement = proposals && accepted(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, [withoutAdditional(sa.suite)]);
     if (!agreement || nonce < 0 || share < 0 || get16(message.body(share), 0) !== idOf(this.group)) {
       this.fail(sa, message.error());
       return;
@@ -195,7 +196,8 @@ export function answerRekeyIke(sa: IkeSa, message: Message, nonceI: Uint8Array):
   const body = message.body(share);
   const settings = sa.settings();
   const prefer = (wire.TRANSFORM_KE << 26) | get16(body, 0);
-  const agreement = choose(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, settings.suites, prefer);
+  const suites = settings.suites.map(withoutAdditional);
+  const agreement = choose(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, suites, prefer);
   if (!agreement) {
     refuse(wire.NO_PROPOSAL_CHOSEN);
     return;

@@ -1,12 +1,16 @@
-/** What is to stand when key exchanges of today do not: preshared keys besides (RFC 8784). */
+/** What is to stand when key exchanges of today do not: preshared keys besides (RFC 8784), additional key exchanges (RFC 9370). */
 import { createHmac, generateKeyPairSync } from "node:crypto";
 import test from "ava";
 import fc from "fast-check";
+import { nobleCrypto } from "../../ports/noble/index.js";
+import { additionalKeyExchanges } from "../../stack/ike/additional-key-exchanges.js";
+import { ikeFragmentation } from "../../stack/ike/ike-fragmentation.js";
 import { rawKeyAuth } from "../../stack/ike/raw-key-auth.js";
-import { SK_D } from "../../stack/ike/keys.js";
+import { SK_D, SK_PI, SK_PR } from "../../stack/ike/keys.js";
+import { Writer } from "../../stack/ike/message.js";
 import { postquantumKey } from "../../stack/ike/postquantum-key.js";
 import * as wire from "../../stack/wire/ike.js";
-import { B, PSK, ends, same } from "./ends.js";
+import { A, B, PSK, ends, same } from "./ends.js";
 import type { Ends } from "./ends.js";
 
 const KEY = "a secret of thirty-two bytes and more, from paper";
@@ -107,6 +111,197 @@ test("PPK: misuse throws; forged notifications in IKE_SA_INIT change nothing but
     t.false(site.told[0]!.includes("established"));
     t.is(site.vpn[0]!.counters.children, 0);
   }
+});
+
+const HYBRID = "aes256gcm16-prfsha256-x25519-ke1_mlkem768";
+const kems = () => ({ keyExchanges: additionalKeyExchanges() });
+/** The exchanges of an end's requests, whatever fragments they came in. */
+const exchanges = ({ sent }: Ends, end: number) =>
+  sent[end]!.filter((packet, i) => packet[23] !== sent[end]![i - 1]?.[23]).map((packet) => packet[18]);
+
+test("9370: one, two, or none by common consent; nobody is talked out of what it asks for; rekeys work on", (t) => {
+  const cases = [
+    [HYBRID, HYBRID, 1],
+    [HYBRID, HYBRID + "-ke1_none", 1],
+    [HYBRID + "-ke1_none", "aes256gcm16-x25519", 0],
+    ["aes256gcm16-x25519", HYBRID + "-ke1_none", 0],
+    [HYBRID, "aes256gcm16-x25519", -1],
+    ["aes256gcm16-x25519", HYBRID, -1],
+    [HYBRID, "aes256gcm16-prfsha256-x25519-ke1_mlkem512", -1],
+    [HYBRID + "-ke1_mlkem1024-ke3_ecp256", "aes256gcm16-prfsha256-x25519-ke1_mlkem1024-ke3_ecp256", 2],
+    // The same twice adds nothing.
+    ["aes256gcm16-x25519-ke1_x25519", "aes256gcm16-x25519-ke1_x25519", -1],
+  ] as const;
+  for (const [one, two, count] of cases) {
+    // A key of ML-KEM-1024 is larger than a packet.
+    const site = ends(t, {
+      ike: () => ({ ...kems(), fragmentation: ikeFragmentation() }),
+      crypto: nobleCrypto(),
+    });
+    const peer = site.connect(0, { remote: B, proposals: [one] });
+    site.connect(1, { proposals: [two] });
+    site.run(500);
+    t.is(site.told[0]![0], count < 0 ? "closed -71 14" : "established", `${one} ${two}`);
+    if (count < 0) continue;
+    const steps = Array.from({ length: count }, () => wire.IKE_INTERMEDIATE);
+    t.deepEqual(exchanges(site, 0), [wire.IKE_SA_INIT, ...steps, wire.IKE_AUTH]);
+    same(t, site);
+    peer.rekey();
+    site.run(500);
+    peer.rekey(site.children[0]![0]);
+    site.run(500);
+    same(t, site);
+    t.deepEqual(site.told, [["established"], ["established"]]);
+  }
+});
+
+test("9370: with loss, copies and reordering, in fragments, with a PPK: both have the same keys", (t) => {
+  fc.assert(
+    fc.property(fc.nat(10000), fc.boolean(), (seed, fragments) => {
+      const bad = { loss: 0.15, duplicate: 0.2, reorder: 0.2, reorderDelay: 30, delay: 5 };
+      const site = ends(t, {
+        ike: () => ({ ...kems(), ...(fragments ? { fragmentation: ikeFragmentation({ size: 576 }) } : {}) }),
+        crypto: nobleCrypto(),
+        wire: { a: bad, b: bad },
+        seed,
+      });
+      const ppk = () => ({ ppk: postquantumKey({ id: "k", key: KEY }) });
+      const more = { proposals: [HYBRID], retransmit: 100, attempts: 14, ...ppk() };
+      site.connect(0, { remote: B, ...more });
+      site.connect(1, { proposals: [HYBRID], ...ppk() });
+      site.run(20000);
+      t.is(site.told[0]!.at(-1), "established");
+      same(t, site);
+    }),
+    { numRuns: 8 },
+  );
+});
+
+test("9370: keys and IntAuth as HMAC of another makes them (RFC 9370 section 2.2.2, RFC 9242 section 3.3.2)", (t) => {
+  const crypto = nobleCrypto();
+  const secrets: Buffer[] = [];
+  const shares: Uint8Array[] = [];
+  const watched = {
+    ...crypto,
+    respond: (group: string, peer: Uint8Array, done: (own: Uint8Array | null, secret: Uint8Array | null) => void) =>
+      crypto.respond(group, peer, (own, secret) => {
+        secrets.push(Buffer.from(secret!));
+        shares.push(peer.slice(), own!.slice());
+        done(own, secret);
+      }),
+  };
+  const site = ends(t, { ike: kems, crypto: watched });
+  let octets: Uint8Array | null = null;
+  let keys: Uint8Array[] = [];
+  const more = site.vpn[1]!.options.keyExchanges!;
+  const cover = more.octets.bind(more);
+  more.octets = (sa) => {
+    keys = sa.keys!.pieces.map((piece) => piece.slice());
+    return (octets = cover(sa).slice());
+  };
+  site.connect(0, { remote: B, proposals: [HYBRID] });
+  site.connect(1, { proposals: [HYBRID] });
+  site.run(500);
+  const hmac = (key: Uint8Array, ...parts: Uint8Array[]) => {
+    const mac = createHmac("sha256", key);
+    for (const part of parts) mac.update(part);
+    return mac.digest();
+  };
+  const plus = (key: Uint8Array, seed: Uint8Array, length: number) => {
+    let last = Buffer.alloc(0);
+    const all: Buffer[] = [];
+    for (let i = 1; all.length * 32 < length; i++) all.push((last = hmac(key, last, seed, Uint8Array.of(i))));
+    return Buffer.concat(all).subarray(0, length);
+  };
+  const [request, response] = [site.sent[0]![0]!, site.sent[1]![0]!];
+  const nonce = (packet: Uint8Array) => {
+    let at = 28;
+    for (let type = packet[16]!; type !== wire.PAYLOAD_NONCE;) {
+      type = packet[at]!;
+      at += (packet[at + 2]! << 8) | packet[at + 3]!;
+    }
+    return packet.subarray(at + 4, at + ((packet[at + 2]! << 8) | packet[at + 3]!));
+  };
+  const nonces = Buffer.concat([nonce(request), nonce(response)]);
+  const spis = response.subarray(0, 16);
+  const seed = Buffer.concat([nonces, spis]);
+  // SK_d, SK_ei and SK_er with salts, SK_pi, SK_pr: AES-256-GCM has no SK_a.
+  const first = plus(hmac(nonces, secrets[0]!), seed, 32 + 36 + 36 + 32 + 32);
+  const second = plus(hmac(first.subarray(0, 32), secrets[1]!, nonces), seed, 32 + 36 + 36 + 32 + 32);
+  t.deepEqual(Buffer.from(keys[SK_D]!), second.subarray(0, 32));
+  t.deepEqual(Buffer.from(keys[SK_PI]!), second.subarray(104, 136));
+  t.deepEqual(Buffer.from(keys[SK_PR]!), second.subarray(136, 168));
+  // Both messages, as though they were not encrypted: a KE payload each.
+  const message = (flags: number, share: Uint8Array) => {
+    const body = Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 36, 0, 0]), share]);
+    body.writeUInt16BE(body.length, 2);
+    const head = Buffer.concat([spis, Buffer.from([46, 0x20, 43, flags, 0, 0, 0, 1, 0, 0, 0, 0, 34, 0, 0, 0])]);
+    head.writeUInt32BE(32 + body.length, 24);
+    head.writeUInt16BE(4 + body.length, 30);
+    return Buffer.concat([head, body]);
+  };
+  const i = hmac(first.subarray(104, 136), message(0x08, shares[2]!));
+  const r = hmac(first.subarray(136, 168), message(0x20, shares[3]!));
+  t.deepEqual(Buffer.from(octets!), Buffer.concat([i, r, Buffer.from([0, 0, 0, 2])]));
+});
+
+test("9370 IKE-04: steps left out, shares that are none, another method; a half-open SA ends, and no more", (t) => {
+  // IKE_AUTH at once; IKE_INTERMEDIATE with a share of another method, of another length, with none; INFORMATIONAL is no step.
+  for (const how of ["skip", "method", "length", "none"]) {
+    const site = ends(t, { ike: kems, crypto: nobleCrypto() });
+    site.connect(0, { remote: B, proposals: [HYBRID], attempts: 1 });
+    site.connect(1, { proposals: [HYBRID] });
+    const more = site.vpn[0]!.options.keyExchanges!;
+    if (how === "skip") more.begin = () => {};
+    else {
+      const begin = more.begin.bind(more);
+      more.begin = (sa) => {
+        begin(sa);
+        const send = sa.send.bind(sa);
+        sa.send = (exchange, chain) => {
+          if (how === "none") chain = new Writer();
+          else if (how === "method") chain.data[5] = 35;
+          else chain = new Writer().begin(wire.PAYLOAD_KE).put16(36).put16(0).bytes(new Uint8Array(1183));
+          send(exchange, chain);
+        };
+      };
+    }
+    site.run(900);
+    t.not(site.told[0]![0], "established", how);
+    t.is(site.vpn[1]!.counters.established, 0);
+    t.is(site.vpn[1]!.sas.size, 0, how);
+    const { malformed, failed } = site.vpn[1]!.counters;
+    t.deepEqual([malformed, failed], how === "skip" ? [0, 1] : [1, 0]);
+  }
+  // A responder's share that is cut.
+  const crypto = nobleCrypto();
+  const site = ends(t, {
+    ike: kems,
+    crypto: {
+      ...crypto,
+      respond: (group, peer, done) =>
+        crypto.respond(group, peer, (own, secret) => done(group === "x25519" ? own : own!.slice(1), secret)),
+    },
+  });
+  site.connect(0, { remote: B, proposals: [HYBRID] });
+  site.connect(1, { proposals: [HYBRID] });
+  site.run(300);
+  t.is(site.told[0]![0], "closed -71 17");
+  t.is(site.vpn[0]!.sas.size, 0);
+});
+
+test("9370: a connection that asks for it is not had by another's suite; who has no import says so", (t) => {
+  const site = ends(t, { ike: kems, crypto: nobleCrypto() });
+  site.connect(1, { proposals: ["aes256gcm16-x25519"], remoteIdentity: "b.example", psk: "other" });
+  site.connect(1, { proposals: [HYBRID], remoteIdentity: A });
+  site.connect(0, { remote: B, proposals: ["aes256gcm16-x25519"] });
+  site.run(500);
+  t.is(site.told[0]![0], "closed -13 24");
+  const plain = ends(t, { crypto: nobleCrypto() });
+  const error = t.throws(() => plain.connect(0, { remote: B, proposals: [HYBRID] }), { code: "EOPNOTSUPP" });
+  t.regex(error.message, /ke1_mlkem768/);
+  const child = { children: [{ proposals: ["aes256gcm16-x25519-ke1_mlkem768"] }] };
+  t.throws(() => site.connect(0, { remote: B, ...child }), { code: "EOPNOTSUPP" });
 });
 
 function generate(): { privateKey: Uint8Array; publicKey: Uint8Array } {
