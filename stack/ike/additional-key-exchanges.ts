@@ -29,7 +29,8 @@ class Additional implements KeyExchanges {
 
   possible(suite: number[], message: Message): boolean {
     const list = methods(suite);
-    for (let i = 0; i < suite.length; i++) if (typeOf(suite[i]) === wire.TRANSFORM_KE) list.push(idOf(suite[i]));
+    for (let i = 0; i < suite.length; i++)
+      if (typeOf(suite[i]) === wire.TRANSFORM_KE) list.push(idOf(suite[i]));
     // No method twice (section 2.2.1): it would add nothing.
     for (let i = 0; i < list.length; i++) if (list.indexOf(list[i]) !== i) return false;
     return list.length < 2 || message.notify(wire.INTERMEDIATE_SUPPORTED) >= 0;

@@ -366,7 +366,13 @@ function pick(sa: IkeSa, identity: Identity, want: Identity | null, psk: boolean
 function allows(suites: number[][], suite: number[]): boolean {
   let types = 0;
   for (let i = 0; i < suite.length; i++) types |= 1 << typeOf(suite[i]);
-  const proposal = { number: 1, protocol: wire.PROTOCOL_IKE, spi: new Uint8Array(0), transforms: suite, types };
+  const proposal = {
+    number: 1,
+    protocol: wire.PROTOCOL_IKE,
+    spi: new Uint8Array(0),
+    transforms: suite,
+    types,
+  };
   return choose([proposal], wire.PROTOCOL_IKE, 0, suites, 0) !== null;
 }
 

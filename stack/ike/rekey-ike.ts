@@ -74,7 +74,8 @@ export class RekeyIke implements Task {
     const nonce = message.find(wire.PAYLOAD_NONCE);
     const share = message.find(wire.PAYLOAD_KE);
     const proposals = sets < 0 ? null : parseProposals(message.body(sets));
-    const agreement = proposals && accepted(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, [withoutAdditional(sa.suite)]);
+    const agreement =
+      proposals && accepted(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, [withoutAdditional(sa.suite)]);
     if (!agreement || nonce < 0 || share < 0 || get16(message.body(share), 0) !== idOf(this.group)) {
       this.fail(sa, message.error());
       return;

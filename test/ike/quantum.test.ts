@@ -183,7 +183,11 @@ test("9370: keys and IntAuth as HMAC of another makes them (RFC 9370 section 2.2
   const shares: Uint8Array[] = [];
   const watched = {
     ...crypto,
-    respond: (group: string, peer: Uint8Array, done: (own: Uint8Array | null, secret: Uint8Array | null) => void) =>
+    respond: (
+      group: string,
+      peer: Uint8Array,
+      done: (own: Uint8Array | null, secret: Uint8Array | null) => void,
+    ) =>
       crypto.respond(group, peer, (own, secret) => {
         secrets.push(Buffer.from(secret!));
         shares.push(peer.slice(), own!.slice());
@@ -235,7 +239,10 @@ test("9370: keys and IntAuth as HMAC of another makes them (RFC 9370 section 2.2
   const message = (flags: number, share: Uint8Array) => {
     const body = Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 36, 0, 0]), share]);
     body.writeUInt16BE(body.length, 2);
-    const head = Buffer.concat([spis, Buffer.from([46, 0x20, 43, flags, 0, 0, 0, 1, 0, 0, 0, 0, 34, 0, 0, 0])]);
+    const head = Buffer.concat([
+      spis,
+      Buffer.from([46, 0x20, 43, flags, 0, 0, 0, 1, 0, 0, 0, 0, 34, 0, 0, 0]),
+    ]);
     head.writeUInt32BE(32 + body.length, 24);
     head.writeUInt16BE(4 + body.length, 30);
     return Buffer.concat([head, body]);
