@@ -9,7 +9,9 @@ import { createSensor } from "./node.js";
 const [device, address, router, gateway, identity, psk, network, collector] = process.argv.slice(2);
 if (!device || !address || !router || !gateway || !identity || !psk || !network || !collector) {
   console.error("usage: main.ts DEVICE ADDRESS ROUTER GATEWAY IDENTITY PSK NETWORK COLLECTOR");
-  console.error("  e.g. tap0 192.168.1.2/24 192.168.1.1 192.0.2.1 sensor.example secret 10.9.0.0/24 10.9.0.1");
+  console.error(
+    "  e.g. tap0 192.168.1.2/24 192.168.1.1 192.0.2.1 sensor.example secret 10.9.0.0/24 10.9.0.1",
+  );
   process.exit(2);
 }
 const sensor = createSensor(openTap({ name: device }), {

@@ -65,18 +65,7 @@ export function createSensor(link: Link, options: SensorOptions): Sensor {
     addresses: virtualAddress({ onAddresses: (_connection, [address]) => take(address!) }),
   });
   const stack = host.drive(
-    createStack(host, [
-      ethernet(),
-      arp(),
-      ip,
-      icmp(),
-      pmtu(),
-      sockets,
-      security,
-      esp(),
-      natTraversal(),
-      vpn,
-    ]),
+    createStack(host, [ethernet(), arp(), ip, icmp(), pmtu(), sockets, security, esp(), natTraversal(), vpn]),
   );
   const nif = stack.addInterface(link);
   let outer = options.address;
