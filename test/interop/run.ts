@@ -88,8 +88,19 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
   links: {
     about:
-      "tunnels, VXLAN and PPPoE against Linux (its kernel, and one in user mode), pppoe-server, pppd, curl, nginx",
-    programs: ["ip", "ping", "curl", "nginx", "tshark", "linux", "modprobe", "pppoe-server", "pppd"],
+      "tunnels, VXLAN, PPPoE and SLIP against Linux (its kernel, and one in user mode), pppoe-server, pppd, curl, nginx",
+    programs: [
+      "ip",
+      "ping",
+      "curl",
+      "nginx",
+      "tshark",
+      "linux",
+      "modprobe",
+      "pppoe-server",
+      "pppd",
+      "slattach",
+    ],
   },
   ipsec: {
     about:

@@ -43,8 +43,9 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   multicast: [...IPV4, "igmp"],
   ripng: [...IPV6, "udp"],
   ipsec: IPV4,
-  // The link of an interface.
+  // Links of interfaces.
   "ipsec-link": null,
+  slip: null,
   // An argument of bridge().
   snooping: null,
   // An argument of bridge().

@@ -11,6 +11,7 @@
 import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import type { Socket } from "node:dgram";
+import type { Duplex } from "node:stream";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -59,6 +60,8 @@ class Cable implements Link {
 
 export interface Uml {
   readonly link: Link;
+  /** The other end of its /dev/ttyS0. */
+  readonly serial: Duplex;
   /** Runs a line of shell in it; what it printed. Rejects when its last command fails. */
   sh(line: string, timeout?: number): Promise<string>;
 }
@@ -92,22 +95,24 @@ export async function startUml(t: ExecutionContext, modules: readonly string[]):
         "quiet",
         `umid=anystack${port}`,
       ],
-      ...[`init=${init}`, "con=null", "con0=fd:0,fd:1", `vec0:${cable}`],
+      ...[`init=${init}`, "con=null", "con0=fd:0,fd:1", "ssl0=fd:3", `vec0:${cable}`],
     ],
     {
-      stdio: ["pipe", "pipe", "ignore"],
+      stdio: ["pipe", "pipe", "ignore", "pipe"],
       env: { ...process.env, HOME: folder, TMPDIR: folder },
       detached: true,
     },
   );
   let text = "";
   let wake = () => {};
-  child.stdout.setEncoding("latin1");
-  child.stdout.on("data", (chunk: string) => {
+  child.stdout!.setEncoding("latin1");
+  child.stdout!.on("data", (chunk: string) => {
     text += chunk;
     wake();
   });
-  child.stdin.on("error", () => {});
+  const serial = child.stdio[3] as Duplex;
+  child.stdin!.on("error", () => {});
+  serial.on("error", () => {});
   t.teardown(async () => {
     const gone = child.exitCode === null && child.signalCode === null ? once(child, "close") : null;
     try {
@@ -142,9 +147,10 @@ export async function startUml(t: ExecutionContext, modules: readonly string[]):
   let count = 0;
   return {
     link: new Cable(socket, port),
+    serial,
     async sh(line, timeout = 20_000) {
       count++;
-      child.stdin.write(`${line.replaceAll("\n", " ")}; printf '=%s=${count}=\\n' $?\n`);
+      child.stdin!.write(`${line.replaceAll("\n", " ")}; printf '=%s=${count}=\\n' $?\n`);
       const found = await until(new RegExp(`([^]*?)=(\\d+)=${count}=\\r?\\n`), timeout);
       const output = found[1]!.replaceAll("\r", "");
       if (found[2] !== "0") throw new Error(`in user-mode-linux: ${line}\n${output}`);
@@ -165,6 +171,7 @@ mount -t tmpfs tmpfs /run
 mount -t devtmpfs devtmpfs /dev 2>/dev/null || mount -t tmpfs tmpfs /dev
 [ -e /dev/null ] || mknod -m 666 /dev/null c 1 3
 [ -e /dev/urandom ] || mknod -m 666 /dev/urandom c 1 9
+[ -e /dev/ttyS0 ] || mknod /dev/ttyS0 c 4 64
 [ -e /dev/ptmx ] || mknod -m 666 /dev/ptmx c 5 2
 mkdir -p /dev/pts /dev/net
 mount -t devpts devpts /dev/pts
