@@ -297,6 +297,48 @@ test("9370 IKE-04: steps left out, shares that are none, another method; a half-
   t.is(site.vpn[0]!.sas.size, 0);
 });
 
+test("9370 IKE-01 authentic nonsense in IKE_INTERMEDIATE and IKE_AUTH: nothing throws, nobody is let in, nothing stays", (t) => {
+  const types = fc.constantFrom(33, 34, 35, 36, 39, 40, 41, 42, 43, 44, 45, 47, 200);
+  const notify = fc
+    .tuple(
+      fc.constantFrom(wire.PPK_IDENTITY, wire.NO_PPK_AUTH, wire.USE_PPK),
+      fc.uint8Array({ maxLength: 40 }),
+    )
+    .map(([type, data]) => [41, Uint8Array.of(0, 0, type >> 8, type & 255, ...data)] as const);
+  const payload = fc.oneof(fc.tuple(types, fc.uint8Array({ maxLength: 60 })), notify);
+  fc.assert(
+    fc.property(
+      fc.array(payload, { maxLength: 6 }),
+      fc.constantFrom(wire.IKE_INTERMEDIATE, wire.IKE_AUTH),
+      (payloads, where) => {
+        const ppk = () => ({ ppk: postquantumKey({ id: "k", key: KEY, required: false }) });
+        const site = ends(t, { ike: kems, crypto: nobleCrypto() });
+        const proposals = ["aes256gcm16-x25519-ke1_ecp256"];
+        const peer = site.connect(0, { remote: B, proposals, attempts: 1, ...ppk() });
+        site.connect(1, { proposals, ...ppk() });
+        const sa = peer.sa!;
+        const send = sa.send.bind(sa);
+        sa.send = (exchange, chain) => {
+          if (exchange !== where) send(exchange, chain);
+          else {
+            const out = new Writer();
+            for (const [type, body] of payloads) out.payload(type, body);
+            send(exchange, out);
+          }
+        };
+        site.run(900);
+        t.is(site.vpn[1]!.counters.established, 0);
+        t.is(site.vpn[1]!.counters.host, 0);
+        peer.close();
+        site.run(25000);
+        t.is(site.told[1]!.length, 0);
+        t.deepEqual([site.vpn[0]!.sas.size, site.vpn[1]!.sas.size], [0, 0]);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
 test("9370: a connection that asks for it is not had by another's suite; who has no import says so", (t) => {
   const site = ends(t, { ike: kems, crypto: nobleCrypto() });
   site.connect(1, { proposals: ["aes256gcm16-x25519"], remoteIdentity: "b.example", psk: "other" });
