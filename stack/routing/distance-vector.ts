@@ -1,6 +1,7 @@
 /**
  * The machine of RIP (RFC 2453 section 3, RFC 2080 section 2): a table of distances, told to the neighbours every half minute and
- * when it changes, with split horizon and poison reverse. What its messages look like is a `RipCodec`'s: rip.ts, ripng.ts.
+ * when it changes, with split horizon and poison reverse. What its messages look like is a `RipCodec`'s
+ * (rip-codec.ts): rip.ts, ripng.ts.
  *
  * Bounds: `routes` prefixes, of which a quarter is left to our own; answers to requests a second; a stranger's message is read once,
  * entry by entry, and makes one triggered update however much it changes.
@@ -18,6 +19,16 @@ import { RIP_HEADER, RIP_INFINITY, RIP_REQUEST, RIP_RESPONSE } from "../wire/rip
 import { Fib } from "./fib.js";
 import type { FibOptions, Installed } from "./fib.js";
 import {
+  ENTRY_ALL,
+  ENTRY_BAD,
+  ENTRY_ROUTE,
+  ENTRY_SKIP,
+  RipCounters,
+  RipEntry,
+  RipPort,
+} from "./rip-codec.js";
+import type { RipCodec } from "./rip-codec.js";
+import {
   addressText,
   copyOf,
   hashPrefix,
@@ -26,28 +37,6 @@ import {
   prefixText,
   samePrefix,
 } from "./prefix.js";
-
-export class RipCounters {
-  received = 0;
-  sent = 0;
-  sendFailed = 0;
-  /** Shorter than its header, no whole number of entries, of another command or version. */
-  malformed = 0;
-  /** Entries with no prefix, metric or next hop that could be. */
-  badEntry = 0;
-  /** Not from a neighbour on the link, by its address, port or hop limit. */
-  badSource = 0;
-  /** Without the password that the interface wants, or with one that it does not. */
-  badPassword = 0;
-  /** Requests that were answered, and those that were not for the rate's sake. */
-  requests = 0;
-  limited = 0;
-  /** Prefixes for which the table, or the forwarding table, had no room. */
-  full = 0;
-  triggered = 0;
-  /** Routes not heard of any more. */
-  expired = 0;
-}
 
 export interface RipOptions extends FibOptions {
   /** Prefixes at most. Default 1024. */
@@ -79,64 +68,6 @@ export interface RipRouteInfo {
   from: string;
   interface: Interface;
   tag: number;
-}
-
-/** An entry as it was read. */
-export class RipEntry {
-  readonly prefix = new Uint8Array(16);
-  length = 0;
-  tag = 0;
-  metric = 0;
-  /** The next hop that it names, valid where `hop`. */
-  readonly gateway = new Uint8Array(16);
-  hop = false;
-}
-
-/** What `RipCodec.parse` found. */
-export const ENTRY_ROUTE = 0;
-/** Nothing that would be a route, but well-formed. */
-export const ENTRY_SKIP = 1;
-export const ENTRY_BAD = 2;
-/** "All that you have" (of requests). */
-export const ENTRY_ALL = 3;
-
-export interface RipCodec {
-  readonly name: string;
-  readonly family: number;
-  readonly port: number;
-  readonly group: string;
-  readonly version: number;
-  /** Hop limit of what is sent, and, where not 0, of what is believed. */
-  readonly hops: number;
-  readonly onlyHops: number;
-  readonly distance: number;
-  attach(stack: Stack, counters: RipCounters): void;
-  /** Bytes of a message on an interface of `mtu`. */
-  room(mtu: number): number;
-  /** Writes what comes before the routes at `at`; returns where they begin. */
-  begin(port: RipPort, data: Uint8Array, at: number): number;
-  /** Checks what comes before the routes; where they begin, or -1. */
-  authenticate(port: RipPort, data: Uint8Array, end: number): number;
-  emit(data: Uint8Array, at: number, entry: RipEntry): void;
-  parse(data: Uint8Array, at: number, entry: RipEntry): number;
-  /** Is the sender a neighbour on the interface, its address in `from`? */
-  isNeighbour(fib: Fib, nif: Interface, from: Uint8Array): boolean;
-  /** May packets for others be given to `gateway` on `nif`? */
-  isGateway(fib: Fib, nif: Interface, gateway: Uint8Array): boolean;
-}
-
-/** An interface that takes part. */
-export class RipPort {
-  cost = 1;
-  passive = false;
-  password = "";
-  updateAt = 0;
-  up = true;
-
-  constructor(
-    readonly nif: Interface,
-    readonly socket: UdpSocket,
-  ) {}
 }
 
 class RipRoute implements TableEntry {

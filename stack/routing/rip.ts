@@ -12,8 +12,10 @@
 import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { isLinkLocal4, isMartian4, mask4 } from "../wire/ipv4.js";
 import * as wire from "../wire/rip.js";
-import { DistanceVector, ENTRY_ALL, ENTRY_BAD, ENTRY_ROUTE, ENTRY_SKIP } from "./distance-vector.js";
-import type { RipCodec, RipOptions } from "./distance-vector.js";
+import { DistanceVector } from "./distance-vector.js";
+import type { RipOptions } from "./distance-vector.js";
+import { ENTRY_ALL, ENTRY_BAD, ENTRY_ROUTE, ENTRY_SKIP } from "./rip-codec.js";
+import type { RipCodec } from "./rip-codec.js";
 import { MAPPED, mapTo } from "./prefix.js";
 
 const FAMILY_IPV4 = 2;

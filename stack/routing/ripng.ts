@@ -2,8 +2,10 @@
 import { get16, put16 } from "../core/bytes.js";
 import { isLinkLocal6, isMapped6, isUnspecified6 } from "../wire/ipv6.js";
 import * as wire from "../wire/rip.js";
-import { DistanceVector, ENTRY_ALL, ENTRY_BAD, ENTRY_ROUTE, ENTRY_SKIP } from "./distance-vector.js";
-import type { RipCodec, RipOptions } from "./distance-vector.js";
+import { DistanceVector } from "./distance-vector.js";
+import type { RipOptions } from "./distance-vector.js";
+import { ENTRY_ALL, ENTRY_BAD, ENTRY_ROUTE, ENTRY_SKIP } from "./rip-codec.js";
+import type { RipCodec } from "./rip-codec.js";
 import { mask } from "./prefix.js";
 
 /** IPv6's header and UDP's. */
