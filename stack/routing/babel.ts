@@ -7,11 +7,11 @@
  * const stack = createStack(host, [..., ipv6(), icmpv6(), nd(), udp(), forwarding(), forwarding6(), routing]);
  * routing.enable(lan);
  * ```
- * Messages are babel-message.ts, links babel-neighbour.ts, routes babel-table.ts. Bounds: `routes` prefixes, of which a quarter is left
+ * Messages are babel-message.ts, links babel-neighbour.ts, routes babel-table.ts; what comes in is babel-input.ts, which route is in use babel-select.ts. Bounds: `routes` prefixes, of which a quarter is left
  * to our own, `neighbours`, and for each prefix a route a neighbour; a message changes what it says and asks for one update of each.
  * Not there: authentication (RFC 8967, RFC 8968), source-specific routes (RFC 9079), IPv4 by next hops of IPv6 (RFC 9229).
  */
-import { put32 } from "../core/bytes.js";
+import { get32, put32 } from "../core/bytes.js";
 import { fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { RateLimit } from "../core/rate.js";
@@ -19,16 +19,16 @@ import type { Component, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
 import type { DatagramInfo, Udp, UdpSocket } from "../udp/udp.js";
 import * as wire from "../wire/babel.js";
-import { equal6, isLinkLocal6 } from "../wire/ipv6.js";
-import { BabelReader, BabelWriter, later, sameRouter } from "./babel-message.js";
-import type { BabelTlv } from "./babel-message.js";
-import { BabelNeighbour, BabelPort } from "./babel-neighbour.js";
-import { BabelRoute, BabelTable } from "./babel-table.js";
+import { input, reckon } from "./babel-input.js";
+import { BabelReader, BabelWriter } from "./babel-message.js";
+import { BabelPort } from "./babel-neighbour.js";
+import type { BabelNeighbour } from "./babel-neighbour.js";
+import { refresh, select } from "./babel-select.js";
+import { BabelTable } from "./babel-table.js";
 import type { BabelDestination } from "./babel-table.js";
 import { Fib } from "./fib.js";
 import type { FibOptions } from "./fib.js";
-import { addressText, isRoutable, isV4, mapped, parseAddress, prefixText } from "./prefix.js";
-import { get32 } from "../core/bytes.js";
+import { addressText, isV4, mapped, prefixText } from "./prefix.js";
 
 export class BabelCounters {
   received = 0;
@@ -107,8 +107,6 @@ const PORTS = 64;
 const HEADERS = 48;
 /** Hops that a request for a sequence number may go. */
 const HOPS = 64;
-/** A prefix that is gone is blocked this long: three and a half updates of the default, ms. */
-const HOLD = 56000;
 const NOTHING = new Uint8Array(0);
 
 export class Babel implements Component {
@@ -116,24 +114,35 @@ export class Babel implements Component {
   readonly counters = new BabelCounters();
   /** This router's identifier; made when the first interface is enabled. */
   readonly routerId = new Uint8Array(8);
-  private stack: Stack = null as never;
+  /** @internal */
+  stack: Stack = null as never;
   private udp: Udp = null as never;
-  private fib: Fib = null as never;
-  private table: BabelTable = null as never;
+  /** @internal */
+  fib: Fib = null as never;
+  /** @internal */
+  table: BabelTable = null as never;
   private identified = false;
-  private seqno = 0;
+  /** @internal */
+  seqno = 0;
   private readonly ports: BabelPort[] = [];
-  private readonly neighbours: BabelNeighbour[] = [];
-  private readonly reader = new BabelReader();
-  private readonly writer: BabelWriter;
-  /** Where the writer's packets go. */
-  private port: BabelPort = null as never;
+  /** @internal */
+  readonly neighbours: BabelNeighbour[] = [];
+  /** @internal */
+  readonly reader = new BabelReader();
+  /** @internal */
+  readonly writer: BabelWriter;
+  /** Where the writer's packets go. @internal */
+  port: BabelPort = null as never;
   private to = "";
-  private readonly limit: number;
-  private readonly neighbourLimit: number;
-  private readonly rate: RateLimit;
+  /** @internal */
+  readonly limit: number;
+  /** @internal */
+  readonly neighbourLimit: number;
+  /** @internal */
+  readonly rate: RateLimit;
   private readonly timer = new Timer(tick, this);
-  private readonly data = new Uint8Array(1500);
+  /** @internal */
+  readonly data = new Uint8Array(1500);
   private readonly info: DatagramInfo = {
     address: "",
     port: 0,
@@ -142,12 +151,16 @@ export class Babel implements Component {
     localAddress: "",
     interface: null,
   };
-  private sweepAt = 0;
-  /** Something is to be told out of turn, at `tellAt`. */
-  private telling = false;
-  private tellAt = 0;
-  private sender: BabelNeighbour | null = null;
-  private from: Uint8Array = NOTHING;
+  /** @internal */
+  sweepAt = 0;
+  /** Something is to be told out of turn, at `tellAt`. @internal */
+  telling = false;
+  /** @internal */
+  tellAt = 0;
+  /** @internal */
+  sender: BabelNeighbour | null = null;
+  /** @internal */
+  from: Uint8Array = NOTHING;
 
   constructor(private readonly options: BabelOptions) {
     this.limit = requireInteger(options.routes || 1024, 4, 65536, "routes");
@@ -345,7 +358,7 @@ export class Babel implements Component {
       const route = entry.route(neighbour);
       if (!route) return;
       entry.routes.splice(entry.routes.indexOf(route), 1);
-      if (entry.selected === route) this.select(entry);
+      if (entry.selected === route) select(this, entry);
     });
   }
 
@@ -353,361 +366,21 @@ export class Babel implements Component {
 
   private readable(port: BabelPort): void {
     const info = this.info;
-    while (!port.socket.closed && port.socket.receive(this.data, info) >= 0) this.input(port, info);
+    while (!port.socket.closed && port.socket.receive(this.data, info) >= 0) input(this, port, info);
     this.schedule();
-  }
-
-  private input(port: BabelPort, info: DatagramInfo): void {
-    const counters = this.counters;
-    counters.received++;
-    const from = parseAddress(info.address);
-    if (!from || !isLinkLocal6(from, 0) || info.port !== wire.BABEL_PORT) {
-      counters.badSource++;
-      return;
-    }
-    this.from = from;
-    this.port = port;
-    this.sender = this.neighbour(port, from);
-    const reader = this.reader;
-    reader.bad = 0;
-    const read =
-      !info.truncated &&
-      reader.read(this.data, info.length, from, (tlv) => this.tlv(port, tlv, info.address));
-    if (!read) counters.malformed++;
-    counters.badTlv += reader.bad;
-  }
-
-  private tlv(port: BabelPort, tlv: BabelTlv, text: string): void {
-    const now = this.stack.now();
-    if (tlv.type === wire.HELLO) {
-      this.hello(port, tlv, text, now);
-      return;
-    }
-    const neighbour = this.sender;
-    if (!neighbour) {
-      this.counters.stranger++;
-      return;
-    }
-    if (tlv.type === wire.IHU) this.ihu(neighbour, tlv, now);
-    else if (tlv.type === wire.UPDATE) this.update(neighbour, tlv, now);
-    else if (tlv.type === wire.SEQNO_REQUEST) this.seqnoRequest(neighbour, tlv, now);
-    else if (tlv.type === wire.ACK_REQUEST || tlv.type === wire.ROUTE_REQUEST) {
-      if (!this.rate.take(now)) {
-        this.counters.limited++;
-        return;
-      }
-      this.direct(port, neighbour);
-      if (tlv.type === wire.ACK_REQUEST) this.writer.ack(tlv.nonce);
-      else if (tlv.addressed) {
-        const entry = this.table.find(tlv.prefix, tlv.length);
-        if (entry) this.write(port, entry);
-        else
-          this.writer.update(
-            tlv.prefix,
-            tlv.length,
-            this.routerId,
-            this.seqno,
-            wire.BABEL_INFINITY,
-            port.updateInterval,
-            this.hop(port),
-          );
-      } else {
-        this.refresh();
-        this.table.each((entry) => this.write(port, entry));
-      }
-      this.writer.flush();
-    }
-  }
-
-  private hello(port: BabelPort, tlv: BabelTlv, text: string, now: number): void {
-    // Those to us alone have numbers of their own, and say nothing of what the link does to groups (section 3.4.1).
-    if (tlv.flags & wire.HELLO_UNICAST) return;
-    let neighbour = this.sender;
-    if (!neighbour) {
-      if (this.neighbours.length >= this.neighbourLimit) {
-        this.counters.full++;
-        return;
-      }
-      neighbour = this.sender = new BabelNeighbour(port, this.from, text);
-      neighbour.ihuUntil = (now + 0x3fffffff) | 0;
-      this.neighbours.push(neighbour);
-      // It has not heard of us, perhaps: the next hello is soon.
-      const soon = (now + 1 + this.stack.host.randomBelow(100)) | 0;
-      if (((port.helloAt - soon) | 0) > 0) port.helloAt = soon;
-      this.direct(port, neighbour);
-      this.writer.request(null, 0);
-      this.writer.flush();
-    }
-    neighbour.hello(tlv.seqno, tlv.interval, now);
-    this.reckon(neighbour);
-  }
-
-  private ihu(neighbour: BabelNeighbour, tlv: BabelTlv, now: number): void {
-    const ip = this.fib.ip6;
-    if (tlv.addressed && (!ip || !ip.findAddress(tlv.prefix, 0, neighbour.port.nif))) return;
-    const before = neighbour.txcost;
-    neighbour.txcost = tlv.metric;
-    // Three and a half intervals (appendix B).
-    neighbour.ihuUntil = (now + (tlv.interval * 7) / 2) | 0;
-    if (before >= wire.BABEL_INFINITY && tlv.metric < wire.BABEL_INFINITY) {
-      // Now that it hears us: what it has, and what we have.
-      this.direct(neighbour.port, neighbour);
-      this.writer.request(null, 0);
-      this.writer.flush();
-      const soon = (now + 1 + this.stack.host.randomBelow(200)) | 0;
-      if (((neighbour.port.updateAt - soon) | 0) > 0) neighbour.port.updateAt = soon;
-    }
-    this.reckon(neighbour);
-  }
-
-  /** The link's cost may have changed, and with it the routes over it. */
-  private reckon(neighbour: BabelNeighbour): void {
-    const cost = neighbour.linkCost();
-    if (cost === neighbour.cost) return;
-    neighbour.cost = cost;
-    this.table.each((entry) => {
-      if (entry.route(neighbour)) this.select(entry);
-    });
-  }
-
-  /** Section 3.5.3. */
-  private update(neighbour: BabelNeighbour, tlv: BabelTlv, now: number): void {
-    const counters = this.counters;
-    const retraction = tlv.metric >= wire.BABEL_INFINITY;
-    if (!tlv.addressed) {
-      this.table.each((entry) => {
-        const route = entry.route(neighbour);
-        if (!route) return;
-        route.refmetric = wire.BABEL_INFINITY;
-        if (entry.selected === route) this.select(entry);
-      });
-      return;
-    }
-    if (!isRoutable(tlv.prefix, tlv.length)) {
-      counters.badTlv++;
-      return;
-    }
-    if (!retraction && sameRouter(tlv.routerId, this.routerId)) {
-      this.returned(tlv);
-      return;
-    }
-    if (!retraction && isV4(tlv.prefix) && !this.reaches4(neighbour.port.nif, tlv.nextHop)) {
-      counters.badTlv++;
-      return;
-    }
-    let entry = this.table.find(tlv.prefix, tlv.length);
-    let route = entry && entry.route(neighbour);
-    if (!route && retraction) return;
-    const feasible = !entry || retraction || entry.feasible(tlv.routerId, tlv.seqno, tlv.metric);
-    if (!feasible) counters.unfeasible++;
-    if (!entry) {
-      if (this.table.size() >= this.limit - (this.limit >> 2)) {
-        counters.full++;
-        return;
-      }
-      entry = this.table.add(tlv.prefix, tlv.length);
-    }
-    if (!route) {
-      route = new BabelRoute(neighbour);
-      entry.routes.push(route);
-    } else if (route === entry.selected && !feasible && sameRouter(route.routerId, tlv.routerId)) {
-      // It is in use and stays as it was, while its number is asked for.
-      this.ask(entry, tlv.routerId, now);
-      return;
-    }
-    if (!retraction) {
-      route.routerId.set(tlv.routerId);
-      route.seqno = tlv.seqno;
-      route.nextHop.set(tlv.nextHop);
-      route.interval = tlv.interval;
-      route.until = (now + (tlv.interval * 7) / 2) | 0;
-    }
-    route.refmetric = tlv.metric;
-    if (
-      entry.asking &&
-      !retraction &&
-      sameRouter(entry.askRouter, tlv.routerId) &&
-      !later(entry.askSeqno, tlv.seqno)
-    ) {
-      // What was asked for has come: who asked us is told.
-      entry.asking = false;
-      this.announce(entry, 1);
-    }
-    this.select(entry);
-    // A shorter way that may not be taken as it is (section 3.8.2.2).
-    if (!feasible && !entry.own && (!entry.selected || route.metric() < entry.selected.metric()))
-      this.ask(entry, tlv.routerId, now);
-  }
-
-  /** Our own prefix comes back; one that is not ours any more, under our name, is waited out. */
-  private returned(tlv: BabelTlv): void {
-    const entry = this.table.find(tlv.prefix, tlv.length);
-    // From before we began anew: our numbers go on from there.
-    if (entry && entry.own && later(tlv.seqno, this.seqno)) this.seqno = (tlv.seqno + 1) & 0xffff;
-  }
-
-  private reaches4(nif: Interface, hop: Uint8Array): boolean {
-    const ip = this.fib.ip4;
-    const address = get32(hop, 12);
-    return ip !== null && ip.isOnLink(nif, address) && !ip.isLocal(address) && !ip.isBroadcast(nif, address);
-  }
-
-  /** Section 3.8.1.2. */
-  private seqnoRequest(neighbour: BabelNeighbour, tlv: BabelTlv, now: number): void {
-    const entry = this.table.find(tlv.prefix, tlv.length);
-    if (!entry) return;
-    const selected = entry.selected;
-    const ours = sameRouter(tlv.routerId, this.routerId);
-    if (entry.own) {
-      if (ours && later(tlv.seqno, this.seqno)) this.seqno = (this.seqno + 1) & 0xffff;
-      this.counters.seqnoAnswers++;
-      this.announce(entry, 1);
-      return;
-    }
-    if (selected && (!sameRouter(selected.routerId, tlv.routerId) || !later(tlv.seqno, selected.seqno))) {
-      this.counters.seqnoAnswers++;
-      this.announce(entry, 1);
-      return;
-    }
-    if (ours || tlv.hops < 2) return;
-    if (entry.asking && sameRouter(entry.askRouter, tlv.routerId) && !later(tlv.seqno, entry.askSeqno))
-      return;
-    // To one who knows the prefix and is not the one who asks: the one in use before others.
-    let next: BabelRoute | null = selected && selected.neighbour !== neighbour ? selected : null;
-    for (let i = 0; i < entry.routes.length && !next; i++) {
-      const route = entry.routes[i];
-      if (route.neighbour !== neighbour && route.metric() < wire.BABEL_INFINITY) next = route;
-    }
-    if (!next) return;
-    entry.asking = true;
-    entry.askRouter.set(tlv.routerId);
-    entry.askSeqno = tlv.seqno;
-    entry.askLeft = 0;
-    entry.askAt = (now + 2000) | 0;
-    this.counters.seqnoForwarded++;
-    this.direct(next.neighbour.port, next.neighbour);
-    this.writer.seqnoRequest(entry.prefix, entry.length, tlv.routerId, tlv.seqno, tlv.hops - 1);
-    this.writer.flush();
-  }
-
-  private neighbour(port: BabelPort, address: Uint8Array): BabelNeighbour | null {
-    for (let i = 0; i < this.neighbours.length; i++) {
-      const each = this.neighbours[i];
-      if (each.port === port && equal6(each.address, 0, address, 0)) return each;
-    }
-    return null;
-  }
-
-  /* Routes */
-
-  /** Chooses again (section 3.6), and sees to it that the forwarding table and the others know. */
-  private select(entry: BabelDestination): void {
-    const old = entry.selected;
-    const best = entry.own ? null : entry.best();
-    entry.selected = best;
-    if (!best) {
-      this.withdraw(entry);
-      if (entry.own) return;
-      if (entry.toldMetric < wire.BABEL_INFINITY) this.announce(entry, 2);
-      // Starved: there may be a way that a later number would make feasible (section 3.8.2.1).
-      if (old && entry.toldMetric < wire.BABEL_INFINITY) this.ask(entry, entry.toldRouter, this.stack.now());
-      return;
-    }
-    const installed = this.fib.install(
-      entry.installed,
-      entry.prefix,
-      entry.length,
-      best.nextHop,
-      best.neighbour.port.nif,
-    );
-    if (!installed) this.counters.full++;
-    entry.installed = installed;
-    entry.held = false;
-    const metric = best.metric();
-    const change = metric > entry.toldMetric ? metric - entry.toldMetric : entry.toldMetric - metric;
-    if (entry.toldMetric >= wire.BABEL_INFINITY || !sameRouter(entry.toldRouter, best.routerId))
-      this.announce(entry, 2);
-    else if (change >= 96) this.announce(entry, 1);
-  }
-
-  /**
-   * No route is left. Until the others know, nothing for the prefix may take a shorter one, which might lead to who still sends it to us
-   * (section 3.5.4); our own needs no other.
-   */
-  private withdraw(entry: BabelDestination): void {
-    if (entry.own) {
-      if (entry.installed) this.fib.remove(entry.installed);
-      entry.installed = null;
-      entry.held = false;
-    } else if (entry.installed && !entry.held) {
-      entry.installed = this.fib.block(entry.installed, entry.prefix, entry.length);
-      entry.held = entry.installed !== null;
-      entry.heldUntil = (this.stack.now() + HOLD) | 0;
-    }
-  }
-
-  /** The prefix is told out of turn, `times` times. */
-  private announce(entry: BabelDestination, times: number): void {
-    if (entry.tell < times) entry.tell = times;
-    if (this.telling) return;
-    this.telling = true;
-    this.tellAt = (this.stack.now() + 20 + this.stack.host.randomBelow(80)) | 0;
-  }
-
-  /** Asks for a later sequence number than any that we have told of that router. */
-  private ask(entry: BabelDestination, routerId: Uint8Array, now: number): void {
-    const source = entry.source(routerId);
-    if (!source || sameRouter(routerId, this.routerId)) return;
-    const seqno = (source.seqno + 1) & 0xffff;
-    if (entry.asking && sameRouter(entry.askRouter, routerId) && !later(seqno, entry.askSeqno)) return;
-    entry.asking = true;
-    entry.askRouter.set(routerId);
-    entry.askSeqno = seqno;
-    entry.askLeft = 4;
-    entry.askAt = now;
-    if (((this.sweepAt - now) | 0) > 0) this.sweepAt = now;
-  }
-
-  /** Looks at the forwarding tables for what is ours. */
-  private refresh(): void {
-    if (!this.fib.moved()) return;
-    this.table.each((entry) => {
-      entry.seen = false;
-    });
-    this.fib.scan(0, (prefix, length) => {
-      let entry = this.table.find(prefix, length);
-      if (!entry) {
-        if (this.table.size() >= this.limit) {
-          this.counters.full++;
-          return;
-        }
-        entry = this.table.add(prefix, length);
-      }
-      entry.seen = true;
-      if (entry.own) return;
-      entry.own = true;
-      entry.asking = false;
-      this.select(entry);
-      this.announce(entry, 2);
-    });
-    this.table.each((entry) => {
-      if (!entry.own || entry.seen) return;
-      entry.own = false;
-      this.select(entry);
-      this.announce(entry, 2);
-    });
   }
 
   /* What goes out */
 
-  /** What is written from now on goes to `neighbour`, or (null) to all on the link. */
-  private direct(port: BabelPort, neighbour: BabelNeighbour | null): void {
+  /** What is written from now on goes to `neighbour`, or (null) to all on the link. @internal */
+  direct(port: BabelPort, neighbour: BabelNeighbour | null): void {
     this.port = port;
     this.to = neighbour ? neighbour.text : wire.BABEL_GROUP;
     this.writer.begin(port.nif.mtu - HEADERS);
   }
 
-  private write(port: BabelPort, entry: BabelDestination): void {
+  /** @internal */
+  write(port: BabelPort, entry: BabelDestination): void {
     const route = entry.selected;
     if (entry.own) {
       this.put(port, entry, this.routerId, this.seqno, 0);
@@ -745,8 +418,8 @@ export class Babel implements Component {
     );
   }
 
-  /** Our address of IPv4 on the link, mapped; 0.0.0.0: none. */
-  private hop(port: BabelPort): Uint8Array {
+  /** Our address of IPv4 on the link, mapped; 0.0.0.0: none. @internal */
+  hop(port: BabelPort): Uint8Array {
     const ip = this.fib.ip4;
     return mapped(ip ? ip.sourceFor(port.nif, 0) : 0);
   }
@@ -768,7 +441,7 @@ export class Babel implements Component {
   /** Does what is due. */
   run(): void {
     const now = this.stack.now();
-    this.refresh();
+    refresh(this);
     if (((now - this.sweepAt) | 0) >= 0) this.sweep(now);
     const telling = this.telling && ((now - this.tellAt) | 0) >= 0;
     for (let i = 0; i < this.ports.length; i++) {
@@ -806,7 +479,7 @@ export class Babel implements Component {
     this.sweepAt = (now + 1000) | 0;
     for (let i = this.neighbours.length - 1; i >= 0; i--) {
       const neighbour = this.neighbours[i];
-      if (neighbour.alive(now)) this.reckon(neighbour);
+      if (neighbour.alive(now)) reckon(this, neighbour);
       else {
         this.counters.expired++;
         this.lose(neighbour);
@@ -822,7 +495,7 @@ export class Babel implements Component {
           route.refmetric = wire.BABEL_INFINITY;
           route.until = (now + (route.interval * 7) / 2) | 0;
         } else entry.routes.splice(i, 1);
-        if (entry.selected === route) this.select(entry);
+        if (entry.selected === route) select(this, entry);
       }
       if (entry.held && ((now - entry.heldUntil) | 0) >= 0) {
         if (entry.installed) this.fib.remove(entry.installed);
