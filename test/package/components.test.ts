@@ -2,6 +2,7 @@ import test from "ava";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { filesBelow, ROOT } from "../support/files.js";
+import { needs } from "../size/needs.js";
 import { components, factoryName, hasFactory, parts } from "./components.js";
 
 test("a component is the file that exports a factory of its own name", (t) => {
@@ -41,4 +42,11 @@ test("every part's file exists", (t) => {
     [...parts()].filter(([, file]) => !files.includes(file)),
     [],
   );
+});
+
+test("what a component needs is in the package", (t) => {
+  const all = parts();
+  for (const [name, file] of components()) {
+    for (const other of needs(name, file) ?? []) t.true(all.has(other), `${name} needs ${other}`);
+  }
 });

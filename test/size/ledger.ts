@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { bytecodeSizes, engine, obstacle, runScripts } from "../engines/engines.js";
 import type { Engine } from "../engines/engines.js";
-import { components, factoryName } from "../package/components.js";
+import { components, factoryName, parts } from "../package/components.js";
 import { bundle } from "../support/bundle.js";
 import { ROOT } from "../support/files.js";
 import { needs } from "./needs.js";
@@ -48,11 +48,12 @@ export async function measure(engines: boolean, wanted?: Record<keyof Ledger, ob
     if (!skip("combinations", name)) ledger.combinations[name] = await weigh(meters, join(FOLDER, file));
   }
   const files = components();
+  const all = parts();
   const known = new Map<string, Weight>();
   const stackOf = async (names: readonly string[]) => {
     const key = names.join();
     const weight =
-      known.get(key) ?? (await weigh(meters, join(ROOT, "test/size/entry.ts"), entry(names, files)));
+      known.get(key) ?? (await weigh(meters, join(ROOT, "test/size/entry.ts"), entry(names, all)));
     known.set(key, weight);
     return weight;
   };
