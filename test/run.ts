@@ -63,7 +63,6 @@ const LANES = [
 const INTEROP_LANES = [
   ["interop:ipv4", "interop:ipsec"],
   ["interop:ipv6", "interop:ike", "interop:links"],
-  ["interop:bare", "interop:browser", "interop:routing", "interop:uplink"],
 ];
 
 const STAGES = [...CHECKS, UNIT, SIM, ENGINES, ...INTEROP];
