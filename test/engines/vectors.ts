@@ -52,11 +52,16 @@ function add(kind: string, name: string, expect: string, ...inputs: Uint8Array[]
   list.push({ kind, name, expect, inputs });
 }
 
+/** The order of counters is the chain's business: it declares fields as is shortest. */
+const inOrder = (expected: string) => {
+  const [counters = "", ...more] = expected.split("|");
+  return [counters.split(" ").sort().join(" "), ...more].join("|");
+};
 /** `frames` to a stack: counters as `stack.counters` has them, and how many frames it sends. */
 const four = (name: string, counters: string, sent: number, ...frames: Uint8Array[]) =>
-  add("4", name, `${counters}|${sent}`, ...frames);
+  add("4", name, `${inOrder(counters)}|${sent}`, ...frames);
 const six = (name: string, counters: string, sent: number, ...frames: Uint8Array[]) =>
-  add("6", name, `${counters}|${sent}`, ...frames);
+  add("6", name, `${inOrder(counters)}|${sent}`, ...frames);
 
 /* Ethernet, VLAN */
 

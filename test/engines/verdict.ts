@@ -16,7 +16,7 @@ export function summary({ kind }: Vector, result: string): string {
   const words = counters.split(" ").filter((word) => !USUAL.test(word));
   // The address that the vectors themselves give the stack is no news.
   const news = [addresses.replace(/^fe80::1\/64,?/, ""), servers].filter((text) => text !== "");
-  return [words.join(" "), ...news, sent === "" ? 0 : sent.split(" ").length].join("|");
+  return [words.sort().join(" "), ...news, sent === "" ? 0 : sent.split(" ").length].join("|");
 }
 
 /** Where `lines` differ from V8's for the first time, with both; null: nowhere. */

@@ -93,7 +93,8 @@ test("road warrior: through a NAT, with an address of the gateway's; it moves, a
   await more(10);
   t.not(await end(), port);
   t.regex((await far.run("ping", ping)).stdout, / 0% packet loss/);
-  t.is(lines.length, 2);
+  // Readings between the two networks may have no way; the tunnel is what it was.
+  t.is(lines.filter((line) => !line.startsWith("reading ")).length, 2, lines.join("; "));
   // What went by the old way while the new one was told is lost, no more.
   const list = readings();
   t.true(list.at(-1)! - list[0]! + 1 - list.length <= 5, list.join());
