@@ -10,8 +10,8 @@ import type { BabelTlv } from "./babel-message.js";
 import { BabelNeighbour } from "./babel-neighbour.js";
 import type { BabelPort } from "./babel-neighbour.js";
 import { announce, ask, refresh, select } from "./babel-select.js";
-import { BabelRoute } from "./babel-table.js";
-import { isRoutable, isV4, parseAddress } from "./prefix.js";
+import { BabelDestination, BabelRoute } from "./babel-table.js";
+import { copyOf, isRoutable, isV4, parseAddress } from "./prefix.js";
 
 export function input(own: Babel, port: BabelPort, info: DatagramInfo): void {
   const counters = own.counters;
@@ -161,7 +161,7 @@ function update(own: Babel, neighbour: BabelNeighbour, tlv: BabelTlv, now: numbe
       counters.full++;
       return;
     }
-    entry = own.table.add(tlv.prefix, tlv.length);
+    entry = own.table.insert(new BabelDestination(copyOf(tlv.prefix), tlv.length));
   }
   if (!route) {
     route = new BabelRoute(neighbour);

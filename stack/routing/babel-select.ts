@@ -2,7 +2,8 @@
 import * as wire from "../wire/babel.js";
 import type { Babel } from "./babel.js";
 import { later, sameRouter } from "./babel-message.js";
-import type { BabelDestination } from "./babel-table.js";
+import { BabelDestination } from "./babel-table.js";
+import { copyOf } from "./prefix.js";
 
 /** A prefix that is gone is blocked this long: three and a half updates of the default, ms. */
 const HOLD = 56000;
@@ -88,7 +89,7 @@ export function refresh(own: Babel): void {
         own.counters.full++;
         return;
       }
-      entry = own.table.add(prefix, length);
+      entry = own.table.insert(new BabelDestination(copyOf(prefix), length));
     }
     entry.seen = true;
     if (entry.own) return;

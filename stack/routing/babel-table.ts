@@ -1,15 +1,12 @@
 /**
- * The tables of Babel (RFC 8966 section 3.2): for each prefix the routes that neighbours have told, the one in use, and the distances
+ * What the table of Babel holds (RFC 8966 section 3.2): for each prefix the routes that neighbours have told, the one in use, and the distances
  * that were told to others, which make a route feasible or not (section 3.5.1): so there are no loops, even for a moment.
  */
-import type { Stack } from "../core/stack.js";
-import { Table } from "../core/table.js";
-import type { TableEntry } from "../core/table.js";
 import { BABEL_INFINITY } from "../wire/babel.js";
 import { later, sameRouter } from "./babel-message.js";
 import type { BabelNeighbour } from "./babel-neighbour.js";
 import type { Installed } from "./fib.js";
-import { copyOf, hashPrefix, samePrefix } from "./prefix.js";
+import type { PrefixEntry } from "./prefix-table.js";
 
 /** Distances that are remembered for a prefix, one a router that has originated it. */
 const SOURCES = 32;
@@ -45,7 +42,7 @@ export class BabelRoute {
   }
 }
 
-export class BabelDestination implements TableEntry {
+export class BabelDestination implements PrefixEntry {
   hash = 0;
   nextInBucket: this | null = null;
   /** One a neighbour at most. */
@@ -152,46 +149,3 @@ export class BabelDestination implements TableEntry {
 
 /** Metric by which the route in use counts as better than it is. */
 const STICKY = 16;
-
-export class BabelTable {
-  private readonly table = new Table<BabelDestination>();
-
-  constructor(private readonly stack: Stack) {}
-
-  size(): number {
-    return this.table.size;
-  }
-
-  find(prefix: Uint8Array, length: number): BabelDestination | null {
-    let entry = this.table.first(hashPrefix(this.stack, prefix, length));
-    while (entry && !samePrefix(entry.prefix, entry.length, prefix, length)) entry = entry.nextInBucket;
-    return entry;
-  }
-
-  add(prefix: Uint8Array, length: number): BabelDestination {
-    const entry = new BabelDestination(copyOf(prefix), length);
-    entry.hash = hashPrefix(this.stack, prefix, length);
-    this.table.insert(entry);
-    return entry;
-  }
-
-  remove(entry: BabelDestination): void {
-    this.table.remove(entry);
-  }
-
-  each(visit: (entry: BabelDestination) => void): void {
-    this.table.each(visit);
-  }
-
-  rekey(): void {
-    const list: BabelDestination[] = [];
-    this.table.each((entry) => {
-      this.table.remove(entry);
-      list.push(entry);
-    });
-    for (let i = 0; i < list.length; i++) {
-      list[i].hash = hashPrefix(this.stack, list[i].prefix, list[i].length);
-      this.table.insert(list[i]);
-    }
-  }
-}

@@ -24,7 +24,7 @@ import { BabelReader, BabelWriter } from "./babel-message.js";
 import { BabelPort } from "./babel-neighbour.js";
 import type { BabelNeighbour } from "./babel-neighbour.js";
 import { refresh, select } from "./babel-select.js";
-import { BabelTable } from "./babel-table.js";
+import { PrefixTable } from "./prefix-table.js";
 import type { BabelDestination } from "./babel-table.js";
 import { Fib } from "./fib.js";
 import type { FibOptions } from "./fib.js";
@@ -120,7 +120,7 @@ export class Babel implements Component {
   /** @internal */
   fib: Fib = null as never;
   /** @internal */
-  table: BabelTable = null as never;
+  table: PrefixTable<BabelDestination> = null as never;
   private identified = false;
   /** @internal */
   seqno = 0;
@@ -184,7 +184,7 @@ export class Babel implements Component {
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", "babel");
     this.stack = stack;
-    this.table = new BabelTable(stack);
+    this.table = new PrefixTable(stack);
     stack.counters.babel = this.counters as never;
   }
 

@@ -10,8 +10,6 @@ import { fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { RateLimit } from "../core/rate.js";
 import type { Component, Stack } from "../core/stack.js";
-import { Table } from "../core/table.js";
-import type { TableEntry } from "../core/table.js";
 import { Timer } from "../core/timers.js";
 import type { DatagramInfo, Udp, UdpSocket } from "../udp/udp.js";
 import { equal6 } from "../wire/ipv6.js";
@@ -28,15 +26,9 @@ import {
   RipPort,
 } from "./rip-codec.js";
 import type { RipCodec } from "./rip-codec.js";
-import {
-  addressText,
-  copyOf,
-  hashPrefix,
-  isRoutable,
-  parseAddress,
-  prefixText,
-  samePrefix,
-} from "./prefix.js";
+import { addressText, copyOf, isRoutable, parseAddress, prefixText } from "./prefix.js";
+import { PrefixTable } from "./prefix-table.js";
+import type { PrefixEntry } from "./prefix-table.js";
 
 export interface RipOptions extends FibOptions {
   /** Prefixes at most. Default 1024. */
@@ -70,7 +62,7 @@ export interface RipRouteInfo {
   tag: number;
 }
 
-class RipRoute implements TableEntry {
+class RipRoute implements PrefixEntry {
   hash = 0;
   nextInBucket: this | null = null;
   metric = RIP_INFINITY;
@@ -101,7 +93,7 @@ export class DistanceVector implements Component {
   private udp: Udp = null as never;
   private fib: Fib = null as never;
   private readonly ports: RipPort[] = [];
-  private readonly table = new Table<RipRoute>();
+  private table: PrefixTable<RipRoute> = null as never;
   private readonly limit: number;
   private readonly update: number;
   private readonly timeout: number;
@@ -146,6 +138,7 @@ export class DistanceVector implements Component {
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", this.name);
     this.stack = stack;
+    this.table = new PrefixTable(stack);
     this.codec.attach(stack, this.counters);
   }
 
@@ -232,15 +225,7 @@ export class DistanceVector implements Component {
   }
 
   rekeyed(): void {
-    const list: RipRoute[] = [];
-    this.table.each((route) => {
-      this.table.remove(route);
-      list.push(route);
-    });
-    for (let i = 0; i < list.length; i++) {
-      list[i].hash = hashPrefix(this.stack, list[i].prefix, list[i].length);
-      this.table.insert(list[i]);
-    }
+    this.table.rekey();
   }
 
   close(): void {
@@ -342,7 +327,7 @@ export class DistanceVector implements Component {
     let to = codec.begin(port, out, this.header(RIP_RESPONSE));
     for (; at + 20 <= end && to + 20 <= MESSAGE; at += 20) {
       if (codec.parse(this.data, at, entry) === ENTRY_BAD) continue;
-      const route = this.find(entry.prefix, entry.length);
+      const route = this.table.find(entry.prefix, entry.length);
       entry.metric = route ? route.metric : RIP_INFINITY;
       entry.tag = route ? route.tag : 0;
       entry.hop = false;
@@ -371,14 +356,14 @@ export class DistanceVector implements Component {
     const sum = entry.metric + port.cost;
     const metric = sum < RIP_INFINITY ? sum : RIP_INFINITY;
     const gateway = entry.hop && this.codec.isGateway(this.fib, nif, entry.gateway) ? entry.gateway : from;
-    let route = this.find(entry.prefix, entry.length);
+    let route = this.table.find(entry.prefix, entry.length);
     if (!route) {
       if (metric >= RIP_INFINITY) return;
-      if (this.table.size >= this.limit - (this.limit >> 2)) {
+      if (this.table.size() >= this.limit - (this.limit >> 2)) {
         this.counters.full++;
         return;
       }
-      route = this.insert(entry.prefix, entry.length, nif);
+      route = this.table.insert(new RipRoute(copyOf(entry.prefix), entry.length, nif));
     } else if (!route.from && route.present) return;
     const same = route.from !== null && route.nif === nif && equal6(route.from, 0, from, 0);
     const old = route.metric;
@@ -409,19 +394,6 @@ export class DistanceVector implements Component {
   }
 
   /* The table */
-
-  private find(prefix: Uint8Array, length: number): RipRoute | null {
-    let route = this.table.first(hashPrefix(this.stack, prefix, length));
-    while (route && !samePrefix(route.prefix, route.length, prefix, length)) route = route.nextInBucket;
-    return route;
-  }
-
-  private insert(prefix: Uint8Array, length: number, nif: Interface): RipRoute {
-    const route = new RipRoute(copyOf(prefix), length, nif);
-    route.hash = hashPrefix(this.stack, prefix, length);
-    this.table.insert(route);
-    return route;
-  }
 
   private remove(route: RipRoute): void {
     if (route.installed) this.fib.remove(route.installed);
@@ -461,13 +433,13 @@ export class DistanceVector implements Component {
       if (!route.from) route.present = false;
     });
     this.fib.scan(this.codec.family, (prefix, length, nif) => {
-      let route = this.find(prefix, length);
+      let route = this.table.find(prefix, length);
       if (!route) {
-        if (this.table.size >= this.limit) {
+        if (this.table.size() >= this.limit) {
           this.counters.full++;
           return;
         }
-        route = this.insert(prefix, length, nif);
+        route = this.table.insert(new RipRoute(copyOf(prefix), length, nif));
       }
       if (route.from || route.metric >= RIP_INFINITY) {
         // Ours is better than any that we have heard of.
@@ -593,7 +565,7 @@ export class DistanceVector implements Component {
       if (wait < left) left = wait > 0 ? wait : 0;
     };
     for (let i = 0; i < this.ports.length; i++) due(this.ports[i].updateAt);
-    if (this.table.size > 0) due(this.sweepAt);
+    if (this.table.size() > 0) due(this.sweepAt);
     if (this.pending) due(this.triggerAt);
     timers.set(this.timer, (now + left) | 0);
   }
