@@ -9,7 +9,7 @@ import type { Ike } from "./ike.js";
 import type { IkeSa } from "./ike-sa.js";
 import { digest, join } from "./keys.js";
 import type { Message, Writer } from "./message.js";
-import { announceHashes, readSignature, schemeFor, signatureBody } from "./signatures.js";
+import { announceHashes, readSignature, signAuth } from "./signatures.js";
 
 export interface CertificateOptions {
   /** Our certificate in DER, and those between it and an anchor of the peer's, in that order. */
@@ -73,14 +73,7 @@ class ByCertificate implements Authentication {
   }
 
   sign(sa: IkeSa, octets: Uint8Array, done: (auth: Uint8Array | null) => void): void {
-    const key = this.key as SigningKey;
-    const scheme = schemeFor(sa, key.type);
-    if (!scheme) done(null);
-    else {
-      sa.ike.crypto.sign!(scheme, key, octets, (signature) => {
-        done(signature && signatureBody(scheme, signature));
-      });
-    }
+    signAuth(sa, this.key as SigningKey, octets, done);
   }
 
   verify(

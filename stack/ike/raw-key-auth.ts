@@ -7,7 +7,7 @@ import type { Identity } from "./identity.js";
 import type { Ike } from "./ike.js";
 import type { IkeSa } from "./ike-sa.js";
 import type { Message, Writer } from "./message.js";
-import { announceHashes, readSignature, schemeFor, signatureBody } from "./signatures.js";
+import { announceHashes, readSignature, signAuth } from "./signatures.js";
 
 export interface RawKeyOptions {
   /** Our private key: PKCS #8 in DER. */
@@ -43,14 +43,7 @@ class ByRawKey implements Authentication {
   }
 
   sign(sa: IkeSa, octets: Uint8Array, done: (auth: Uint8Array | null) => void): void {
-    const key = this.key as SigningKey;
-    const scheme = schemeFor(sa, key.type);
-    if (!scheme) done(null);
-    else {
-      sa.ike.crypto.sign!(scheme, key, octets, (signature) => {
-        done(signature && signatureBody(scheme, signature));
-      });
-    }
+    signAuth(sa, this.key as SigningKey, octets, done);
   }
 
   /** Whatever key the peer sends: it is the one we know that counts. */

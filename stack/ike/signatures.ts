@@ -1,4 +1,5 @@
 /** Signatures in AUTH (RFC 7427, RFC 8420): each algorithm is named by its identifier in DER, which is compared, never parsed. */
+import type { SigningKey } from "../../hypercall/crypto.js";
 import { put16 } from "../core/bytes.js";
 import * as wire from "../wire/ike.js";
 import type { IkeSa } from "./ike-sa.js";
@@ -39,8 +40,24 @@ export function announceHashes(out: Writer): void {
   out.notify(wire.SIGNATURE_HASH_ALGORITHMS, hashes);
 }
 
+/** Makes the body of our AUTH payload; `done(null)`: there is no scheme that both know. */
+export function signAuth(
+  sa: IkeSa,
+  key: SigningKey,
+  octets: Uint8Array,
+  done: (auth: Uint8Array | null) => void,
+): void {
+  const scheme = schemeFor(sa, key.type);
+  if (!scheme) done(null);
+  else {
+    sa.ike.crypto.sign!(scheme, key, octets, (signature) => {
+      done(signature && signatureBody(scheme, signature));
+    });
+  }
+}
+
 /** The scheme that a key of `type` signs with for this peer, or `""`: it has none that both know. */
-export function schemeFor(sa: IkeSa, type: string): string {
+function schemeFor(sa: IkeSa, type: string): string {
   if (type === "ed25519") return sa.hashes & (1 << HASH_IDENTITY) ? type : "";
   const curve = ["p256", "p384", "p521"].indexOf(type);
   if (curve >= 0) return sa.hashes & (4 << curve) ? "ecdsa-sha2-" + ["256", "384", "512"][curve] : "";
@@ -50,7 +67,7 @@ export function schemeFor(sa: IkeSa, type: string): string {
 }
 
 /** The body of an AUTH payload with a signature. */
-export function signatureBody(scheme: string, signature: Uint8Array): Uint8Array {
+function signatureBody(scheme: string, signature: Uint8Array): Uint8Array {
   const list = schemes();
   for (let i = 0; i < list.length; i++) {
     if (list[i][0] !== scheme) continue;
