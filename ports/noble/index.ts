@@ -8,8 +8,9 @@ import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
-import { CIPHER_DONE, CIPHER_FAILED, constantTimeEqual } from "../../hypercall/crypto.js";
+import { constantTimeEqual } from "../../hypercall/crypto.js";
 import type { Cipher, CipherJob, CryptoHypercalls, Digest } from "../../hypercall/crypto.js";
+import { KeyedCipher } from "../crypto/keyed-cipher.js";
 import { parseCertificate, verifyChain } from "../crypto/x509.js";
 import { exchange, groups, respond } from "./exchange.js";
 import { sign, signingKey, verify } from "./signatures.js";
@@ -25,44 +26,18 @@ const TAG = 16;
 const AES_KEYS = [16, 24, 32];
 const NOTHING = new Uint8Array(0);
 
-/** What one algorithm does to a job; throws what is not authentic. */
-type Work = (job: CipherJob, key: Uint8Array, seal: boolean) => void;
+/** What one algorithm does to a job; false, or an error: it is not authentic. */
+type Work = (job: CipherJob, key: Uint8Array, seal: boolean) => boolean;
 
-class NobleCipher implements Cipher {
-  readonly deferred = false;
-  private key: Uint8Array | null;
-
+class NobleCipher extends KeyedCipher {
   constructor(
     key: Uint8Array,
     readonly nonceSize: number,
     readonly tagSize: number,
-    readonly blockSize: number,
-    private readonly work: Work,
+    override readonly blockSize: number,
+    protected readonly run: Work,
   ) {
-    this.key = Uint8Array.from(key);
-  }
-
-  seal(job: CipherJob): number {
-    return this.attempt(job, true);
-  }
-
-  open(job: CipherJob): number {
-    return this.attempt(job, false);
-  }
-
-  close(): void {
-    this.key?.fill(0);
-    this.key = null;
-  }
-
-  private attempt(job: CipherJob, seal: boolean): number {
-    if (!this.key) return CIPHER_FAILED;
-    try {
-      this.work(job, this.key, seal);
-      return CIPHER_DONE;
-    } catch {
-      return CIPHER_FAILED;
-    }
+    super(key);
   }
 }
 
@@ -79,28 +54,31 @@ function aead(make: typeof gcm | typeof chacha20poly1305, macOnly: boolean): Wor
       const sealed = cipher.encrypt(plain);
       data.set(sealed.subarray(0, size), start);
       data.set(sealed.subarray(size), tag);
-      return;
+      return true;
     }
     const sealed = new Uint8Array(size + TAG);
     sealed.set(plain);
     sealed.set(data.subarray(tag, tag + TAG), size);
     data.set(cipher.decrypt(sealed), start);
+    return true;
   };
 }
 
 const cbcWork: Work = (job, key, seal) => {
   const { data, start, end } = job;
-  if ((end - start) & 15) throw new Error("blocks");
+  if ((end - start) & 15) return false;
   const cipher = cbc(key, job.nonce.subarray(0, 16), { disablePadding: true });
   const text = data.subarray(start, end);
   data.set(seal ? cipher.encrypt(text) : cipher.decrypt(text), start);
+  return true;
 };
 
 function mac(hash: HashName, size: number): Work {
   return ({ data, start, end, tag }, key, seal) => {
     const own = hmac(HASHES[hash], key, data.subarray(start, end)).subarray(0, size);
-    if (seal) data.set(own, tag);
-    else if (!constantTimeEqual(own, 0, data, tag, size)) throw new Error("tag");
+    if (!seal) return constantTimeEqual(own, 0, data, tag, size);
+    data.set(own, tag);
+    return true;
   };
 }
 

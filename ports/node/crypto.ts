@@ -1,8 +1,8 @@
 /** The ciphers of Node.js (OpenSSL) as the hypercalls of hypercall/crypto.ts. Everything answers at once. */
 import * as node from "node:crypto";
-import { CIPHER_DONE, CIPHER_FAILED } from "../../hypercall/crypto.js";
 import type { Cipher, CipherJob, CryptoHypercalls, Digest, SigningKey } from "../../hypercall/crypto.js";
 import { exchange, GROUPS, respond } from "./crypto-exchange.js";
+import { KeyedCipher } from "../crypto/keyed-cipher.js";
 import { parseCertificate, verifyChain } from "../crypto/x509.js";
 
 /** Names of the contract: key lengths that they take, and what OpenSSL calls them. */
@@ -26,44 +26,7 @@ const SCHEME = /^(?:(ed25519)|(ecdsa|rsa-pss|rsa-pkcs1)-sha2-(256|384|512))$/;
 const CURVES: Readonly<Record<string, string>> = { prime256v1: "p256", secp384r1: "p384", secp521r1: "p521" };
 const TAG = 16;
 
-/** What all ciphers here share: a key of their own, and answers at once. */
-abstract class NodeCipher implements Cipher {
-  readonly deferred = false;
-  readonly blockSize: number = 1;
-  abstract readonly nonceSize: number;
-  abstract readonly tagSize: number;
-  protected key: Uint8Array | null;
-
-  constructor(key: Uint8Array) {
-    this.key = Uint8Array.from(key);
-  }
-
-  seal(job: CipherJob): number {
-    return this.attempt(job, true);
-  }
-
-  open(job: CipherJob): number {
-    return this.attempt(job, false);
-  }
-
-  close(): void {
-    this.key?.fill(0);
-    this.key = null;
-  }
-
-  private attempt(job: CipherJob, seal: boolean): number {
-    if (!this.key) return CIPHER_FAILED;
-    try {
-      return this.run(job, this.key, seal) ? CIPHER_DONE : CIPHER_FAILED;
-    } catch {
-      return CIPHER_FAILED;
-    }
-  }
-
-  protected abstract run(job: CipherJob, key: Uint8Array, seal: boolean): boolean;
-}
-
-class Aead extends NodeCipher {
+class Aead extends KeyedCipher {
   readonly nonceSize = 12;
   readonly tagSize = TAG;
 
@@ -101,7 +64,7 @@ class Aead extends NodeCipher {
   }
 }
 
-class Cbc extends NodeCipher {
+class Cbc extends KeyedCipher {
   readonly nonceSize = 16;
   readonly tagSize = 0;
   override readonly blockSize = 16;
@@ -118,7 +81,7 @@ class Cbc extends NodeCipher {
   }
 }
 
-class Mac extends NodeCipher {
+class Mac extends KeyedCipher {
   readonly nonceSize = 0;
 
   constructor(
