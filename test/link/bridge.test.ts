@@ -298,8 +298,9 @@ test("snooping: whatever frames come, some ports get them, and the table is boun
         return true;
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 500, examples: [[0x0800, new Uint8Array(28), 28, 0]] },
   );
+  t.true(snoop.counters.malformed > 0);
   t.true((snoop as unknown as { table: { size: number } }).table.size <= 8);
 });
 
