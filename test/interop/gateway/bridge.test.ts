@@ -9,6 +9,7 @@ import { bridge } from "../../../stack/link/bridge.js";
 import { ethernet } from "../../../stack/link/ethernet.js";
 import { bodyHash } from "../support/http.js";
 import { Namespace } from "../support/namespace.js";
+import { pingFrom } from "../support/ping.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
 test("two kernels on our bridge, in two VLANs", async (t) => {
@@ -41,19 +42,7 @@ test("two kernels on our bridge, in two VLANs", async (t) => {
     ns.ip("link", "set", "tap1", "up");
   }
   for (const address of ["10.5.0.2", "10.5.0.3", "10.6.0.2"]) {
-    const { stdout } = await one.run("ping", [
-      "-n",
-      "-c",
-      "5",
-      "-i",
-      "0.05",
-      "-s",
-      "1472",
-      "-M",
-      "do",
-      address,
-    ]);
-    t.regex(stdout, / 5 received, 0% packet loss/, address);
+    await pingFrom(t, one, address, { count: 5, size: 1472, options: ["-M", "do"] });
   }
   const folder = scratch(t);
   const size = 16 << 20;

@@ -5,6 +5,7 @@ import test from "ava";
 import type { ExecutionContext } from "ava";
 import { dhcpv6Server } from "../../../stack/service/dhcpv6-server.js";
 import type { Dhcpv6ScopeOptions, Dhcpv6ServerConfiguration } from "../../../stack/service/dhcpv6-server.js";
+import { pingFrom } from "../support/ping.js";
 import { GATEWAY6, createServices } from "../support/services.js";
 import type { Services } from "../support/services.js";
 
@@ -71,19 +72,7 @@ test("dhclient: an address, names, and giving it back", async (t) => {
     host.server.list().map(({ value }) => value),
     [address],
   );
-  const { stdout } = await host.ns.run("ping", [
-    "-6",
-    "-c",
-    "2",
-    "-i",
-    "0.2",
-    "-w",
-    "10",
-    "-I",
-    address,
-    GATEWAY6,
-  ]);
-  t.regex(stdout, / 0% packet loss/);
+  await pingFrom(t, host.ns, GATEWAY6, { interval: 0.2, options: ["-I", address] });
   await dhclient(host, "-r");
   t.deepEqual(host.events, ["+" + address, "-" + address]);
 });
@@ -100,19 +89,7 @@ test("dhclient: a prefix, and the route to it", async (t) => {
   // An address behind the client is reached.
   const inside = prefix.replace("::/56", "::5");
   host.ns.ip("address", "add", inside + "/128", "dev", "lo");
-  const { stdout } = await host.ns.run("ping", [
-    "-6",
-    "-c",
-    "2",
-    "-i",
-    "0.2",
-    "-w",
-    "10",
-    "-I",
-    inside,
-    GATEWAY6,
-  ]);
-  t.regex(stdout, / 0% packet loss/);
+  await pingFrom(t, host.ns, GATEWAY6, { interval: 0.2, options: ["-I", inside] });
 });
 
 test("dhclient asks for parameters alone", async (t) => {

@@ -8,6 +8,7 @@ import type { NaptOptions } from "../../../stack/filter/napt.js";
 import { TCP_CLIENT, UDP_CLIENT } from "../support/apps.js";
 import { LAN_HOST, WAN_HOST, WAN_HOST6, createGateway } from "../support/gateway.js";
 import { bodyHash } from "../support/http.js";
+import { pingFrom } from "../support/ping.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
 const OUTER = "10.2.0.1";
@@ -29,22 +30,9 @@ async function createWall(t: ExecutionContext, options: NaptOptions = {}) {
 test("from inside: ping of all sizes, traceroute, UDP and TCP, 64 MiB by curl in both families", async (t) => {
   const { lan, wan, wall } = await createWall(t);
   for (const size of [0, 1, 56, 1400, 1472, 1473, 3000, 20_000, 65_507]) {
-    const { stdout } = await lan.run("ping", [
-      "-n",
-      "-c",
-      "2",
-      "-i",
-      "0.05",
-      "-w",
-      "10",
-      "-s",
-      `${size}`,
-      WAN_HOST,
-    ]);
-    t.regex(stdout, / 2 received/, `${size}`);
+    await pingFrom(t, lan, WAN_HOST, { size });
   }
-  const six = await lan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-w", "10", "-s", "4000", WAN_HOST6]);
-  t.regex(six.stdout, / 2 received/);
+  await pingFrom(t, lan, WAN_HOST6, { size: 4000 });
   for (const option of ["-U", "-I", "-T"]) {
     const { stdout } = await lan.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "4", option, WAN_HOST]);
     t.regex(stdout, /^ 1 {2}10\.1\.0\.1 {2}[\d.]+ ms\n 2 {2}10\.2\.0\.2 {2}[\d.]+ ms$/m, option);
@@ -75,8 +63,7 @@ test("from outside: refused by default, but what is forwarded; hairpins by the o
   t.is(forwarded.stdout.trim(), '"ok"');
   const hairpin = await lan.run("python3", [TCP_CLIENT, "echo", OUTER, "2222", ...lengths]);
   t.is(hairpin.stdout.trim(), '"ok"');
-  const ping = await wan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-w", "10", OUTER]);
-  t.regex(ping.stdout, / 2 received/);
+  await pingFrom(t, wan, OUTER);
   // A route to the inside, and guesses at ports, help nobody.
   wan.ip("route", "add", "10.1.0.0/24", "via", OUTER);
   const direct = await wan.run("ping", ["-n", "-c", "2", "-i", "0.05", "-W", "1", LAN_HOST], {

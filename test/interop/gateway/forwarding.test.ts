@@ -3,14 +3,13 @@ import test from "ava";
 import { bodyHash } from "../support/http.js";
 import { WAN_HOST, WAN_HOST6, createGateway, settle } from "../support/gateway.js";
 import { namespace6 } from "../support/host6.js";
+import { pingFrom } from "../support/ping.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
 test("ping and traceroute: we are the hop between", async (t) => {
   const { lan, four, six } = await createGateway(t);
   for (const host of [WAN_HOST, WAN_HOST6]) {
-    const { stdout } = await lan.run("ping", ["-n", "-c", "5", "-i", "0.05", "-w", "10", "-s", "1400", host]);
-    t.regex(stdout, / 5 received, 0% packet loss/);
-    t.regex(stdout, /ttl=63/);
+    t.regex(await pingFrom(t, lan, host, { count: 5, size: 1400 }), /ttl=63/);
   }
   t.is(four.router.counters.copied, 0);
   t.is(six.router.counters.copied, 0);
@@ -93,8 +92,7 @@ test("redirects: the kernel takes the shorter way that we tell it", async (t) =>
   ip.addRoute("10.9.0.0/24", { gateway: "10.1.0.3" });
   ip6.addRoute("fd09::/64", { gateway: "fe80::3", interface: lanNif });
   for (const host of ["10.9.0.1", "fd09::1"]) {
-    const { stdout } = await lan.run("ping", ["-n", "-c", "4", "-i", "0.2", "-w", "10", host]);
-    t.regex(stdout, / 4 received/);
+    await pingFrom(t, lan, host, { count: 4, interval: 0.2 });
   }
   t.regex(lan.ip("route", "get", "10.9.0.1"), /via 10\.1\.0\.3/);
   t.regex(lan.ip("-6", "route", "get", "fd09::1"), /via fe80::3/);

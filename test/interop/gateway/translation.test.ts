@@ -16,6 +16,7 @@ import { dnsForwarder } from "../../../stack/service/dns-forwarder.js";
 import { TCP_CLIENT } from "../support/apps.js";
 import { LAN_HOST, WAN_HOST, WAN_HOST6, createGateway } from "../support/gateway.js";
 import { bodyHash } from "../support/http.js";
+import { pingFrom } from "../support/ping.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
 const PREFIX = "fd64::/96";
@@ -33,19 +34,7 @@ test("NAT64 and DNS64: ping, traceroute, names, 64 MiB by curl from a host that 
   lan.ip("address", "del", "10.1.0.2/24", "dev", "lan0");
   wan.ip("route", "del", "default");
   for (const size of [0, 1, 56, 1200, 1232]) {
-    const { stdout } = await lan.run("ping", [
-      "-n",
-      "-c",
-      "2",
-      "-i",
-      "0.05",
-      "-w",
-      "10",
-      "-s",
-      `${size}`,
-      "fd64::10.2.0.2",
-    ]);
-    t.regex(stdout, / 2 received/, `${size}`);
+    await pingFrom(t, lan, "fd64::10.2.0.2", { size });
   }
   for (const option of ["-U", "-I", "-T"]) {
     const { stdout } = await lan.run("traceroute", [
@@ -212,19 +201,7 @@ test("NPTv6 and the rules of a home: a server sees the outer prefix; ping, error
   wan.ip("-6", "route", "del", "default");
   wan.ip("-6", "route", "add", "2001:db8:7::/48", "via", "fe80::1", "dev", "wan0");
   for (const size of [0, 56, 1452, 4000]) {
-    const { stdout } = await lan.run("ping", [
-      "-n",
-      "-c",
-      "2",
-      "-i",
-      "0.05",
-      "-w",
-      "10",
-      "-s",
-      `${size}`,
-      WAN_HOST6,
-    ]);
-    t.regex(stdout, / 2 received/, `${size}`);
+    await pingFrom(t, lan, WAN_HOST6, { size });
   }
   const trace = await lan.run("traceroute", ["-6", "-n", "-q", "1", "-w", "2", "-m", "4", WAN_HOST6]);
   t.regex(trace.stdout, /^ 1 {2}fd01::1 {2}[\d.]+ ms\n 2 {2}fd02::2 {2}[\d.]+ ms$/m);
