@@ -1,14 +1,14 @@
 /**
- * `npm run interop -- [suite ...]`: the stack against real peers, in network namespaces. `--list` names the suites.
+ * `npm run interop -- [suite[/file] ...]`: the stack against real peers, in network namespaces. `--list` names the suites.
  *
- * A suite is the folder test/interop/NAME. Its tests run one after the other, for they share the machine. A peer that is
+ * A suite is the folder test/interop/NAME, `gateway/firewall` one file of it. The tests of a file run one after the other. A peer that is
  * missing is a failure, not a reason to skip.
  */
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { runAva } from "../support/ava.js";
-import { filesBelow, ROOT } from "../support/files.js";
+import { filesBelow } from "../support/files.js";
 
 interface Suite {
   readonly about: string;
@@ -130,14 +130,22 @@ export interface SuiteOutcome {
   readonly failed: number;
 }
 
-/** Runs one suite; prints its tests as they end and `NAME: N passed, N failed`. */
-export async function runSuite(name: string): Promise<SuiteOutcome> {
-  const problem = obstacle(name);
+/**
+ * Runs one suite; prints its tests as they end and `NAME: N passed, N failed`.
+ *
+ * @param file one file alone, without its ending
+ */
+export async function runSuite(name: string, file?: string): Promise<SuiteOutcome> {
+  const folder = `test/interop/${name}`;
+  const files = filesBelow(folder, ".test.ts").filter(
+    (path) => file === undefined || path === `${folder}/${file}.test.ts`,
+  );
+  const problem = obstacle(name, files);
   let outcome = { passed: 0, failed: 1 };
   if (problem !== null) console.log(`${name}: ${problem}`);
   else {
     // Two files at a time, the tests of each one after the other: they wait more than they work, and each has its namespaces.
-    const { passed, failed, skipped } = await runAva(filesBelow(`test/interop/${name}`, ".test.ts"), {
+    const { passed, failed, skipped } = await runAva(files, {
       live: true,
       concurrency: 2,
       serial: true,
@@ -149,20 +157,14 @@ export async function runSuite(name: string): Promise<SuiteOutcome> {
 }
 
 /** Why a suite cannot run here, or null. */
-function obstacle(name: string): string | null {
+function obstacle(name: string, files: readonly string[]): string | null {
   const path = (process.env.PATH ?? "").split(delimiter).concat("/usr/sbin", "/sbin");
   const missing = SUITES[name]!.programs.filter(
     (program) => !path.some((folder) => existsSync(join(folder, program))),
   );
   if (missing.length > 0) return `missing: ${missing.join(", ")} (.ci/run installs them)`;
   if (process.getuid?.() !== 0) return "needs root (it makes network namespaces and TAP devices)";
-  if (
-    !existsSync(join(ROOT, "test/interop", name)) ||
-    filesBelow(`test/interop/${name}`, ".test.ts").length === 0
-  ) {
-    return "no tests found";
-  }
-  return null;
+  return files.length === 0 ? "no tests found" : null;
 }
 
 async function main(names: string[]): Promise<void> {
@@ -170,7 +172,8 @@ async function main(names: string[]): Promise<void> {
     for (const [name, { about }] of Object.entries(SUITES)) console.log(`${name.padEnd(10)}${about}`);
     return;
   }
-  const unknown = names.filter((name) => !(name in SUITES));
+  const wanted = (names.length > 0 ? names : Object.keys(SUITES)).map((name) => name.split("/"));
+  const unknown = wanted.map(([suite]) => suite!).filter((suite) => !(suite in SUITES));
   if (unknown.length > 0) {
     console.error(
       `interop: no such suite: ${unknown.join(", ")}; there are ${Object.keys(SUITES).join(", ")}`,
@@ -178,8 +181,8 @@ async function main(names: string[]): Promise<void> {
     process.exitCode = 2;
     return;
   }
-  for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
-    if ((await runSuite(name)).failed > 0) process.exitCode = 1;
+  for (const [suite, file] of wanted) {
+    if ((await runSuite(suite!, file)).failed > 0) process.exitCode = 1;
   }
 }
 
