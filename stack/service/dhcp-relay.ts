@@ -12,6 +12,7 @@ import type { DatagramInfo, Udp, UdpSocket } from "../udp/udp.js";
 import * as wire from "../wire/dhcp.js";
 import { BROADCAST, isMartian4 } from "../wire/ipv4.js";
 import { acceptBootp } from "./dhcp-accept.js";
+import { RelayLinks } from "./relay-links.js";
 
 const PROTOCOL_UDP = 17;
 /** Bytes of messages that may wait, and of the longest that is carried. */
@@ -97,9 +98,17 @@ export class DhcpRelay implements Component {
   private stack: Stack = null as never;
   private ip: Ipv4 = null as never;
   private udp: Udp = null as never;
-  private readonly links: DhcpRelayLink[] = [];
-  /** Sends to servers, and hears them, on all other interfaces. */
-  private upstream: UdpSocket | null = null;
+  private readonly links = new RelayLinks<DhcpRelayLink>(() => {
+    // Sends to servers, and hears them, on all other interfaces.
+    const socket: UdpSocket = this.udp.open({
+      family: 4,
+      port: wire.DHCP_SERVER_PORT,
+      reuse: true,
+      receiveBuffer: QUEUE,
+      onReadable: () => this.readable(socket, null),
+    });
+    return socket;
+  });
   private readonly data = new Uint8Array(MESSAGE + 160);
   private readonly value = new Uint8Array(MESSAGE);
   private readonly info: DatagramInfo = {
@@ -128,39 +137,22 @@ export class DhcpRelay implements Component {
   open(options: DhcpRelayOptions): DhcpRelayLink {
     const nif = options.interface;
     if (!nif || nif.removed) fail("EINVAL", "interface");
-    for (let i = 0; i < this.links.length; i++) if (this.links[i].nif === nif) fail("EBUSY", nif.name);
-    const link = new DhcpRelayLink(this, nif, this.udp, options);
-    this.links.push(link);
-    if (!this.upstream) {
-      const socket = (this.upstream = this.udp.open({
-        family: 4,
-        port: wire.DHCP_SERVER_PORT,
-        reuse: true,
-        receiveBuffer: QUEUE,
-        onReadable: () => this.readable(socket, null),
-      }));
-    }
-    return link;
+    this.links.requireFree(nif);
+    return this.links.add(new DhcpRelayLink(this, nif, this.udp, options));
   }
 
   interfaceRemoved(nif: Interface): void {
-    for (let i = this.links.length - 1; i >= 0; i--) if (this.links[i].nif === nif) this.drop(this.links[i]);
+    this.links.dropOf(nif);
   }
 
   close(): void {
-    while (this.links.length > 0) this.drop(this.links[0]);
+    this.links.close();
   }
 
   /** For the parts of this service. */
 
   drop(link: DhcpRelayLink): void {
-    const at = this.links.indexOf(link);
-    if (at < 0) return;
-    this.links.splice(at, 1);
-    link.socket.close();
-    if (this.links.length > 0 || !this.upstream) return;
-    this.upstream.close();
-    this.upstream = null;
+    this.links.drop(link);
   }
 
   /** @param link where it came in, null: not on an interface with clients */
@@ -196,7 +188,7 @@ export class DhcpRelay implements Component {
       }
       for (let i = 0; i < link.servers.length; i++) {
         const to = format4(link.servers[i]);
-        if (this.upstream!.sendTo(to, wire.DHCP_SERVER_PORT, data, 0, end) < 0) counters.sendFailed++;
+        if (this.links.upstream!.sendTo(to, wire.DHCP_SERVER_PORT, data, 0, end) < 0) counters.sendFailed++;
         else counters.requests++;
       }
     }
@@ -220,8 +212,8 @@ export class DhcpRelay implements Component {
     const data = this.data;
     const agent = get32(data, wire.DHCP_GIADDR);
     let link: DhcpRelayLink | null = null;
-    for (let i = 0; i < this.links.length; i++) {
-      if (agent && this.ip.hasAddress(this.links[i].nif, agent, false)) link = this.links[i];
+    for (let i = 0; i < this.links.list.length; i++) {
+      if (agent && this.ip.hasAddress(this.links.list[i].nif, agent, false)) link = this.links.list[i];
     }
     const from = parse4(this.info.address);
     if (!link || from === null || link.servers.indexOf(from) < 0) {

@@ -9,6 +9,7 @@ import type { Ipv6 } from "../ipv6/ipv6.js";
 import type { Udp, UdpSocket } from "../udp/udp.js";
 import * as wire from "../wire/dhcpv6.js";
 import { isLinkLocal6, isUnspecified6 } from "../wire/ipv6.js";
+import { RelayLinks } from "./relay-links.js";
 
 const PROTOCOL_UDP = 17;
 const RELAY_FORWARD = 12;
@@ -93,9 +94,17 @@ export class Dhcpv6Relay implements Component {
   private stack: Stack = null as never;
   private ip: Ipv6 = null as never;
   private udp: Udp = null as never;
-  private readonly links: Dhcpv6RelayLink[] = [];
-  /** Sends to servers, and hears them. */
-  private upstream: UdpSocket | null = null;
+  private readonly links = new RelayLinks<Dhcpv6RelayLink>(() => {
+    // Sends to servers, and hears them.
+    const socket: UdpSocket = this.udp.open({
+      family: 6,
+      port: wire.DHCP6_SERVER_PORT,
+      reuse: true,
+      receiveBuffer: QUEUE,
+      onReadable: () => this.readable(socket, null),
+    });
+    return socket;
+  });
   private readonly data = new Uint8Array(MESSAGE);
   /** The message with this agent's header before it and its options around it. */
   private readonly out = new Uint8Array(MESSAGE + RELAY_HEADER + NAME + 8);
@@ -124,37 +133,20 @@ export class Dhcpv6Relay implements Component {
   open(options: Dhcpv6RelayOptions): Dhcpv6RelayLink {
     const nif = options.interface;
     if (!nif || nif.removed || nif.name.length > NAME) fail("EINVAL", "interface");
-    for (let i = 0; i < this.links.length; i++) if (this.links[i].nif === nif) fail("EBUSY", nif.name);
-    const link = new Dhcpv6RelayLink(this, nif, this.udp, options.servers);
-    this.links.push(link);
-    if (!this.upstream) {
-      const socket = (this.upstream = this.udp.open({
-        family: 6,
-        port: wire.DHCP6_SERVER_PORT,
-        reuse: true,
-        receiveBuffer: QUEUE,
-        onReadable: () => this.readable(socket, null),
-      }));
-    }
-    return link;
+    this.links.requireFree(nif);
+    return this.links.add(new Dhcpv6RelayLink(this, nif, this.udp, options.servers));
   }
 
   interfaceRemoved(nif: Interface): void {
-    for (let i = this.links.length - 1; i >= 0; i--) if (this.links[i].nif === nif) this.drop(this.links[i]);
+    this.links.dropOf(nif);
   }
 
   close(): void {
-    while (this.links.length > 0) this.drop(this.links[0]);
+    this.links.close();
   }
 
   drop(link: Dhcpv6RelayLink): void {
-    const at = this.links.indexOf(link);
-    if (at < 0) return;
-    this.links.splice(at, 1);
-    link.socket.close();
-    if (this.links.length > 0 || !this.upstream) return;
-    this.upstream.close();
-    this.upstream = null;
+    this.links.drop(link);
   }
 
   /** @param link where it came in, null: not on a link with clients */
@@ -201,7 +193,7 @@ export class Dhcpv6Relay implements Component {
     at = wire.emitBytes6(out, at, OPTION_RELAY_MESSAGE, data.subarray(0, end));
     for (let i = 0; i < link.servers.length; i++) {
       const to = format6(link.servers[i], 0);
-      if (this.upstream!.sendTo(to, wire.DHCP6_SERVER_PORT, out, 0, at) < 0) counters.sendFailed++;
+      if (this.links.upstream!.sendTo(to, wire.DHCP6_SERVER_PORT, out, 0, at) < 0) counters.sendFailed++;
       else counters.requests++;
     }
   }
@@ -229,8 +221,8 @@ export class Dhcpv6Relay implements Component {
     }
     const from = parse6(this.info.address);
     let link: Dhcpv6RelayLink | null = null;
-    for (let i = 0; i < this.links.length; i++) {
-      const each = this.links[i];
+    for (let i = 0; i < this.links.list.length; i++) {
+      const each = this.links.list[i];
       if (id < 0 ? this.isOn(each.nif) : isNamed(each.nif, data, id + 4, get16(data, id + 2))) link = each;
     }
     if (!link || !from || !isServer(link, from)) {
