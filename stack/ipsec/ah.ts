@@ -11,23 +11,11 @@ import type { Component, Stack } from "../core/stack.js";
 import { AH_HEADER, AH_LENGTH, AH_SEQUENCE, AH_SPI, PROTOCOL_AH } from "../wire/esp.js";
 import { IPV4_HEADER } from "../wire/ipv4.js";
 import { DESTINATION_OPTIONS, HOP_BY_HOP, IPV6_HEADER, IPV6_NEXT_HEADER } from "../wire/ipv6.js";
+import { countUnknown, SecurityCounters } from "./counters.js";
 import { emitHeader } from "./header.js";
 import { Ipsec } from "./ipsec.js";
 import type { SecurityProtocol } from "./ipsec.js";
 import type { Sa } from "./sa.js";
-
-export class AhCounters {
-  sent = 0;
-  received = 0;
-  /** Lengths that lie, or that are not the SA's; options that lie. */
-  malformed = 0;
-  noSa = 0;
-  auth = 0;
-  replay = 0;
-  dummy = 0;
-  /** The host's MAC refused. */
-  cipher = 0;
-}
 
 /** Options of IPv4 that no router changes: security, commercial security, router alert (RFC 4302 appendix A1), and nothing to do. */
 const LASTING = [0, 1, 130, 133, 134, 148];
@@ -36,7 +24,7 @@ export class Ah implements Component, SecurityProtocol {
   readonly name = "ah";
   readonly protocol = PROTOCOL_AH;
   readonly headerSize = AH_HEADER;
-  readonly counters = new AhCounters();
+  readonly counters = new SecurityCounters();
   private readonly ends = new Uint8Array(32);
   private stack: Stack = null as never;
 
@@ -138,20 +126,7 @@ export class Ah implements Component, SecurityProtocol {
   }
 
   input(packet: Packet): void {
-    this.unknown(packet);
-  }
-
-  unknown(packet: Packet): void {
-    if (packet.end - packet.start < AH_HEADER) this.counters.malformed++;
-    else this.counters.noSa++;
-  }
-
-  dummy(): void {
-    this.counters.dummy++;
-  }
-
-  malformed(): void {
-    this.counters.malformed++;
+    countUnknown(this, packet);
   }
 
   error(quoted: Packet, code: number, mtu: number): boolean {

@@ -4,33 +4,17 @@ import { fail } from "../core/errors.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { ESP_HEADER, ESP_SEQUENCE, ESP_TRAILER, PROTOCOL_ESP } from "../wire/esp.js";
+import { countUnknown, SecurityCounters } from "./counters.js";
 import { Ipsec } from "./ipsec.js";
 import type { SecurityProtocol } from "./ipsec.js";
 import { TUNNEL } from "./sa.js";
 import type { Sa } from "./sa.js";
 
-export class EspCounters {
-  sent = 0;
-  received = 0;
-  /** Shorter than header and ICV, not whole blocks, or (authentic) padding or inner lengths that lie. */
-  malformed = 0;
-  /** No SA for the SPI and destination. */
-  noSa = 0;
-  /** The ICV is another. */
-  auth = 0;
-  /** Sequence number below the window, or seen before. */
-  replay = 0;
-  /** Authentic packets that carry nothing (next header 59). */
-  dummy = 0;
-  /** The host's cipher refused. */
-  cipher = 0;
-}
-
 export class Esp implements Component, SecurityProtocol {
   readonly name = "esp";
   readonly protocol = PROTOCOL_ESP;
   readonly headerSize = ESP_HEADER;
-  readonly counters = new EspCounters();
+  readonly counters = new SecurityCounters();
   private stack: Stack = null as never;
   private readonly random = (): number => this.stack.host.random32();
 
@@ -124,20 +108,7 @@ export class Esp implements Component, SecurityProtocol {
   }
 
   input(packet: Packet): void {
-    this.unknown(packet);
-  }
-
-  unknown(packet: Packet): void {
-    if (packet.end - packet.start < ESP_HEADER) this.counters.malformed++;
-    else this.counters.noSa++;
-  }
-
-  dummy(): void {
-    this.counters.dummy++;
-  }
-
-  malformed(): void {
-    this.counters.malformed++;
+    countUnknown(this, packet);
   }
 
   error(quoted: Packet, code: number, mtu: number): boolean {

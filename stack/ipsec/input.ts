@@ -8,6 +8,7 @@ import type { Packet } from "../core/packet.js";
 import { PROTOCOL_IPV4, PROTOCOL_IPV6 } from "../wire/esp.js";
 import { IPV4_PROTOCOL, IPV4_TOTAL_LENGTH } from "../wire/ipv4.js";
 import { FRAGMENT, IPV6_HEADER, IPV6_NEXT_HEADER, NO_NEXT_HEADER, isExtension } from "../wire/ipv6.js";
+import { countUnknown } from "./counters.js";
 import { emitHeader, headerSize, mergeEcn, sumHeader } from "./header.js";
 import { isExempt } from "./ipsec.js";
 import type { Ipsec } from "./ipsec.js";
@@ -33,12 +34,12 @@ export function input(own: Ipsec, packet: Packet, protocol: number): number {
       own.applied = null;
     }
     if (packet.end - packet.start < handler.headerSize || packet.flags & NOT_UNICAST) {
-      handler.unknown(packet);
+      countUnknown(handler, packet);
       return -1;
     }
     const sa = own.lookup(handler.spi(packet.data, packet.start), carried === 51);
     if (!sa || !isFor(sa, packet, carried !== protocol)) {
-      handler.unknown(packet);
+      countUnknown(handler, packet);
       return -1;
     }
     if (++own.layers > own.depth) {
@@ -50,7 +51,7 @@ export function input(own: Ipsec, packet: Packet, protocol: number): number {
     if (next < 0) return -1;
     own.count(sa, length);
     if (next === NO_NEXT_HEADER) {
-      handler.dummy();
+      handler.counters.dummy++;
       return -1;
     }
     if (carried !== protocol && sa.pair) follow(own, sa, packet);
@@ -60,7 +61,7 @@ export function input(own: Ipsec, packet: Packet, protocol: number): number {
       return -1;
     }
     if (!replaceHeader(packet, next)) {
-      handler.malformed();
+      handler.counters.malformed++;
       return -1;
     }
     // The checksum may cover addresses that a NAT has changed since: the ICV has vouched for the bytes (RFC 3948 section 3.1.2).

@@ -16,6 +16,7 @@ import type { Component, Deferred, Stack } from "../core/stack.js";
 import { Table } from "../core/table.js";
 import { Timer } from "../core/timers.js";
 import { SPI_LEAST } from "../wire/esp.js";
+import type { SecurityCounters } from "./counters.js";
 import { Flow } from "./flow.js";
 import { forward } from "./forward.js";
 import { input } from "./input.js";
@@ -69,6 +70,7 @@ export interface IpsecEvent {
 export interface SecurityProtocol extends Transport {
   /** Bytes of its header, without IV and ICV. */
   readonly headerSize: number;
+  readonly counters: SecurityCounters;
   /** The SPI of a header, of which `headerSize` bytes are there. */
   spi(data: Uint8Array, at: number): number;
   /** Bytes that fit into `size` bytes on the wire. */
@@ -79,10 +81,6 @@ export interface SecurityProtocol extends Transport {
   seal(sa: Sa, packet: Packet, next: number, path: Path): boolean;
   /** Checks and opens the packet. The protocol of what is inside, or -1: dropped and counted. */
   open(sa: Sa, packet: Packet): number;
-  /** Counts a packet that no SA is there for, one that carries nothing, one whose inside lies. */
-  unknown(packet: Packet): void;
-  dummy(): void;
-  malformed(): void;
 }
 
 export interface IpsecOptions {
