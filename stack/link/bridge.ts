@@ -17,6 +17,7 @@ import { fail, requireInteger } from "../core/errors.js";
 import { hashOf } from "../core/hash.js";
 import type { Component, Stack } from "../core/stack.js";
 import type { Snooping } from "./snooping.js";
+import type { TreePortOptions } from "./spanning-tree.js";
 import { Table } from "../core/table.js";
 import type { TableEntry } from "../core/table.js";
 import { ETHERNET_HEADER, ETHERNET_SOURCE, ETHERNET_TYPE, TYPE_VLAN, VLAN_TAG } from "../wire/ethernet.js";
@@ -68,6 +69,7 @@ export interface BridgeOptions {
 /** What spanning-tree.ts adds. */
 export interface Tree {
   attach(stack: Stack, bridge: Bridge): void;
+  /** A new port, before its link is open. */
   add(port: BridgePort): void;
   remove(port: BridgePort): void;
   /** The carrier of a port has come or gone. */
@@ -86,6 +88,8 @@ export interface PortVlans {
 export interface BridgePortOptions extends PortVlans {
   /** Isolated ports do not reach each other. Default false. */
   isolated?: boolean;
+  /** For the spanning tree. */
+  tree?: TreePortOptions;
 }
 
 class Station implements TableEntry {
@@ -106,6 +110,7 @@ export class BridgePort implements LinkReceiver {
   readonly untagged: number;
   readonly tagged: readonly number[];
   readonly isolated: boolean;
+  readonly tree: TreePortOptions;
   running = true;
   /** What the spanning tree lets it do. */
   learns = true;
@@ -125,6 +130,7 @@ export class BridgePort implements LinkReceiver {
     );
     this.tagged = options.tagged || [];
     this.isolated = options.isolated === true;
+    this.tree = options.tree || {};
     for (let i = 0; i < this.tagged.length; i++) requireInteger(this.tagged[i], 1, 4094, "tagged");
   }
 
@@ -200,7 +206,7 @@ export class Bridge implements Component, Link {
     while (this.stations.length > 0) this.drop(this.stations.length - 1);
   }
 
-  /** Opens `link` as a port. `EINVAL`: no Ethernet, or with offloads; a VLAN number. */
+  /** Opens `link` as a port. `EINVAL`: no Ethernet, or with offloads; a VLAN number, an option for the tree. */
   addPort(link: Link, options: BridgePortOptions = {}): BridgePort {
     const offloads = link.offloads;
     if (
@@ -210,9 +216,15 @@ export class Bridge implements Component, Link {
       return fail("EINVAL", "link");
     }
     const port = new BridgePort(this, link, options);
-    link.open(port);
-    this.ports.push(port);
     if (this.tree) this.tree.add(port);
+    try {
+      link.open(port);
+    } catch (error) {
+      if (this.tree) this.tree.remove(port);
+      throw error;
+    }
+    this.ports.push(port);
+    if (this.tree) this.tree.changed(port);
     this.carrierChanged();
     return port;
   }
@@ -324,14 +336,14 @@ export class Bridge implements Component, Link {
     if (code < 0) this.counters.refused++;
   }
 
-  /** The topology is another: stations but the stack's own are learnt again. */
-  relearn(): void {
-    for (let i = this.stations.length - 1; i >= 0; i--) if (this.stations[i].port !== this.own) this.drop(i);
-  }
-
   /** Forgets who was behind a port. */
   forget(port: BridgePort): void {
     if (this.snooping) this.snooping.forget(port);
+    this.forgetStations(port);
+  }
+
+  /** The topology is another: stations behind a port are learnt again. */
+  forgetStations(port: BridgePort): void {
     for (let i = this.stations.length - 1; i >= 0; i--) if (this.stations[i].port === port) this.drop(i);
   }
 

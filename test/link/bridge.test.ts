@@ -12,7 +12,6 @@ import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { bridge } from "../../stack/link/bridge.js";
 import type { BridgeOptions, BridgePortOptions } from "../../stack/link/bridge.js";
 import { ethernet } from "../../stack/link/ethernet.js";
-import { BLOCKING, FORWARDING, LEARNING, LISTENING, spanningTree } from "../../stack/link/spanning-tree.js";
 import { snooping } from "../../stack/link/snooping.js";
 import { macBytes } from "../support/bytes.js";
 import { expectFrame } from "../support/expect.js";
@@ -302,84 +301,4 @@ test("snooping: whatever frames come, some ports get them, and the table is boun
   );
   t.true(snoop.counters.malformed > 0);
   t.true((snoop as unknown as { table: { size: number } }).table.size <= 8);
-});
-
-/** A configuration message (802.1D-1998 section 9.3.1) in its frame; the identifiers are eight bytes in hex. */
-function bpdu(
-  root: string,
-  cost: number,
-  sender: string,
-  port = "8001",
-  flags = "00",
-  times = "0000140002000f00",
-) {
-  const text = `0180c20000000200000001a00026424203${"00000000"}${flags}${root}${cost.toString(16).padStart(8, "0")}${sender}${port}${times}`;
-  return Uint8Array.from(text.padEnd(120, "0").match(/../g)!, (byte) => parseInt(byte, 16));
-}
-
-test("spanning tree: listens, learns, forwards; hears a better bridge twice and blocks; forgets it when it is silent", (t) => {
-  const tree = spanningTree();
-  const { out, world, probes, middle, counters } = setup(t, [{}, {}], { tree });
-  const states = () => middle.ports.map((port) => tree.stateOf(port)).join();
-  t.is(states(), `${LISTENING},${LISTENING}`);
-  out(0, 1, mac(9));
-  t.is(counters.blocked, 1);
-  t.is(middle.whereIs(macBytes(mac(1))), undefined);
-  world.run(15_900);
-  t.is(states(), `${LEARNING},${LEARNING}`);
-  out(0, 1, mac(9));
-  t.is(middle.whereIs(macBytes(mac(1))), middle.ports[0]!.link);
-  world.run(15_000);
-  t.is(states(), `${FORWARDING},${FORWARDING}`);
-  for (const probe of probes) {
-    const said = probe.take();
-    t.true(said.length >= 7 && said.length <= 9, "each two seconds");
-    t.is(said[0]![14], 0x42);
-  }
-  // A root with a smaller number, on both ports: the second way to it is blocked, for its port's number is the larger one.
-  const root = "10000200000001aa";
-  const speak = () => probes.forEach((probe) => probe.send(bpdu(root, 0, root)));
-  speak();
-  t.is(states(), `${FORWARDING},${BLOCKING}`);
-  t.is(middle.whereIs(macBytes(mac(1))), undefined, "stations are learnt again");
-  out(1, 2, mac(9));
-  t.is(middle.whereIs(macBytes(mac(2))), undefined);
-  // The same with a cost that does not fit its field, or older than it may be: no better, and no message.
-  probes[1]!.send(bpdu(root, 0xffffffff, root));
-  probes[1]!.send(bpdu(root, 0, root, "8001", "00", "1500140002000f00"));
-  t.is(tree.counters.malformed, 1);
-  for (let i = 0; i < 10; i++) {
-    world.run(2000);
-    speak();
-  }
-  t.is(states(), `${FORWARDING},${BLOCKING}`);
-  world.run(60_000);
-  t.is(states(), `${FORWARDING},${FORWARDING}`);
-  t.true(tree.counters.expired >= 2);
-});
-
-test("property: no message makes the spanning tree throw, or the stack's port close", (t) => {
-  const tree = spanningTree();
-  const { probes, middle, world } = setup(t, [{}, {}, {}], { tree });
-  t.notThrows(() =>
-    fc.assert(
-      fc.property(
-        fc.uint8Array({ minLength: 4, maxLength: 60 }),
-        fc.nat(2),
-        fc.nat(60),
-        (bytes, port, length) => {
-          const message = bpdu("0000000000000000", 0, "0000000000000001");
-          message.set(bytes.subarray(0, 43), 17);
-          message[13] = length;
-          probes[port]!.send(message);
-          for (const probe of probes) probe.take();
-          world.run(100);
-          return middle.ports.every(
-            (each) => tree.stateOf(each) >= BLOCKING && tree.stateOf(each) <= FORWARDING,
-          );
-        },
-      ),
-      { numRuns: 1000 },
-    ),
-  );
 });
