@@ -88,7 +88,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
   links: {
     about:
-      "tunnels, VXLAN, PPPoE and SLIP against Linux (its kernel, and one in user mode), pppoe-server, pppd, curl, nginx",
+      "tunnels, VXLAN, PPPoE, SLIP and bridges against Linux (its kernel, and one in user mode), Open vSwitch, pppoe-server, pppd, curl, nginx",
     programs: [
       "ip",
       "ping",
@@ -100,6 +100,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "pppoe-server",
       "pppd",
       "slattach",
+      "ovs-vswitchd",
     ],
   },
   ipsec: {
