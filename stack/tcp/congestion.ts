@@ -19,6 +19,11 @@ export interface Congestion {
   recovered(c: Connection): void;
   /** The retransmission timer fired. */
   timeout(c: Connection): void;
+  /**
+   * Bytes that may be sent at one go now, at least a segment; 0: none, and the deadline RETRY is set. Asked before each segment that
+   * there may be, and once more behind the last. Absent: what the window allows goes at once.
+   */
+  allowance?(c: Connection): number;
 }
 
 /** Initial window (RFC 6928): ten segments, at most 14600 bytes where the segments are large. */

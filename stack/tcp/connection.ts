@@ -35,7 +35,7 @@ export const DELACK = 2;
 export const KEEPALIVE = 3;
 /** The end of FIN_WAIT_2 without its application, or of a linger. */
 export const ORPHAN = 4;
-/** Something to do at the next poll: the path's MTU has shrunk, a link had no room. */
+/** Something to send then: the path's MTU has shrunk, a link had no room, the pace allows the next segment. */
 export const RETRY = 5;
 
 /** What the recovery part waits for. */
@@ -180,6 +180,7 @@ export class Connection implements TableEntry, Deferred, Lender {
   congestionState: unknown = null;
   slowStartState: unknown = null;
   reductionState: unknown = null;
+  pacingState: unknown = null;
   timeoutState: unknown = null;
   recoveryState: unknown = null;
 

@@ -74,6 +74,7 @@ export function output(c: Connection): void {
   // Nothing in flight and nothing queued is what a receiver has after each segment.
   if (sndEnd(c) !== c.sndUna) {
     let burst = BURST;
+    const congestion = c.tcp.congestion;
     const net = c.path.net;
     const before = c.mss;
     if (net.route(c.path) === 0) updateMss(c);
@@ -83,7 +84,11 @@ export function output(c: Connection): void {
       c.rexmitNext = c.sndUna;
     }
     restartAfterIdle(c);
-    while (burst-- > 0 && (sendLost(c) || sendNew(c)));
+    let most = c.cwnd;
+    for (;;) {
+      if (congestion.allowance) most = congestion.allowance(c);
+      if (most <= 0 || burst-- <= 0 || !(sendLost(c) || sendNew(c, most))) break;
+    }
     if (burst < 0) setDeadline(c, RETRY, c.tcp.time);
     armRetransmission(c);
   }
@@ -127,13 +132,14 @@ function sendLost(c: Connection): boolean {
   return true;
 }
 
-/** Sends the next new segment, if congestion window, offered window, Nagle and silly window avoidance let it go. */
-function sendNew(c: Connection): boolean {
+/** Sends the next new segment of at most `most` bytes, if congestion window, offered window, Nagle and silly window avoidance let it go. */
+function sendNew(c: Connection, most: number): boolean {
   const end = sndEnd(c);
   const queued = (end - c.sndNxt) | 0;
   if (queued <= 0) return false;
   const open = (c.sndUna + c.sndWnd - c.sndNxt) | 0;
-  const congestion = c.cwnd - pipe(c);
+  let congestion = c.cwnd - pipe(c);
+  if (congestion > most) congestion = most;
   let size = c.mss;
   const offloads = (c.path.nif as Interface).link.offloads;
   if (offloads && offloads.segmentation && c.path.overhead === 0) {

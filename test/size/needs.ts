@@ -80,10 +80,12 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "raw-key-auth": null,
   "virtual-address": null,
   // Arguments of tcp().
+  bbr: null,
   cubic: null,
   ecn: null,
   frto: null,
   hystart: null,
+  pacing: null,
   prr: null,
   rack: null,
   "syn-cookies": null,
