@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Fetched } from "../../../examples/firmware-image/fetch.js";
 import { describe, examine } from "../support/judge.js";
 import { Namespace } from "../support/namespace.js";
@@ -160,17 +159,4 @@ export function crc32(data: Uint8Array): number {
 /** What the image serves at /bytes/N: its pattern over and over. */
 export function pattern(length: number): Buffer {
   return Buffer.from(Uint8Array.from({ length }, (_, i) => (i % 1021) * 7 + ((i % 1021) >> 3)));
-}
-
-/** Waits until `condition` holds. */
-export async function eventually(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  timeout = 30_000,
-) {
-  const begin = performance.now();
-  while (!(await condition())) {
-    if (performance.now() - begin > timeout) throw new Error(`${what}: not within ${timeout} ms`);
-    await sleep(50);
-  }
 }

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { buildImage } from "../../../examples/firmware-image/build.js";
-import { createBoard, eventually, pattern, servePage, SERVER } from "./board.js";
+import { createBoard, pattern, servePage, SERVER } from "./board.js";
+import { until } from "../../support/until.js";
 
 const BAD = { lose: 3, reorder: 5, corrupt: 2, duplicate: 2 };
 
@@ -21,7 +22,7 @@ for (const machine of ["mps2-an385", "mps2-an500"]) {
     const body = join(board.folder, "body");
     await board.curl("/bytes/150000", "-o", body);
     t.deepEqual(readFileSync(body), pattern(150_000));
-    await eventually("a fetch", () => /fetched \{"code":0.*\}\r$/m.test(board.qemu.output), 120_000);
+    await until("a fetch", () => /fetched \{"code":0.*\}\r$/m.test(board.qemu.output), 120_000);
     t.regex(
       board.qemu.output,
       new RegExp(`"code":0,"address":"10.77.0.1","status":200,"bytes":60000,"crc":${crc}}`),

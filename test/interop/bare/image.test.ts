@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { BOARDS, buildImage } from "../../../examples/firmware-image/build.js";
-import { createBoard, eventually, pattern, servePage, SERVER } from "./board.js";
+import { createBoard, pattern, servePage, SERVER } from "./board.js";
+import { until } from "../../support/until.js";
 
 for (const [machine, { about }] of Object.entries(BOARDS)) {
   for (const script of machine === "mps2-an385"
@@ -37,7 +38,7 @@ for (const [machine, { about }] of Object.entries(BOARDS)) {
 
       // Nobody has served the page until now.
       const crc = await servePage(board, 50_000);
-      await eventually("a fetch", async () => (await board.state()).fetches.succeeded > 0);
+      await until("a fetch", async () => (await board.state()).fetches.succeeded > 0);
       const { fetches, counters } = await board.state();
       t.like(fetches.last, { code: 0, address: "10.77.0.1", status: 200, bytes: 50_000, crc });
       t.is(counters.host!.random, 0);

@@ -13,9 +13,10 @@ import { fileURLToPath } from "node:url";
 import { BOARDS, buildImage } from "../../../examples/firmware-image/build.js";
 import { ROOT } from "../../support/files.js";
 import { start } from "../support/process.js";
-import { createBoard, eventually, machineArguments, servePage, SERVER } from "./board.js";
+import { createBoard, machineArguments, servePage, SERVER } from "./board.js";
 import type { State } from "./board.js";
 import { within } from "./program.js";
+import { until } from "../../support/until.js";
 
 const SHIFT = 5;
 /** Instructions in a millisecond of the board's. */
@@ -140,7 +141,7 @@ async function talk(machine: string, loop: number): Promise<Traffic> {
     const board = await createBoard(scope, { machine, image, parameters, options });
     await board.address(120_000);
     await servePage(board, PAGE);
-    await eventually("a fetch", () => /fetched \{"code":0.*\}\r$/m.test(board.qemu.output), 120_000);
+    await until("a fetch", () => /fetched \{"code":0.*\}\r$/m.test(board.qemu.output), 120_000);
     fetched = (await board.state()).fetches.busy / PAGE;
     return true;
   });

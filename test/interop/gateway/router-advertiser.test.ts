@@ -6,7 +6,7 @@ import type { ExecutionContext } from "ava";
 import { routerAdvertiser } from "../../../stack/ipv6/router-advertiser.js";
 import type { AdvertisementOptions } from "../../../stack/ipv6/router-advertiser.js";
 import { forwarding6 } from "../../../stack/router/forwarding6.js";
-import { until } from "../support/host6.js";
+import { until } from "../../support/until.js";
 import { pingFrom } from "../support/ping.js";
 import { GATEWAY6, createServices } from "../support/services.js";
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { ExecutionContext } from "ava";
 import type { Namespace } from "../support/namespace.js";
 import type { Daemon } from "../support/process.js";
+import { PATIENCE } from "../../support/until.js";
 
 const PLUGINS =
   "random nonce openssl hmac kdf sha1 sha2 gcm chapoly curve25519 pem pkcs1 pkcs8 x509 pubkey constraints socket-default kernel-libipsec kernel-netlink vici updown attr";
@@ -99,7 +100,7 @@ export class Charon {
   }
 
   /** Waits until `swanctl --list-sas` says what `condition` wants. */
-  async sas(condition: RegExp, timeout = 10_000): Promise<string> {
+  async sas(condition: RegExp, timeout = PATIENCE): Promise<string> {
     const start = performance.now();
     for (;;) {
       const text = await this.swanctl(["--list-sas"]);

@@ -4,7 +4,7 @@ import { openTap } from "../../../ports/node/index.js";
 import { createGateway } from "../../../examples/site-to-site/gateway.js";
 import { Namespace } from "../support/namespace.js";
 import { Charon } from "./charon.js";
-import { until } from "./site.js";
+import { until } from "../../support/until.js";
 
 test("site to site: ping and a file, from either side", async (t) => {
   const site = new Namespace();
@@ -38,7 +38,7 @@ test("site to site: ping and a file, from either side", async (t) => {
     log: (line) => lines.push(line),
   });
   t.teardown(() => stack.close());
-  await until(() => lines.some((line) => line.endsWith("up")), "a tunnel");
+  await until("a tunnel", () => lines.some((line) => line.endsWith("up")));
   await charon.sas(/INSTALLED/);
   t.regex((await site.run("ping", ["-n", "-c", "5", "-i", "0.05", "10.9.0.1"])).stdout, / 0% packet loss/);
   const ping = ["-n", "-c", "5", "-i", "0.05", "-I", "10.9.0.1", "10.8.0.5"];

@@ -10,7 +10,8 @@ import { ikeResponder } from "../../../stack/ike/ike-responder.js";
 import { virtualAddress } from "../../../stack/ike/virtual-address.js";
 import { run } from "../support/process.js";
 import { createAuthority } from "./credentials.js";
-import { KERNEL, OURS, PSK, createSite, pause, sameChildren, until } from "./site.js";
+import { pause, until } from "../../support/until.js";
+import { KERNEL, OURS, PSK, createSite, sameChildren } from "./site.js";
 
 test("we begin by PSK; selectors are narrowed; strongSwan knows when we go", async (t) => {
   const site = await createSite(t, { child: "local_ts = 10.9.0.0/25\nremote_ts = 10.8.4.0/24" });
@@ -19,13 +20,13 @@ test("we begin by PSK; selectors are narrowed; strongSwan knows when we go", asy
   const list = await charon.sas(/ESTABLISHED[^]*INSTALLED/);
   t.regex(list, /PRF_HMAC_SHA2_256\/CURVE_25519/);
   t.regex(list, /local +10\.9\.0\.0\/25\n +remote +10\.8\.4\.0\/24/);
-  await until(() => children.length === 1, "a child");
+  await until("a child", () => children.length === 1);
   t.true(sameChildren(site, list), list);
   t.deepEqual([...children[0]!.localSelectors[0]!.end], [10, 8, 4, 255]);
   t.deepEqual([...children[0]!.remoteSelectors[0]!.end], [10, 9, 0, 127]);
   t.deepEqual(told, ["established"]);
   peer.close();
-  await until(() => told.length === 2, "closed");
+  await until("closed", () => told.length === 2);
   t.deepEqual(told[1], "closed -125 0");
   t.is((await charon.swanctl(["--list-sas"])).trim(), "");
   t.is(vpn.sas.size, 0);
@@ -36,29 +37,29 @@ test("strongSwan begins by PSK; both rekey both; it ends the child, and all", as
   const { charon, told, children } = site;
   const peer = site.connect({ psk: PSK });
   await charon.swanctl(["--initiate", "--child", "c"]);
-  await until(() => children.length === 1, "a child");
+  await until("a child", () => children.length === 1);
   const first = children[0]!.spiIn;
   await charon.swanctl(["--rekey", "--child", "c"]);
-  await until(() => children.length === 1 && children[0]!.spiIn !== first, "their child");
+  await until("their child", () => children.length === 1 && children[0]!.spiIn !== first);
   t.true(sameChildren(site, await charon.sas(/INSTALLED/)));
   const ike = peer.sa;
   await charon.swanctl(["--rekey", "--ike", "a"]);
-  await until(() => peer.sa !== ike && peer.sa!.established, "their IKE SA");
+  await until("their IKE SA", () => peer.sa !== ike && peer.sa!.established);
   await charon.sas(/^a: #2, ESTABLISHED(?![^]*a: #1)/);
   // Over the new IKE SA.
   const second = children[0]!;
   t.true(peer.rekey(second));
-  await until(() => children.length === 1 && children[0] !== second, "our child");
+  await until("our child", () => children.length === 1 && children[0] !== second);
   t.true(sameChildren(site, await charon.sas(/INSTALLED/)));
   const theirs = peer.sa;
   t.true(peer.rekey());
-  await until(() => peer.sa !== theirs && theirs!.dead, "our IKE SA");
+  await until("our IKE SA", () => peer.sa !== theirs && theirs!.dead);
   t.true(sameChildren(site, await charon.sas(/^a: #3, ESTABLISHED(?![^]*a: #2)[^]*INSTALLED/)));
   await charon.swanctl(["--terminate", "--child", "c"]);
-  await until(() => children.length === 0, "no child");
+  await until("no child", () => children.length === 0);
   t.true(peer.established());
   await charon.swanctl(["--terminate", "--ike", "a"]);
-  await until(() => told.length === 2, "closed");
+  await until("closed", () => told.length === 2);
   t.deepEqual(told, ["established", "closed -104 0"]);
 });
 
@@ -67,13 +68,13 @@ test("rekeys of both at once leave one IKE SA and one child", async (t) => {
   const { charon, children, host } = site;
   const peer = site.connect({ remote: KERNEL, psk: PSK });
   await charon.sas(/INSTALLED/);
-  await until(() => children.length === 1, "a child");
+  await until("a child", () => children.length === 1);
   for (let i = 0; i < 3; i++) {
     const theirs = charon.swanctl(["--rekey", "--child", "c"], true);
     await pause(20 + 5 * i);
     peer.rekey(children[0]);
     await theirs;
-    await until(() => children.length === 1 && peer.sa!.task === null, "one child");
+    await until("one child", () => children.length === 1 && peer.sa!.task === null);
     t.true(sameChildren(site, await charon.sas(/INSTALLED/)));
   }
   for (let i = 0; i < 3; i++) {
@@ -81,7 +82,7 @@ test("rekeys of both at once leave one IKE SA and one child", async (t) => {
     await pause(20 + 5 * i);
     peer.rekey();
     await theirs;
-    await until(() => site.vpn.sas.size === 1 && peer.sa!.task === null && peer.established(), "one IKE SA");
+    await until("one IKE SA", () => site.vpn.sas.size === 1 && peer.sa!.task === null && peer.established());
   }
   await pause(300);
   const list = await charon.sas(/INSTALLED/);
@@ -115,12 +116,12 @@ for (const [kind, size] of [["ecdsa"], ["ed25519"], ["rsa", "2048"]] as const) {
     const auth = certificateAuth({ chain: [ours.chain], key: ours.key, anchors: [authority.anchor] });
     const peer = site.connect({ remote: KERNEL, auth, remoteIdentity: "gateway.example" });
     await site.charon.sas(/'device.example'[^]*INSTALLED/);
-    await until(() => site.children.length === 1, "a child");
+    await until("a child", () => site.children.length === 1);
     peer.close();
-    await until(() => site.vpn.sas.size === 0, "closed");
+    await until("closed", () => site.vpn.sas.size === 0);
     const again = site.connect({ auth, remoteIdentity: "gateway.example" });
     await site.charon.swanctl(["--initiate", "--child", "c"]);
-    await until(() => again.established(), "established");
+    await until("established", () => again.established());
     t.deepEqual(site.told, ["established", "closed -125 0", "established"]);
     t.is(site.vpn.counters.unauthentic + site.vpn.counters.malformed, 0);
   });
@@ -161,12 +162,12 @@ test("PPK: in both roles, required by both, by none, of one alone", async (t) =>
     site.told.splice(0);
     const peer = site.connect({ ...(begin ? { remote: KERNEL } : {}), psk: PSK, ...options });
     if (!begin) await site.charon.swanctl(["--initiate", "--child", "c", "--timeout", "5"], true);
-    await until(() => site.told.length > 0 || !begin, "told");
+    await until("told", () => site.told.length > 0 || !begin);
     const list = site.children.length > 0 ? await site.charon.sas(/INSTALLED/) : "";
     const result = `${site.told[0]}${/INSTALLED/.test(list) && sameChildren(site, list) ? " with a child" : ""}${/PPK/.test(list) ? " and PPK" : ""}`;
     peer.close();
     await site.charon.swanctl(["--terminate", "--ike", "a", "--force", "--timeout", "1"], true);
-    await until(() => site.vpn.sas.size === 0, "gone");
+    await until("gone", () => site.vpn.sas.size === 0);
     return result;
   };
   for (const begin of [true, false]) {
@@ -194,12 +195,12 @@ for (const begin of [true, false]) {
     for (const ppk of [undefined, postquantumKey({ id: "ours.example", key, required: false })]) {
       const peer = site.connect({ ...(begin ? { remote: KERNEL } : {}), psk: PSK, ...(ppk ? { ppk } : {}) });
       if (!begin) await site.charon.swanctl(["--initiate", "--child", "c", "--timeout", "5"]);
-      await until(() => site.children.length === 1, "a child");
+      await until("a child", () => site.children.length === 1);
       const list = await site.charon.sas(/INSTALLED/);
       t.true(sameChildren(site, list), list);
       t.notRegex(list, /PPK/);
       peer.close();
-      await until(() => site.vpn.sas.size === 0, "gone");
+      await until("gone", () => site.vpn.sas.size === 0);
     }
   });
 }
@@ -215,12 +216,12 @@ test("wrong secret, wrong identity, no proposal, no selector: each is told as wh
   const attempt = async (options: object) => {
     site.told.splice(0);
     const peer = site.connect({ remote: KERNEL, psk: PSK, ...options });
-    await until(() => heard().length > 0, "told");
+    await until("told", () => heard().length > 0);
     await pause(50);
     const told = heard();
     const sa = peer.sa;
     peer.close();
-    await until(() => site.vpn.sas.size === 0, "gone");
+    await until("gone", () => site.vpn.sas.size === 0);
     return { text: told.slice(0, 2).join(", "), sa };
   };
   t.is((await attempt({ psk: "wrong" })).text, "closed -13 24");
@@ -250,7 +251,7 @@ test("we refuse: wrong secret, wrong identity, no proposal, no selector", async 
     const text = await site.charon.swanctl(["--initiate", "--child", "c", "--timeout", "5"], true);
     peer.close();
     await site.charon.swanctl(["--terminate", "--ike", "a", "--force", "--timeout", "1"], true);
-    await until(() => site.vpn.sas.size === 0, "gone");
+    await until("gone", () => site.vpn.sas.size === 0);
     return text;
   };
   t.regex(await attempt({ psk: "wrong" }), /AUTHENTICATION_FAILED|AUTH_FAILED/);
@@ -268,13 +269,13 @@ test("another group, and cookies, in both roles", async (t) => {
     charon: { settings: "cookie_threshold = 0\ncookie_threshold_ip = 0" },
   });
   const peer = site.connect({ remote: KERNEL, psk: PSK });
-  await until(() => site.children.length === 1, "a child");
+  await until("a child", () => site.children.length === 1);
   t.regex(await site.charon.sas(/INSTALLED/), /ECP_384/);
   peer.close();
-  await until(() => site.vpn.sas.size === 0, "closed");
+  await until("closed", () => site.vpn.sas.size === 0);
   const again = site.connect({ psk: PSK });
   await site.charon.swanctl(["--initiate", "--child", "c"]);
-  await until(() => again.established(), "established");
+  await until("established", () => again.established());
   t.true(site.vpn.counters.cookies >= 1);
   t.is(site.vpn.counters.badCookies, 0);
 });
@@ -282,11 +283,9 @@ test("another group, and cookies, in both roles", async (t) => {
 test("a peer that is killed is found out", async (t) => {
   const site = await createSite(t);
   site.connect({ remote: KERNEL, psk: PSK, dpd: 1, attempts: 3 });
-  await until(() => site.told.length === 1, "established");
+  await until("established", () => site.told.length === 1);
   await site.charon.daemon.stop("SIGKILL");
-  const start = performance.now();
-  await until(() => site.told.length === 2, "found out");
-  t.true(performance.now() - start < 6000);
+  await until("found out", () => site.told.length === 2);
   t.is(site.told[1], "closed -110 0");
   t.true(site.vpn.counters.retransmitted >= 2);
 });
@@ -295,7 +294,7 @@ test("MOBIKE: we move, and the child with us", async (t) => {
   const mobility = mobike();
   const site = await createSite(t, { ike: { mobility } });
   const peer = site.connect({ remote: KERNEL, psk: PSK });
-  await until(() => site.children.length === 1, "a child");
+  await until("a child", () => site.children.length === 1);
   site.host.ip.addAddress(site.host.nif, "10.77.0.3/24");
   site.host.ip.removeAddress(site.host.nif, OURS);
   mobility.move(peer, "10.77.0.3");
@@ -309,9 +308,9 @@ test("tshark reads what we say with the keys that keyLog gave", async (t) => {
     const keys: string[] = [];
     const site = await createSite(t, { ike: { keyLog: (line) => keys.push(line) } });
     const peer = site.connect({ remote: KERNEL, psk: PSK, proposals: [proposal] });
-    await until(() => site.children.length === 1, "a child");
+    await until("a child", () => site.children.length === 1);
     peer.close();
-    await until(() => site.vpn.sas.size === 0, "closed");
+    await until("closed", () => site.vpn.sas.size === 0);
     const { stdout } = await run("tshark", [
       ...["-r", site.host.capture, "-o", `uat:ikev2_decryption_table:${keys[0]!}`],
       ...["-Y", "isakmp.exchangetype == 35", "-T", "fields", "-e", "isakmp.id.data.ipv4_addr"],
@@ -331,7 +330,7 @@ test("virtual addresses: asked for, and given", async (t) => {
     secrets: `ike-a { secret = "${PSK}" } } pools { p { addrs = 10.8.7.0/24 \n dns = 10.9.0.53 }`,
   });
   site.connect({ remote: KERNEL, psk: PSK, children: [{ remote: ["10.9.0.0/24"] }] });
-  await until(() => site.children.length === 1, "a child");
+  await until("a child", () => site.children.length === 1);
   t.deepEqual(got, ["10.8.7.1", "10.9.0.53"]);
   t.deepEqual([...site.children[0]!.localSelectors[0]!.end], [10, 8, 7, 1]);
 });

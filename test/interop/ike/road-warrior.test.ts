@@ -13,7 +13,7 @@ import { ethernet } from "../../../stack/link/ethernet.js";
 import { forwarding } from "../../../stack/router/forwarding.js";
 import { Namespace } from "../support/namespace.js";
 import { Charon } from "./charon.js";
-import { until } from "./site.js";
+import { until } from "../../support/until.js";
 
 const COLLECTOR = `
 import socket
@@ -75,7 +75,7 @@ test("road warrior: through a NAT, with an address of the gateway's; it moves, a
     [...collector.output.matchAll(/^10\.8\.7\.1 .*"reading":(\d+)/gm)].map(([, n]) => Number(n));
   const more = async (count: number) => {
     const before = readings().length;
-    await until(() => readings().length >= before + count, "readings");
+    await until("readings", () => readings().length >= before + count);
   };
   const end = async () => {
     const list = await charon.sas(/INSTALLED/);

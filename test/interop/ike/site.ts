@@ -79,19 +79,6 @@ export async function createSite(t: ExecutionContext, options: SiteOptions = {})
   };
 }
 
-/** Waits until `condition` holds. */
-export async function until(condition: () => boolean, what: string, timeout = 10_000): Promise<void> {
-  const start = performance.now();
-  while (!condition()) {
-    if (performance.now() - start > timeout) throw new Error(`not in ${timeout} ms: ${what}`);
-    await pause(5);
-  }
-}
-
-export function pause(time: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, time));
-}
-
 /** As swanctl prints it. */
 export function spi(value: number): string {
   return (value >>> 0).toString(16).padStart(8, "0");

@@ -8,7 +8,8 @@ import { mobike } from "../../../stack/ike/mobike.js";
 import { esp } from "../../../stack/ipsec/esp.js";
 import { ipsec } from "../../../stack/ipsec/ipsec.js";
 import { natTraversal } from "../../../stack/ipsec/nat-traversal.js";
-import { KERNEL, OURS, PSK, createSite, pause, sameChildren, until } from "./site.js";
+import { pause, until } from "../../support/until.js";
+import { KERNEL, OURS, PSK, createSite, sameChildren } from "./site.js";
 import type { SiteOptions } from "./site.js";
 
 async function secured(t: ExecutionContext, options: SiteOptions = {}, more: IpsecChildrenOptions = {}) {
@@ -40,14 +41,14 @@ for (const proposal of ["chacha20poly1305-ecp256", "aes256-sha384"]) {
     });
     const child = { local: ["10.8.0.0/16"], remote: ["10.9.0.0/24"], proposals: [proposal] };
     const peer = site.connect({ remote: KERNEL, psk: PSK, children: [child] });
-    await until(() => site.children.length === 1, "a child");
+    await until("a child", () => site.children.length === 1);
     await site.charon.sas(/INSTALLED/);
     t.is(await site.ping(20, 0.01, "-s", "1200"), "20");
     t.true(peer.rekey(site.children[0]));
     await pause(300);
     t.is(await site.ping(5, 0.01), "5");
     peer.close();
-    await until(() => site.vpn.sas.size === 0, "closed");
+    await until("closed", () => site.vpn.sas.size === 0);
     site.connect({ psk: PSK, children: [child] });
     await site.charon.swanctl(["--initiate", "--child", "c"]);
     t.is(await site.ping(20, 0.01), "20");
@@ -63,7 +64,7 @@ for (const proposal of ["chacha20poly1305-ecp256", "aes256-sha384"]) {
 test("no packet is lost while both rekey IKE SA and child, again and again", async (t) => {
   const site = await secured(t);
   const peer = site.connect({ remote: KERNEL, psk: PSK });
-  await until(() => site.children.length === 1, "a child");
+  await until("a child", () => site.children.length === 1);
   await site.charon.sas(/INSTALLED/);
   const pings = site.ping(400, 0.01);
   for (let i = 0; i < 4; i++) {
@@ -79,7 +80,7 @@ test("no packet is lost while both rekey IKE SA and child, again and again", asy
     await pause(100);
   }
   t.is(await pings, "400");
-  await until(() => site.children.length === 1, "one child");
+  await until("one child", () => site.children.length === 1);
   t.true(sameChildren(site, await site.charon.sas(/INSTALLED/)));
 });
 
@@ -87,7 +88,7 @@ test("we move under traffic; the peer follows", async (t) => {
   const mobility = mobike();
   const site = await secured(t, { ike: { mobility } });
   const peer = site.connect({ remote: KERNEL, psk: PSK });
-  await until(() => site.children.length === 1, "a child");
+  await until("a child", () => site.children.length === 1);
   await site.charon.sas(/INSTALLED/);
   t.is(await site.ping(3, 0.01), "3");
   site.host.ip.addAddress(site.host.nif, "10.77.0.3/24");
@@ -101,13 +102,13 @@ test("what policy protects waits for the next child; nothing leaves in the clear
   const asked: string[] = [];
   const site = await secured(t, {}, { onEvent: (event) => asked.push(event.type) });
   site.connect({ remote: KERNEL, psk: PSK });
-  await until(() => site.children.length === 1, "a child");
+  await until("a child", () => site.children.length === 1);
   await site.charon.sas(/INSTALLED/);
   await site.charon.swanctl(["--terminate", "--ike", "a"]);
-  await until(() => site.told.length === 2, "closed");
+  await until("closed", () => site.told.length === 2);
   const socket = site.host.udp.open({ address: "10.8.0.1" });
   socket.sendTo("10.9.0.1", 9, new Uint8Array(10));
-  await until(() => site.told.length === 3 && site.children.length === 1, "again");
+  await until("again", () => site.told.length === 3 && site.children.length === 1);
   t.deepEqual(site.told, ["established", "closed -104 0", "established"]);
   t.is(await site.ping(3, 0.01), "3");
   socket.close();

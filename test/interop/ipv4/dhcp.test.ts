@@ -11,6 +11,7 @@ import { createHost, KERNEL } from "../support/host.js";
 import type { HostOptions, TestHost } from "../support/host.js";
 import type { Daemon } from "../support/process.js";
 import { speedUp } from "../support/speed.js";
+import { PATIENCE } from "../../support/until.js";
 
 /** Our seconds in one of the server's. */
 const SPEED = 40;
@@ -70,7 +71,7 @@ async function dhcpTest(
       );
       return (server = await host.ns.serve("udp", 67, "dnsmasq", parameters));
     },
-    async until(count, timeout = 20000) {
+    async until(count, timeout = PATIENCE) {
       const start = performance.now();
       while (events.length < count) {
         if (performance.now() - start > timeout) throw new Error(`only ${events.join()}\n${server?.output}`);

@@ -7,17 +7,9 @@ import { TENTATIVE } from "../../../stack/ipv4/address.js";
 import { igmp } from "../../../stack/ipv4/igmp.js";
 import { linkLocal } from "../../../stack/ipv4/linklocal.js";
 import { format4 } from "../../../stack/core/text4.js";
+import { until } from "../../support/until.js";
 
 const GROUP = "239.77.1.2";
-
-/** Waits until `done` says so. */
-async function until(done: () => boolean | Promise<boolean>, what: string, patience = 20000): Promise<void> {
-  const start = performance.now();
-  while (!(await done())) {
-    if (performance.now() - start > patience) throw new Error("waited in vain: " + what);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 /** Puts the TAP into a bridge that snoops, and asks as a querier of `version`. */
 function bridge({ ns, device }: TestHost, version: number): void {
@@ -52,10 +44,10 @@ for (const version of [2, 3]) {
     const known = async () =>
       (await ns.run("bridge", ["-d", "mdb", "show"])).stdout.includes(`port ${device} grp ${GROUP}`);
     const counters = stack.counters.igmp!;
-    await until(() => counters.queries! >= 1, "a query");
+    await until("a query", () => counters.queries! >= 1);
     const socket = udp.open({ port: 7777 });
     t.is(socket.join(GROUP), 0);
-    await until(known, "the bridge to know the group");
+    await until("the bridge to know the group", known);
     // Longer than the bridge remembers without an answer.
     const before = counters.sent!;
     await new Promise((resolve) => setTimeout(resolve, 7000));
@@ -70,10 +62,12 @@ s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("${KERN
 s.sendto(b"news", ("${GROUP}", 7777))`,
     ]);
     const target = new Uint8Array(10);
-    await until(() => socket.readable() > 0, "the datagram");
+    await until("the datagram", () => socket.readable() > 0);
     t.is(socket.receive(target), 4);
+    const reported = counters.sent!;
     socket.close();
-    await until(async () => !(await known()), "the bridge to forget the group", 4000);
+    t.true(counters.sent! > reported);
+    await until("the bridge to forget the group", async () => !(await known()));
     t.is(
       counters.malformed! + counters.badsum! + counters.badTtl! + counters.noAlert! + counters.badSource!,
       0,
@@ -93,7 +87,7 @@ test("an address that the kernel has is not taken, one that nobody has is", asyn
   ip.addAddress(nif, `${KERNEL}/24`);
   ip.addAddress(nif, `${OURS}/24`);
   t.true(ip.addresses.every((address) => address.state === TENTATIVE));
-  await until(() => results.length === 2, "both results");
+  await until("both results", () => results.length === 2);
   t.deepEqual(results, [
     [KERNEL, false],
     [OURS, true],
@@ -109,7 +103,7 @@ test("a link-local address that the kernel can reach", async (t) => {
   ns.ip("address", "add", "169.254.200.1/16", "dev", device);
   // The kernel has our favourite.
   local.enable(nif, "169.254.200.1");
-  await until(() => ip.addresses.length === 1 && ip.addresses[0]!.state !== TENTATIVE, "an address");
+  await until("an address", () => ip.addresses.length === 1 && ip.addresses[0]!.state !== TENTATIVE);
   const address = format4(ip.addresses[0]!.address);
   t.not(address, "169.254.200.1");
   const { stdout } = await ns.run("ping", ["-q", "-c", "1", "-W", "5", address]);

@@ -2,8 +2,9 @@
 import test from "ava";
 import { mld } from "../../../stack/ipv6/mld.js";
 import type { HostOptions } from "../support/host.js";
-import { BRIDGE, createHost6, until } from "../support/host6.js";
+import { BRIDGE, createHost6 } from "../support/host6.js";
 import { OURS6, createHostOnly6 } from "../support/only6.js";
+import { until } from "../../support/until.js";
 
 /** ping sends no more, over either family. */
 const LARGEST = 65507;

@@ -8,10 +8,11 @@ import { format6 } from "../../../stack/core/text6.js";
 import { DEPRECATED, DUPLICATED, PREFERRED } from "../../../stack/ipv6/address.js";
 import { redirect } from "../../../stack/ipv6/redirect.js";
 import { temporary } from "../../../stack/ipv6/temporary.js";
-import { BRIDGE, KERNEL_LINK_LOCAL, createHost6, join, until } from "../support/host6.js";
+import { BRIDGE, KERNEL_LINK_LOCAL, createHost6, join } from "../support/host6.js";
 import type { TestHost6 } from "../support/host6.js";
 import type { Namespace } from "../support/namespace.js";
 import type { Daemon } from "../support/process.js";
+import { until } from "../../support/until.js";
 
 const OURS = "2001:db8:77::2";
 const KERNEL = "2001:db8:77::1";

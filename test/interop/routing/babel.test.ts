@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { babel } from "../../../stack/routing/babel.js";
-import { until } from "../support/host6.js";
+import { until } from "../../support/until.js";
 import { FAR, FAR6, heals, triangle } from "../support/routers.js";
 
 const BIRD = `
@@ -50,7 +50,7 @@ local-path ${join(folder, "babeld.sock")}
     return found?.interface;
   };
   const start = performance.now();
-  await until("the near way", () => out(4) === "lan0" && out(6) === "lan0", 20_000);
+  await until("the near way", () => out(4) === "lan0" && out(6) === "lan0");
   t.log(`routes after ${Math.round(performance.now() - start)} ms`);
   // What bird has from elsewhere is in our table, under our name for it.
   await until("bird's others", () =>
@@ -69,22 +69,21 @@ local-path ${join(folder, "babeld.sock")}
   await bird.daemon.until(async () => (await bird.show("route")).includes("10.1.0.0/24"));
   t.regex(await bird.show("babel", "neighbors"), /fe80::1/);
   // Traffic through us, both ways: from b's side of our link to the network behind a.
-  t.true((await heals(b, "10.1.0.2", 5000, "10.2.0.2")) < 5000);
-  t.true((await heals(b, "fd01::2", 5000, "fd02::2")) < 5000);
-  for (const host of [FAR, FAR6]) t.true((await net.reach(host)) < 5000, host);
+  await heals(b, "10.1.0.2", "10.2.0.2");
+  await heals(b, "fd01::2", "fd02::2");
+  for (const host of [FAR, FAR6]) await net.reach(host);
   // a goes dark without a word, its carrier stays: hellos that do not come are all that says it.
   babeld.child.kill("SIGSTOP");
   const dark = performance.now();
-  await until("the other way", () => out(4) === "wan0" && out(6) === "wan0", 20_000);
+  await until("the other way", () => out(4) === "wan0" && out(6) === "wan0");
   t.log(`the other way after ${Math.round(performance.now() - dark)} ms`);
-  t.true(performance.now() - dark < 8000);
   babeld.child.kill("SIGCONT");
-  await until("back", () => out(4) === "lan0" && out(6) === "lan0", 20_000);
+  await until("back", () => out(4) === "lan0" && out(6) === "lan0");
   // And by the carrier.
   a.ip("link", "set", "lan0", "down");
   const cut = performance.now();
-  await until("the other way", () => out(4) === "wan0" && out(6) === "wan0", 5000);
-  for (const host of [FAR, FAR6]) t.true((await net.reach(host)) < 5000, host);
+  await until("the other way", () => out(4) === "wan0" && out(6) === "wan0");
+  for (const host of [FAR, FAR6]) await net.reach(host);
   t.log(`by carrier: answers by the other way after ${Math.round(performance.now() - cut)} ms`);
   const { malformed, badTlv, badSource } = routing.counters;
   t.deepEqual([malformed, badTlv, badSource], [0, 0, 0]);

@@ -3,7 +3,7 @@ import test from "ava";
 import { igmp } from "../../../stack/ipv4/igmp.js";
 import { rip } from "../../../stack/routing/rip.js";
 import { ripng } from "../../../stack/routing/ripng.js";
-import { until } from "../support/host6.js";
+import { until } from "../../support/until.js";
 import { FAR, FAR6, heals, triangle } from "../support/routers.js";
 
 const bird = (id: string, device: string, cost: number) => `
@@ -44,20 +44,15 @@ test("bird tells us of a network by two ways, and we tell bird; the near one fai
   await first.daemon.until(async () => /10\.2\.0\.0\/24.*four/.test(await first.show("route")));
   await first.daemon.until(async () => /fd02::\/64.*six/.test(await first.show("route")));
   await first.daemon.until(() => a.ip("route").includes("10.2.0.0/24 via 10.1.0.1"));
-  t.true((await heals(b, "10.1.0.2", 5000, "10.2.0.2")) < 5000);
-  for (const host of [FAR, FAR6]) t.true((await net.reach(host)) < 5000, host);
+  await heals(b, "10.1.0.2", "10.2.0.2");
+  for (const host of [FAR, FAR6]) await net.reach(host);
   // Then a's link fails.
   a.ip("link", "set", "lan0", "down");
   const start = performance.now();
-  await until(
-    "the other way",
-    () => ip.fib.lookup((10 << 24) | (9 << 16) | 2, null)?.nif.name === "wan0",
-    20_000,
-  );
+  await until("the other way", () => ip.fib.lookup((10 << 24) | (9 << 16) | 2, null)?.nif.name === "wan0");
   t.log(`routes moved after ${Math.round(performance.now() - start)} ms`);
-  for (const host of [FAR, FAR6]) t.true((await net.reach(host, 12_000)) < 12_000, host);
+  for (const host of [FAR, FAR6]) await net.reach(host);
   t.log(`answers by the other way after ${Math.round(performance.now() - start)} ms`);
-  t.true(performance.now() - start < 15_000);
   t.is(four.counters.malformed + four.counters.badEntry + four.counters.badPassword, 0);
   t.is(six.counters.malformed + six.counters.badEntry, 0);
 });

@@ -10,6 +10,7 @@ import { createHostOnly6 } from "./only6.js";
 import type { Host6 } from "./only6.js";
 import type { Daemon } from "./process.js";
 import { speedUp } from "./speed.js";
+import { PATIENCE } from "../../support/until.js";
 
 export interface Dhcp6Test extends Host6 {
   readonly service: Dhcp6;
@@ -71,7 +72,7 @@ export async function dhcp6Test(t: ExecutionContext, options: Dhcp6TestOptions =
         ...own,
       });
     },
-    async until(count, timeout = 20_000) {
+    async until(count, timeout = PATIENCE) {
       const start = performance.now();
       while (events.length < count) {
         if (performance.now() - start > timeout) {

@@ -27,6 +27,7 @@ import { LimitedCapture } from "./capture.js";
 import { describe, examine } from "./judge.js";
 import type { Finding } from "./judge.js";
 import { Namespace } from "./namespace.js";
+import { PATIENCE } from "../../support/until.js";
 
 /** The kernel's address, and ours. */
 export const KERNEL = "10.77.0.1";
@@ -130,9 +131,6 @@ export async function createCabled(
   const nif = stack.addInterface(capture.around(link, device));
   return { stack, ...sockets, nif, ns, device, capture: file, panics };
 }
-
-/** How long what is still on its way may take to come to rest, ms. */
-const PATIENCE = 5000;
 
 /** Closes the stack; says what it had not given back before, and after. The test has closed its sockets. */
 async function leftovers(stack: Stack): Promise<string[]> {

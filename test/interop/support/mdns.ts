@@ -7,7 +7,7 @@ import { startAvahi } from "./avahi.js";
 import type { Avahi } from "./avahi.js";
 import { createHost, KERNEL, OURS } from "./host.js";
 import type { CabledHost, HostOptions } from "./host.js";
-import { until } from "./host6.js";
+import { until } from "../../support/until.js";
 import { createHostOnly6, KERNEL6, OURS6 } from "./only6.js";
 import { run } from "./process.js";
 
@@ -131,7 +131,7 @@ export function mdnsSuite(test: TestFn, family: 4 | 6): void {
     });
     t.deepEqual([...rest.strings].sort(), ["b", "rp=x"]);
     await publisher.stop("SIGINT");
-    await until("goodbye", () => events.includes("lost Kernel's Häuschen"), 5000);
+    await until("goodbye", () => events.includes("lost Kernel's Häuschen"));
     browser.close();
     types.close();
   });
@@ -180,10 +180,10 @@ export function mdnsSuite(test: TestFn, family: 4 | 6): void {
     const browser = avahi.start("avahi-browse", "-pk", "_http._tcp");
     await browser.until(/\+;.*;One;[^]*\+;.*;Two;|\+;.*;Two;[^]*\+;.*;One;/);
     one.close();
-    await browser.until(/-;.*;One;/, 3000);
+    await browser.until(/-;.*;One;/);
     t.notRegex(browser.output, /-;.*;Two;/);
     here.host.stack.removeInterface(here.host.nif);
-    await browser.until(/-;.*;Two;/, 3000);
+    await browser.until(/-;.*;Two;/);
   });
 
   test("what is known is not said again, by us nor by avahi", async (t) => {

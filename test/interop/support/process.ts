@@ -1,6 +1,7 @@
 /** Programs that a test runs: their output, a limit of time, and no way for them to outlive the test. */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { PATIENCE } from "../../support/until.js";
 
 export interface Result {
   readonly code: number | null;
@@ -71,7 +72,7 @@ export class Daemon {
   }
 
   /** Waits until `condition` holds of its output; rejects when it ends before or `timeout` ms have passed. */
-  async until(condition: RegExp | (() => boolean | Promise<boolean>), timeout = 10_000): Promise<void> {
+  async until(condition: RegExp | (() => boolean | Promise<boolean>), timeout = PATIENCE): Promise<void> {
     const start = performance.now();
     while (!(condition instanceof RegExp ? condition.test(this.output) : await condition())) {
       if (!this.running) throw new Error(`${this.title} has ended\n${tail(this.output)}`);

@@ -15,14 +15,15 @@ import type { Gateway, GatewayOptions } from "./gateway.js";
 import { namespace6 } from "./host6.js";
 import type { Namespace } from "./namespace.js";
 import type { Daemon } from "./process.js";
+import { pause, until } from "../../support/until.js";
 
 export interface Triangle extends Gateway {
   readonly a: Namespace;
   readonly b: Namespace;
   readonly far: Namespace;
   readonly folder: string;
-  /** Pings from our stack until an answer has come; ms that it took, or Infinity. */
-  reach(host: string, timeout?: number): Promise<number>;
+  /** Pings from our stack until an answer has come. */
+  reach(host: string): Promise<void>;
   /** Starts bird in a namespace with this configuration; `birdc` asks it. */
   bird(ns: Namespace, configuration: string): Promise<Bird>;
 }
@@ -87,28 +88,24 @@ export async function triangle(t: ExecutionContext, options: GatewayOptions = {}
     await daemon.until(async () => (await show("status")).includes("Daemon is up"));
     return { daemon, show };
   };
-  const reach = async (host: string, timeout = 5000) => {
-    const start = performance.now();
+  const reach = (host: string) => {
     let answers = 0;
-    while (answers === 0 && performance.now() - start < timeout) {
+    return until(`an answer of ${host}`, async () => {
       const socket = pings.open({ address: host, onReply: () => answers++ });
       socket.send();
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await pause(100);
       socket.close();
-    }
-    return answers > 0 ? performance.now() - start : Infinity;
+      return answers > 0;
+    });
   };
   return { ...gateway, a, b, far, folder, bird, reach };
 }
 
-/** Pings until `count` answers in a row have come or the time is over; ms that it took, or Infinity. */
-export async function heals(ns: Namespace, host: string, timeout: number, source?: string): Promise<number> {
-  const start = performance.now();
-  while (performance.now() - start < timeout) {
-    const from = source ? ["-I", source] : [];
+/** Pings from a namespace until an answer has come. */
+export function heals(ns: Namespace, host: string, source?: string): Promise<void> {
+  const from = source ? ["-I", source] : [];
+  return until(`an answer of ${host}`, async () => {
     const { code } = await ns.run("ping", ["-n", "-c", "1", "-W", "1", ...from, host], { codes: null });
-    if (code === 0) return performance.now() - start;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return Infinity;
+    return code === 0;
+  });
 }

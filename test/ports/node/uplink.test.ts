@@ -26,6 +26,7 @@ import { ping } from "../../../stack/raw/ping.js";
 import type { EchoReply } from "../../../stack/raw/ping.js";
 import { tcp } from "../../../stack/tcp/tcp.js";
 import { udp } from "../../../stack/udp/udp.js";
+import { pause, until } from "../../support/until.js";
 
 const ROUTER = "10.0.2.2";
 const ROUTER6 = "fd00:2::2";
@@ -83,12 +84,6 @@ const collect = (socket: Duplex) =>
     socket.on("data", (piece: Buffer) => pieces.push(piece)).on("end", () => resolve(Buffer.concat(pieces)));
   });
 
-const until = async (condition: () => boolean, ms = 5000) => {
-  for (const end = performance.now() + ms; !condition() && performance.now() < end;) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-};
-
 test("TCP over both families: data and half-closes of both sides", async (t) => {
   const guest = createGuest(t);
   for (const [near, router] of [
@@ -105,8 +100,7 @@ test("TCP over both families: data and half-closes of both sides", async (t) => 
     t.true(got.equals(body));
   }
   t.is(guest.uplink.counters.connected, 2);
-  await until(() => guest.uplink.sizes().connections === 0);
-  t.is(guest.uplink.sizes().connections, 0);
+  await until("both ends", () => guest.uplink.sizes().connections === 0);
 });
 
 test("a refusal is a refusal before any handshake, a reset is a reset, both ways", async (t) => {
@@ -126,19 +120,18 @@ test("a refusal is a refusal before any handshake, a reset is a reset, both ways
 
   const first = connect(guest.tcp, { host: ROUTER, port });
   await once(first, "connect");
-  await until(() => sockets.length === 1);
+  await until("the server's end", () => sockets.length === 1);
   sockets[0].resetAndDestroy();
   const [reset] = (await once(first, "error")) as [NodeJS.ErrnoException];
   t.is(reset.code, "ECONNRESET");
 
   const second = connect(guest.tcp, { host: ROUTER, port });
   await once(second, "connect");
-  await until(() => sockets.length === 2);
+  await until("the server's end", () => sockets.length === 2);
   const outside = once(sockets[1], "error");
   second.resetAndDestroy();
   t.is(((await outside)[0] as NodeJS.ErrnoException).code, "ECONNRESET");
-  await until(() => guest.uplink.sizes().connections === 0);
-  t.is(guest.uplink.sizes().connections, 0);
+  await until("both ends", () => guest.uplink.sizes().connections === 0);
 });
 
 test("who reads slowly holds back who sends, in both directions", async (t) => {
@@ -156,15 +149,15 @@ test("who reads slowly holds back who sends, in both directions", async (t) => {
   const socket = connect(guest.tcp, { host: ROUTER, port });
   socket.on("error", () => {});
   await once(socket, "connect");
-  let before = -1;
-  await until(() => {
-    const still = taken === before;
+  let [before, still] = [0, 0];
+  await until("the server's writes to end", () => {
+    still = taken === before ? still + 1 : 0;
     before = taken;
-    return still && taken > 0;
-  }, 1000);
+    return still >= 50 && taken > 0;
+  });
   let written = 0;
-  for (let i = 0; i < 100 && socket.writableLength < 4 << 20; i++) {
-    if (!socket.write(Buffer.alloc(65536))) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (written < 32 << 20 && socket.writableLength < 4 << 20) {
+    if (!socket.write(Buffer.alloc(65536))) await pause(5);
     written += 65536;
   }
   const stuck = socket.writableLength;
@@ -173,8 +166,8 @@ test("who reads slowly holds back who sends, in both directions", async (t) => {
   socket.resetAndDestroy();
 });
 
-test("UDP: one socket a source, answers of whom it has written to alone, and it ends by silence", async (t) => {
-  const guest = createGuest(t, { udpTimeout: 200, mappings: 2 });
+test("UDP: one socket a source, answers of whom it has written to alone, and no more than fit", async (t) => {
+  const guest = createGuest(t, { mappings: 2 });
   const [, port] = await echoServer(t);
   const [, port6] = await echoServer(t, "::1");
   const ask = (address: string, to: number, body: Uint8Array, localPort = 0) =>
@@ -198,11 +191,20 @@ test("UDP: one socket a source, answers of whom it has written to alone, and it 
   t.is(guest.uplink.sizes().mappings, 2);
   const more = guest.udp.open();
   more.sendTo(ROUTER, port, new Uint8Array(1));
-  await until(() => guest.uplink.counters.full === 1);
-  t.is(guest.uplink.counters.full, 1);
+  await until("the refusal", () => guest.uplink.counters.full === 1);
+  t.is(guest.uplink.sizes().mappings, 2);
   more.close();
-  await until(() => guest.uplink.sizes().mappings === 0);
-  t.is(guest.uplink.sizes().mappings, 0);
+});
+
+test("UDP: a mapping ends by silence", async (t) => {
+  const guest = createGuest(t, { udpTimeout: 200 });
+  const [, port] = await echoServer(t);
+  let answers = 0;
+  const socket = guest.udp.open({ onReadable: () => answers++ });
+  socket.sendTo(ROUTER, port, new Uint8Array(1));
+  await until("an answer", () => answers === 1);
+  await until("its end", () => guest.uplink.sizes().mappings === 0);
+  socket.close();
 });
 
 test("DNS: the address of the resolver leads to the host's, by UDP", async (t) => {
@@ -239,8 +241,9 @@ test("what is forbidden: special addresses, and what `allow` says; the sender is
     socket.sendTo("192.0.2.1", 53, new Uint8Array(1));
   });
   t.is(errorName(told), "EHOSTUNREACH");
-  t.deepEqual(asked, ["tcp 192.0.2.1 80", "tcp 2001:db8::1 80", "udp 192.0.2.1 53"]);
-  t.is(guest.uplink.counters.denied, 3);
+  // A machine that is slow to answer may be asked again.
+  t.deepEqual([...new Set(asked)], ["tcp 192.0.2.1 80", "tcp 2001:db8::1 80", "udp 192.0.2.1 53"]);
+  t.is(guest.uplink.counters.denied, asked.length);
 });
 
 test("special addresses are nobody's, in whatever form", (t) => {
