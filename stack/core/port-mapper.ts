@@ -1,4 +1,4 @@
-/** The seam between who translates ports (napt) and who lets hosts ask for them (the PCP server). */
+/** The seam between who translates ports (napt) and who lets hosts ask for them (PCP, UPnP). */
 
 /** What `map` returns where there is no mapping: no outer address, another host has the port, no port or no room. */
 export const NO_OUTER = -1;
@@ -9,7 +9,7 @@ export interface PortMapper {
   /** The outer address, or 0: there is none now. */
   outer(): number;
   /**
-   * Lets everyone reach an inner end by an outer port until `unmap`; one that has a port keeps it.
+   * Lets everyone reach an inner end by an outer port until as many `unmap`; one that has a port keeps it.
    *
    * @param wanted the outer port that it would like; 0: any
    * @param exact that one, or none
@@ -17,6 +17,6 @@ export interface PortMapper {
    */
   map(protocol: number, address: number, port: number, wanted: number, exact: boolean): number;
   mappedPort(mapping: number): number;
-  /** Ends a mapping; flows over it go on. Once for each `map` of an end that had none. */
+  /** Ends a mapping; flows over it go on. Once for each `map`. */
   unmap(mapping: number): void;
 }

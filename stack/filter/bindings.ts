@@ -1,7 +1,7 @@
 /** The mappings of inner to outer ports of NAT (RFC 4787): two hash tables over the same rows, made once. */
 import type { SipHash } from "../core/hash.js";
 
-/** Words of a binding: protocol, inner address, inner port, outer address, outer port, flows that use it, whether anyone may begin one. */
+/** Words of a binding: protocol, inner address, inner port, outer address, outer port, flows that use it, mappings that open it to anyone. */
 const WORDS = 7;
 
 export class Bindings {
@@ -105,8 +105,15 @@ export class Bindings {
     return this.rows[row * WORDS + 6] !== 0;
   }
 
-  setOpen(row: number, open: boolean): void {
-    this.rows[row * WORDS + 6] = open ? 1 : 0;
+  /** One more has asked for this end: they are its users too. */
+  open(row: number): void {
+    this.rows[row * WORDS + 6]++;
+    this.use(row);
+  }
+
+  shut(row: number): void {
+    this.rows[row * WORDS + 6]--;
+    this.release(row);
   }
 
   use(row: number): void {

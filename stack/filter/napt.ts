@@ -50,6 +50,8 @@ export interface NaptOptions {
    * this host should be outside of it.
    */
   ports?: { readonly first: number; readonly last: number };
+  /** Outer ports that hosts may ask for by name (PCP, UPnP); listeners of this host are hidden by them. Default: `ports`. */
+  askable?: { readonly first: number; readonly last: number };
   forward?: readonly PortForward[];
 }
 
@@ -77,6 +79,8 @@ export class Napt implements Translation, PortMapper {
   private forwards: Forwarded[];
   private readonly first: number;
   private readonly count: number;
+  private readonly askableFirst: number;
+  private readonly askableLast: number;
   private wall: Firewall = null as never;
   private ip: Ipv4 = null as never;
 
@@ -85,6 +89,9 @@ export class Napt implements Translation, PortMapper {
     const ports = options.ports || { first: 16384, last: 49151 };
     this.first = requireInteger(ports.first, 1, 65535, "ports");
     this.count = requireInteger(ports.last, this.first, 65535, "ports") - this.first + 1;
+    const askable = options.askable || ports;
+    this.askableFirst = requireInteger(askable.first, 1, 65535, "askable");
+    this.askableLast = requireInteger(askable.last, this.askableFirst, 65535, "askable");
     this.forwards = compileForwards(options.forward || []);
   }
 
@@ -119,7 +126,7 @@ export class Napt implements Translation, PortMapper {
     const bindings = this.bindings;
     let row = bindings.findInner(protocol, address, port, outer);
     if (row < 0) {
-      const inRange = wanted >= this.first && wanted < this.first + this.count;
+      const inRange = wanted >= this.askableFirst && wanted <= this.askableLast;
       const free =
         inRange && bindings.findOuter(protocol, outer, wanted) < 0 && !this.forwarded(protocol, wanted);
       if (!free && exact) return NOT_THAT_PORT;
@@ -128,8 +135,7 @@ export class Napt implements Translation, PortMapper {
         : this.bind(protocol, address, port, outer);
       if (row < 0) return NO_MAPPING;
     } else if (exact && bindings.outerPort(row) !== wanted) return NOT_THAT_PORT;
-    if (!bindings.isOpen(row)) bindings.use(row);
-    bindings.setOpen(row, true);
+    bindings.open(row);
     return row;
   }
 
@@ -138,8 +144,7 @@ export class Napt implements Translation, PortMapper {
   }
 
   unmap(row: number): void {
-    this.bindings.setOpen(row, false);
-    this.bindings.release(row);
+    this.bindings.shut(row);
   }
 
   release(row: number): void {
