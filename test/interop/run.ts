@@ -73,7 +73,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       ...["rdisc6", "radvdump", "rdnssd", "dibbler-client", "chronyd"],
       ...["dig", "dnsperf", "dnsmasq", "unbound"],
       ...["linux.uml", "setpriv", "avahi-daemon", "dbus-daemon", "kea-dhcp6"],
-      ...["tayga", "natpmpc"],
+      ...["tayga", "natpmpc", "upnpc", "gssdp-discover"],
     ],
   },
   routing: {

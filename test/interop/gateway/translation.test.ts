@@ -1,4 +1,4 @@
-/** Translation between IPv6 and IPv4 between kernels: NAT64 with DNS64, CLAT before tayga, NPTv6, and mappings asked for by PCP. */
+/** Translation between IPv6 and IPv4 between kernels: NAT64 with DNS64, CLAT before tayga, NPTv6, and mappings asked for by PCP and UPnP. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
@@ -9,7 +9,10 @@ import { clat } from "../../../stack/translator/clat.js";
 import { nptv6 } from "../../../stack/filter/nptv6.js";
 import { homeRules } from "../../../stack/filter/home-rules.js";
 import { nat64 } from "../../../stack/translator/nat64.js";
+import { igmp } from "../../../stack/ipv4/igmp.js";
+import { tcp } from "../../../stack/tcp/tcp.js";
 import { pcpServer } from "../../../stack/service/pcp-server.js";
+import { upnpIgd } from "../../../stack/service/upnp-igd.js";
 import { dns64 } from "../../../stack/service/dns64.js";
 import { dns } from "../../../stack/service/dns.js";
 import { dnsForwarder } from "../../../stack/service/dns-forwarder.js";
@@ -187,6 +190,82 @@ test("NAT-PMP by natpmpc, and PCP: an outer port that leads inside, until it is 
   wall.forget(() => true);
   t.is((await echo("20007")).stdout.trim(), '"ok"');
   t.is(ports.counters.malformed + ports.counters.sendFailed, 0);
+});
+
+/** libtorrent: asks for its port by UPnP and by PCP (or NAT-PMP, were there no PCP), and says what came of it. */
+const TORRENT = `
+import libtorrent, sys
+what = libtorrent.alert.category_t
+s = libtorrent.session({"listen_interfaces": sys.argv[1], "enable_dht": False, "enable_lsd": False, "enable_upnp": True, "enable_natpmp": True,
+    "alert_mask": what.port_mapping_notification | what.port_mapping_log_notification})
+while True:
+    s.wait_for_alert(1000)
+    for alert in s.pop_alerts(): print(alert.message(), flush=True)
+`;
+
+test("UPnP by miniupnpc, gssdp and libtorrent, PCP by libtorrent: what two have opened stays open for the other", async (t) => {
+  const nat = napt();
+  const wall = firewall({ rules: [{ action: "accept", from: "lan" }], nat });
+  const [ports, igd] = [pcpServer({ mapper: nat }), upnpIgd({ mapper: nat })];
+  const gateway = await createGateway(t, { components: [wall, ports, igd, tcp(), igmp()] });
+  const { lan, wan, ip } = gateway;
+  wall.assign(gateway.lanNif, "lan");
+  wall.assign(gateway.wanNif, "wan");
+  // miniupnpc takes no gateway seriously whose outer address is one of those that are not routed.
+  ip.removeAddress(gateway.wanNif, "10.2.0.1/24");
+  ip.addAddress(gateway.wanNif, "11.2.0.1/24");
+  wan.ip("address", "add", "11.2.0.2/24", "dev", "wan0");
+  wan.ip("route", "del", "default");
+  ports.serve(gateway.lanNif);
+  igd.serve(gateway.lanNif, gateway.wanNif);
+  const upnpc = async (...words: string[]) => {
+    const { stdout } = await lan.run("upnpc", ["-u", "http://10.1.0.1:1900/igd.xml", ...words], {
+      codes: null,
+      timeout: 60_000,
+    });
+    return stdout;
+  };
+  const found = await lan.run("upnpc", ["-m", "lan0", "-s"], { timeout: 60_000 });
+  t.regex(
+    found.stdout,
+    /desc: http:\/\/10\.1\.0\.1:1900\/igd\.xml\n st: urn:schemas-upnp-org:device:InternetGateway/,
+  );
+  t.regex(found.stdout, /Found valid IGD[^]*Status : Connected[^]*ExternalIPAddress = 11\.2\.0\.1/);
+  await lan.serve("tcp", 7, "python3", [TCP_CLIENT, "serve", LAN_HOST, "7"]);
+  const echo = (port: string) =>
+    wan.run("python3", [TCP_CLIENT, "echo", "11.2.0.1", port, "100000"], { codes: null, timeout: 10_000 });
+  t.regex(await upnpc("-a", LAN_HOST, "7", "20022", "tcp", "600"), /is redirected to internal 10\.1\.0\.2:7/);
+  t.is((await echo("20022")).stdout.trim(), '"ok"');
+  t.regex(await upnpc("-r", "20023", "udp"), /UDP is redirected|:20023 UDP/);
+  t.regex(await upnpc("-l"), / 0 TCP 20022->10\.1\.0\.2:7 [^]* 1 UDP 20023->10\.1\.0\.2:20023 /);
+  t.regex(await upnpc("-a", "10.1.0.9", "7", "20024", "tcp"), /failed with code 606/);
+  t.regex(await upnpc("-d", "20022", "tcp"), /returned : 0/);
+  t.regex(await upnpc("-d", "20022", "tcp"), /failed with code : 714/);
+  wall.forget(() => true);
+  // 28: nobody answers.
+  const knock = async (port: string) =>
+    (await wan.run("curl", ["-s", "-m", "3", `http://11.2.0.1:${port}/`], { codes: null })).code;
+  t.is(await knock("20022"), 28);
+
+  const client = lan.start("/usr/bin/python3", ["-c", TORRENT, `${LAN_HOST}:20881`]);
+  for (const line of [
+    /transport: PCP protocol: tcp local: 20881 external: 20881/,
+    /using UPnP\..*TCP\/20881/,
+  ])
+    await client.until(line, 60_000);
+  await client.until(/using UPnP\..*UDP\/20881/, 60_000);
+  t.is(igd.mappings.list.filter(({ outerPort }) => outerPort === 20881).length, 2);
+  t.is(ports.mappings.list.length, 2);
+  ports.mappings.clear();
+  t.not(await knock("20881"), 28, "still open by UPnP");
+  const search = lan.start("gssdp-discover", ["-i", "lan0", "-m", "all"]);
+  await search.until(/::urn:schemas-upnp-org:service:WANIPConnection:1/, 60_000);
+  igd.remove(gateway.lanNif);
+  await search.until(/resource unavailable/, 60_000);
+  const { malformed, refused, late, sendFailed } = igd.counters;
+  t.deepEqual([malformed, refused, late, sendFailed], [0, 0, 0, 0]);
+  await search.stop();
+  await client.stop("SIGKILL");
 });
 
 test("NPTv6 and the rules of a home: a server sees the outer prefix; ping, errors, curl; from outside nothing comes in", async (t) => {
