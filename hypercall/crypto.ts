@@ -100,7 +100,7 @@ export interface Certificate {
   /** SubjectPublicKeyInfo in DER, and its type as in `SigningKey`; `""`: one that this host cannot use. */
   readonly publicKey: Uint8Array;
   readonly type: string;
-  /** Subject alternative names: `"dns:host.example"`, `"email:a@b"`, `"ip:192.0.2.1"`; others are left out. */
+  /** Subject alternative names: `"dns:host.example"`, `"email:a@b"`, `"ip:192.0.2.1"`, `"ip:2001:db8::1"` (RFC 5952); others are left out. */
   readonly names: readonly string[];
   /** Basic constraints: it may sign certificates. */
   readonly authority: boolean;
@@ -160,8 +160,9 @@ export interface CryptoHypercalls {
   /** Reads a certificate; null: it is none. */
   parseCertificate?(der: Uint8Array): Certificate | null;
   /**
-   * Is there a path from `chain[0]` over others of `chain` to one of `anchors`, valid now by the host's wall clock, with authority,
-   * path length and signatures in order (RFC 5280 section 6)? The stack has no calendar.
+   * May `chain[0]` be used to prove who one is (RFC 4945 section 5.1.3), and is there a path from it over others of `chain` to one of
+   * `anchors`, valid now by the host's wall clock, with authority, path length and signatures in order (RFC 5280 section 6)? The stack has
+   * no calendar.
    */
   verifyChain?(
     chain: readonly Certificate[],

@@ -11,7 +11,6 @@ import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { constantTimeEqual } from "../../hypercall/crypto.js";
 import type { Cipher, CipherJob, CryptoHypercalls, Digest } from "../../hypercall/crypto.js";
 import { KeyedCipher } from "../crypto/keyed-cipher.js";
-import { parseCertificate, verifyChain } from "../crypto/x509.js";
 import { exchange, groups, respond } from "./exchange.js";
 import { sign, signingKey, verify } from "./signatures.js";
 
@@ -133,15 +132,15 @@ class NobleDigest implements Digest {
   }
 }
 
-/** The ciphers of the @noble packages, for any host. */
-export function nobleCrypto(): Required<CryptoHypercalls> {
+/** The ciphers of the @noble packages, for any host. Certificates: `withCertificates` of port `x509`. */
+export function nobleCrypto(): Required<Omit<CryptoHypercalls, "parseCertificate" | "verifyChain">> {
   return {
     algorithms: [
       ...["aes-gcm-16", "chacha20-poly1305", "aes-cbc", "aes-gmac"],
       ...Object.keys(MACS),
       ...Object.keys(HASHES),
       ...groups(),
-      ...["ed25519", "ecdsa-sha2-256", "ecdsa-sha2-384", "ecdsa-sha2-512", "x509"],
+      ...["ed25519", "ecdsa-sha2-256", "ecdsa-sha2-384", "ecdsa-sha2-512"],
     ],
     cipher,
     digest: (algorithm, key) =>
@@ -151,7 +150,5 @@ export function nobleCrypto(): Required<CryptoHypercalls> {
     signingKey,
     sign,
     verify,
-    parseCertificate,
-    verifyChain: (chain, anchors, done) => verifyChain(chain, anchors, verify, Date.now(), done),
   };
 }

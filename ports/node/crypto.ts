@@ -1,9 +1,9 @@
 /** The ciphers of Node.js (OpenSSL) as the hypercalls of hypercall/crypto.ts. Everything answers at once. */
 import * as node from "node:crypto";
 import type { Cipher, CipherJob, CryptoHypercalls, Digest, SigningKey } from "../../hypercall/crypto.js";
+import * as certificates from "./certificates.js";
 import { exchange, GROUPS, respond } from "./crypto-exchange.js";
 import { KeyedCipher } from "../crypto/keyed-cipher.js";
-import { parseCertificate, verifyChain } from "../crypto/x509.js";
 
 /** Names of the contract: key lengths that they take, and what OpenSSL calls them. */
 const AEADS: Readonly<Record<string, Readonly<Record<number, node.CipherGCMTypes>>>> = {
@@ -247,7 +247,10 @@ function verify(
   done(good);
 }
 
-/** The ciphers of Node.js, for `nodeHost({ crypto })` (its default) or any other host in Node. */
+/**
+ * The ciphers of Node.js, for `nodeHost({ crypto })` (its default) or any other host in Node. Certificates are read by @peculiar/asn1-x509
+ * and @peculiar/asn1-schema (optional peers).
+ */
 export function nodeCrypto(): Required<CryptoHypercalls> {
   const schemes = ["ecdsa", "rsa-pss", "rsa-pkcs1"].flatMap((kind) =>
     [256, 384, 512].map((bits) => `${kind}-sha2-${bits}`),
@@ -271,7 +274,7 @@ export function nodeCrypto(): Required<CryptoHypercalls> {
     signingKey,
     sign: (scheme, key, data, done) => sign(scheme, key as NodeSigningKey, data, done),
     verify,
-    parseCertificate,
-    verifyChain: (chain, anchors, done) => verifyChain(chain, anchors, verify, Date.now(), done),
+    parseCertificate: certificates.parse,
+    verifyChain: certificates.verifyChain,
   };
 }

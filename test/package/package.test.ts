@@ -109,12 +109,13 @@ test("every entry can be imported, and every component has its factory", (t) => 
   const script =
     "const found = {}; for (const name of process.argv.slice(1)) found[name] = Object.keys(await import(name));" +
     "console.log(JSON.stringify(found));";
-  // The ciphers of ports/noble are an optional peer, which its user installs.
-  symlinkSync(join(ROOT, "node_modules/@noble"), join(consumer, "node_modules/@noble"));
+  // The ciphers of ports/noble and the certificates of ports/x509 are optional peers, which their user installs.
+  const peers = ["@noble", "@peculiar"];
+  for (const peer of peers) symlinkSync(join(ROOT, "node_modules", peer), join(consumer, "node_modules", peer));
   const output = execFileSync(process.execPath, ["--input-type=module", "-e", script, ...names], {
     cwd: consumer,
   });
-  rmSync(join(consumer, "node_modules/@noble"));
+  for (const peer of peers) rmSync(join(consumer, "node_modules", peer));
   const found = JSON.parse(output.toString()) as Record<string, string[]>;
   t.true(found.anystack!.includes("createStack"));
   t.true(found["anystack/hypercall"]!.includes("HYPERCALL_VERSION"));

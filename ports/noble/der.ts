@@ -1,4 +1,4 @@
-/** Reading DER (X.690): values one after the other out of bytes that a stranger sent. Nothing here throws or goes back. */
+/** Reading DER (X.690), as far as a private key in PKCS #8 needs it: values one after the other. Nothing here throws or goes back. */
 
 /** A cursor over the values of one level. */
 export interface Der {
@@ -7,28 +7,22 @@ export interface Der {
   readonly end: number;
 }
 
-/** One value: its tag byte, where it begins, and where its content lies. */
+/** One value: its content. */
 export interface Value {
-  readonly tag: number;
-  readonly whole: Uint8Array;
   readonly content: Uint8Array;
 }
 
-export const BOOLEAN = 1;
 export const INTEGER = 2;
-export const BIT_STRING = 3;
 export const OCTET_STRING = 4;
 export const OID = 6;
-export const UTC_TIME = 0x17;
-export const GENERALIZED_TIME = 0x18;
 export const SEQUENCE = 0x30;
 
 export function der(data: Uint8Array): Der {
   return { data, at: 0, end: data.length };
 }
 
-/** The next value; null at the end, or where a length lies or is not the shortest. Tags have one byte. */
-export function next(from: Der): Value | null {
+/** The value here; null at the end, or where a length lies or is not the shortest. Tags have one byte. */
+function next(from: Der): Value | null {
   const { data, at, end } = from;
   if (end - at < 2 || (data[at]! & 31) === 31) return null;
   let length = data[at + 1]!;
@@ -43,11 +37,7 @@ export function next(from: Der): Value | null {
   }
   if (length > end - start) return null;
   from.at = start + length;
-  return {
-    tag: data[at]!,
-    whole: data.subarray(at, from.at),
-    content: data.subarray(start, from.at),
-  };
+  return { content: data.subarray(start, from.at) };
 }
 
 /** The next value if it has this tag, else null and the cursor stays. */
