@@ -4,7 +4,7 @@ import type { Deferred } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
 import type { ChildSa } from "./child-sa.js";
 import type { ConnectionOptions, Settings } from "./configuration.js";
-import { rekeyChild, rekeyIke } from "./exchanges.js";
+import { Goodbye, rekeyChild, rekeyIke } from "./exchanges.js";
 import type { Ike } from "./ike.js";
 import { IkeSa } from "./ike-sa.js";
 import { begin } from "./initiate.js";
@@ -12,6 +12,8 @@ import { begin } from "./initiate.js";
 /** What `onState` is told: it is there (again); it has ended, or could not be made: `code` says why; */
 export const ESTABLISHED = "established";
 export const CLOSED = "closed";
+/** its gateway has sent it elsewhere (`ikeRedirect`): it goes on there; */
+export const REDIRECTED = "redirected";
 /** a child could not be made, the IKE SA is there. */
 export const CHILD_FAILED = "child failed";
 
@@ -47,6 +49,11 @@ export class Connection {
   sa: IkeSa | null = null;
   /** The application has ended it. */
   closed = false;
+  /** Where its gateway has sent it, and which gateway that was; `""`: nowhere. */
+  gateway = "";
+  from = "";
+  /** When it was sent elsewhere. */
+  readonly redirects: number[] = [];
   private pause = FIRST_PAUSE;
   private readonly timer: Timer;
 
@@ -95,8 +102,28 @@ export class Connection {
     this.ike.stack.timers.clear(this.timer);
   }
 
+  /** Its gateway sends it elsewhere: where that is, `goTo` will say. The IKE SA ends. */
+  redirected(sa: IkeSa): void {
+    this.from = sa.remote;
+    this.sa = null;
+    this.tell(REDIRECTED, 0, 0);
+    this.ike.stack.timers.set(this.timer, (this.ike.stack.now() + LONGEST_PAUSE) | 0);
+    sa.tasks.splice(0, sa.tasks.length);
+    if (sa.inbound) sa.request(new Goodbye(0));
+    else sa.end(0, 0);
+  }
+
+  /** Goes on at `gateway`, unless it has begun anew meanwhile. */
+  goTo(gateway: string): void {
+    if (this.closed || this.sa) return;
+    this.gateway = gateway;
+    this.start();
+  }
+
   /** An IKE SA of it is there. */
   up(sa: IkeSa, told: boolean): void {
+    // A rekey of the one that it has left for another gateway.
+    if (this.from && this.sa && this.sa !== sa && this.sa.successor !== sa) return;
     this.sa = sa;
     this.pause = FIRST_PAUSE;
     if (told) this.tell(ESTABLISHED, 0, 0);
@@ -105,7 +132,10 @@ export class Connection {
   /** The IKE SA `sa` is gone. */
   down(sa: IkeSa, code: number, notification: number): void {
     if (this.sa !== sa && sa.initiator) return;
-    if (this.sa === sa) this.sa = null;
+    if (this.sa === sa) {
+      this.sa = null;
+      this.gateway = this.from = "";
+    }
     this.tell(CLOSED, code, notification);
     if (this.closed || !this.settings.start || this.sa || code === ECANCELED) return;
     this.ike.stack.timers.set(this.timer, (this.ike.stack.now() + this.pause) | 0);

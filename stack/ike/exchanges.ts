@@ -6,6 +6,7 @@ import * as wire from "../wire/ike.js";
 import type { ChildSa } from "./child-sa.js";
 import { answerCreateChild } from "./create-child.js";
 import type { IkeSa, Task } from "./ike-sa.js";
+import { RekeyIke } from "./rekey-ike.js";
 import { Writer } from "./message.js";
 import type { Message } from "./message.js";
 
@@ -54,8 +55,15 @@ function inform(sa: IkeSa, message: Message, info: DatagramInfo): void {
   if (gone.length > 0 && !over) emitDelete(out, gone);
   if (!over && mobility && sa.mobike) mobility.input(sa, message, out, info);
   sa.reply(wire.INFORMATIONAL, out);
+  const redirection = sa.ike.options.redirection;
   if (over) sa.end(ECONNRESET, error);
+  else if (redirection && isSettled(sa) && redirection.answered(sa, message, false)) return;
   else for (let i = 0; i < gone.length; i++) remove(sa, gone[i]);
+}
+
+/** We have begun it, and none is taking its place. */
+function isSettled(sa: IkeSa): boolean {
+  return sa.initiator && sa.established && !sa.successor && !(sa.task instanceof RekeyIke);
 }
 
 /** The children that the peer names by the SPIs it receives with: they may hang on another IKE SA by now. */
@@ -140,7 +148,7 @@ export function liveness(sa: IkeSa): void {
   const dpd = sa.settings().dpd;
   const sink = ike.sink;
   const now = ike.stack.now();
-  if (sa.successor) {
+  if (sa.successor || sa.leaving) {
     // The peer was to delete it, and has not.
     sa.request(new Goodbye(0));
     return;

@@ -88,6 +88,29 @@ export interface Addresses {
   release(sa: IkeSa): void;
 }
 
+/** Peers are sent elsewhere, and go (RFC 5685). */
+export interface Redirection {
+  /** Adds to IKE_SA_INIT that we would go. */
+  announce(sa: IkeSa, out: Writer): void;
+  /**
+   * Client: does an answer, or a request of later, send us elsewhere? True: no more is to be done with it.
+   *
+   * @param clear it is IKE_SA_INIT's, which nobody has signed
+   */
+  answered(sa: IkeSa, message: Message, clear: boolean): boolean;
+  /** Gateway, at IKE_SA_INIT: sends who begins elsewhere, and keeps nothing of it; false: it may stay. */
+  begins(ike: Ike, message: Message, info: DatagramInfo, port: number, nonce: Uint8Array): boolean;
+  /** Gateway: reads whether the peer would go. */
+  learn(sa: IkeSa, message: Message): void;
+  /** Gateway, at IKE_AUTH: the peer has proven who it is; true: `out` says where it is to go. */
+  proven(sa: IkeSa, out: Writer): boolean;
+  /**
+   * Gateway, at any time: sends the peer of `sa` to `gateway`, an address or a host's name. False: it does not know how to go, or too many
+   * requests wait. Throws `EINVAL`.
+   */
+  send(sa: IkeSa, gateway: string): boolean;
+}
+
 /** A peer may move (RFC 4555). */
 export interface Mobility {
   announce(sa: IkeSa, out: Writer): void;

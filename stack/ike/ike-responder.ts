@@ -91,6 +91,11 @@ class Respond implements Responder {
     } else if (!proposals || share < 0 || nonce < 0) {
       ike.counters.malformed++;
     } else if (
+      ike.options.redirection &&
+      ike.options.redirection.begins(ike, message, info, port, message.body(nonce))
+    ) {
+      // It goes elsewhere.
+    } else if (
       this.half.length >= this.cookies &&
       !this.proven(ike, message, info, port, message.body(nonce))
     ) {
@@ -213,6 +218,7 @@ class Respond implements Responder {
     this.half.push(sa);
     ike.stack.timers.set(sa.timer, (ike.stack.now() + this.timeout) | 0);
     learn(sa, message);
+    if (ike.options.redirection) ike.options.redirection.learn(sa, message);
     // Who is behind what is seen by the peer's hashes, which are over its own SPI alone.
     const spi = get32(sa.spiR, 0);
     const low = get32(sa.spiR, 4);
@@ -390,6 +396,12 @@ function finish(sa: IkeSa, message: Message, own: Identity, auth: Uint8Array): v
   out.payload(wire.PAYLOAD_AUTH, auth);
   if (sa.mixed) out.notify(wire.PPK_IDENTITY);
   forgetAuthKeys(sa);
+  if (ike.options.redirection && ike.options.redirection.proven(sa, out)) {
+    // It stays half-open until it says goodbye, or has been for long enough.
+    sa.connection = null;
+    sa.reply(wire.IKE_AUTH, out);
+    return;
+  }
   if (ike.options.mobility) ike.options.mobility.input(sa, message, out, null);
   sa.establish(told);
   let error = ike.options.addresses ? ike.options.addresses.assign(sa, message, out) : 0;

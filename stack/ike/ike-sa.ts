@@ -67,6 +67,11 @@ export class IkeSa implements TableEntry {
   /** What the peer can do. */
   fragments = false;
   mobike = false;
+  redirects = false;
+  /** It was sent elsewhere, and is to say goodbye. */
+  leaving = false;
+  /** The gateway that has sent it to us, or `""`. */
+  redirectedFrom = "";
   /** It announced that it verifies signatures as in RFC 7427: hash algorithms, bit 1 << number. */
   hashes = 0;
   /** Both know such keys, ours is this one; it has gone into the keys (of the responder). */

@@ -17,7 +17,7 @@ import { complete } from "./configuration.js";
 import type { ConnectionOptions } from "./configuration.js";
 import { Connection } from "./connection.js";
 import { Goodbye } from "./exchanges.js";
-import type { Addresses, Fragmentation, KeyExchanges, Mobility, Responder } from "./features.js";
+import type { Addresses, Fragmentation, KeyExchanges, Mobility, Redirection, Responder } from "./features.js";
 import type { IkeSa } from "./ike-sa.js";
 import { Writer, emitPlain, parseHeader } from "./message.js";
 import type { Message } from "./message.js";
@@ -52,6 +52,8 @@ export class IkeCounters {
   badCookies = 0;
   /** Strangers turned away: too many half-open IKE SAs, or no configuration for them. */
   refused = 0;
+  /** Peers that were sent elsewhere. */
+  redirected = 0;
   /** Peers who could not prove who they are. */
   failed = 0;
   /** IKE SAs and child SAs that were made, rekeys among them. */
@@ -72,6 +74,8 @@ export interface IkeOptions {
   addresses?: Addresses;
   /** Peers that move: `mobike()`. */
   mobility?: Mobility;
+  /** Peers are sent elsewhere, and we go where they send us: `ikeRedirect()`. */
+  redirection?: Redirection;
   /** Key exchanges besides, as ML-KEM: `additionalKeyExchanges()`. */
   keyExchanges?: KeyExchanges;
   /** IKE SAs at most, half-open ones among them. Default 256. */

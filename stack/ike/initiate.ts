@@ -32,8 +32,11 @@ const LONGEST_COOKIE = 64;
 export function begin(sa: IkeSa): void {
   const ike = sa.ike;
   const settings = sa.settings();
-  sa.remote = settings.remote;
-  sa.local = settings.local || ike.ports.localFor(sa.remote);
+  sa.remote = sa.connection!.gateway || settings.remote;
+  // Where another gateway has sent us may be of the other family.
+  const six = sa.remote.indexOf(":") >= 0;
+  const fits = settings.local && six === settings.local.indexOf(":") >= 0;
+  sa.local = fits ? settings.local : ike.ports.localFor(sa.remote);
   const nonce = ike.random(32);
   if (!sa.local) sa.end(ENETUNREACH, 0);
   else if (!nonce) sa.end(EIO, 0);
@@ -82,6 +85,7 @@ class Init implements Task {
     if (settings.auth) settings.auth.announce(ike, out, false);
     if (settings.ppk) out.notify(wire.USE_PPK);
     if (ike.options.keyExchanges) ike.options.keyExchanges.announce(settings.suites, out);
+    if (ike.options.redirection) ike.options.redirection.announce(sa, out);
     sa.first = emitPlain(
       sa.spiI,
       sa.spiR,
@@ -97,6 +101,8 @@ class Init implements Task {
     const cookie = message.notify(wire.COOKIE);
     const invalid = message.notify(wire.INVALID_KE_PAYLOAD);
     const sets = message.find(wire.PAYLOAD_SA);
+    const redirection = sa.ike.options.redirection;
+    if (sets < 0 && redirection && redirection.answered(sa, message, true)) return;
     if (sets < 0 && cookie >= 0) {
       const data = message.notifyData(cookie);
       if (data.length < 1 || data.length > LONGEST_COOKIE || ++sa.retries > RETRIES) return;
@@ -272,7 +278,12 @@ class Authenticate implements Task {
       return;
     }
     const identity = readIdentity(message.body(id));
-    if (!identity || (settings.remoteIdentity && !sameIdentity(identity, settings.remoteIdentity))) {
+    // By default the one with the address where we are now.
+    const wanted =
+      sa.connection!.options.remoteIdentity === undefined
+        ? parseIdentity(sa.remote, "remote")
+        : settings.remoteIdentity;
+    if (!identity || !sameIdentity(identity, wanted as Identity)) {
       this.refuse(sa);
       return;
     }
@@ -315,6 +326,10 @@ class Authenticate implements Task {
     const settings = sa.settings();
     const connection = sa.connection!;
     forgetAuthKeys(sa);
+    if (ike.options.redirection && ike.options.redirection.answered(sa, message, false)) {
+      sa.next();
+      return;
+    }
     if (ike.options.mobility) ike.options.mobility.input(sa, message, null, null);
     if (ike.options.addresses) ike.options.addresses.take(sa, message);
     sa.establish(true);

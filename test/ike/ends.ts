@@ -9,6 +9,7 @@ import type { ChildSa, ConnectionOptions, Ike, IkeOptions } from "../../stack/ik
 import { ikeResponder } from "../../stack/ike/ike-responder.js";
 import type { RespondOptions } from "../../stack/ike/ike-responder.js";
 import { pair } from "../support/network.js";
+import type { Node } from "../support/network.js";
 
 export const PSK = "secret";
 export const A = "10.0.0.1";
@@ -20,6 +21,7 @@ export interface Ends {
   children: ChildSa[][];
   /** Datagrams that each has sent. */
   sent: Uint8Array[][];
+  readonly nodes: Node[];
   run(time: number): void;
   connect(end: number, options?: ConnectionOptions): ReturnType<Ike["connect"]>;
   /** Gives `data` to an end as from an address. */
@@ -56,8 +58,8 @@ export function ends(t: ExecutionContext, options: EndsOptions = {}): Ends {
       send(local, port, remote, remotePort, packet);
     };
   });
-  void [a, b];
   return {
+    nodes: [a, b],
     vpn,
     told,
     children,

@@ -73,6 +73,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "address-pool": null,
   "certificate-auth": null,
   "ike-fragmentation": null,
+  "ike-redirect": null,
   "ipsec-children": null,
   "ike-responder": null,
   mobike: null,

@@ -6,6 +6,7 @@ import { ikeFragmentation } from "../../../stack/ike/ike-fragmentation.js";
 import { mobike } from "../../../stack/ike/mobike.js";
 import { postquantumKey } from "../../../stack/ike/postquantum-key.js";
 import { rawKeyAuth } from "../../../stack/ike/raw-key-auth.js";
+import { ikeRedirect } from "../../../stack/ike/ike-redirect.js";
 import { ikeResponder } from "../../../stack/ike/ike-responder.js";
 import { virtualAddress } from "../../../stack/ike/virtual-address.js";
 import { run } from "../support/process.js";
@@ -301,6 +302,47 @@ test("MOBIKE: we move, and the child with us", async (t) => {
   await site.charon.sas(/remote '10.77.0.2' @ 10.77.0.3\[4500\]/);
   t.true(sameChildren(site, await site.charon.sas(/INSTALLED/)));
   t.is(site.children[0]!.local, "10.77.0.3");
+});
+
+test("redirect: strongSwan sends us to its other address, and goes to ours: as it begins, and later", async (t) => {
+  // Told in IKE_AUTH, strongSwan 5.9.8 understands, and dies of a double free: that is left to our own two ends.
+  let atOnce = true;
+  const redirection = ikeRedirect({
+    choose: (_address, _identity, from) => (from === "" && atOnce ? "10.77.0.3" : ""),
+  });
+  const site = await createSite(t, {
+    ike: { responder: ikeResponder(), redirection },
+    connection: `local_addrs = ${KERNEL}, 10.77.0.9`,
+  });
+  const { charon, told, host } = site;
+  host.ns.ip("address", "add", "10.77.0.9/24", "dev", host.device);
+  host.ip.addAddress(host.nif, "10.77.0.3/24");
+  const peer = site.connect({ remote: KERNEL, psk: PSK });
+  await until(() => peer.established(), "established");
+  await charon.swanctl(["--redirect", "--ike", "a", "--gateway", "10.77.0.9"]);
+  await until(() => peer.established() && peer.sa!.remote === "10.77.0.9", "there");
+  t.deepEqual(told, ["established", "redirected", "established"]);
+  // Told by whom we were sent, and rid of the first.
+  const list = await charon.sas(/^a: #2, ESTABLISHED(?![^]*a: #1)[^]*INSTALLED/);
+  t.true(sameChildren(site, list), list);
+  peer.close();
+  await until(() => site.vpn.sas.size === 0, "closed");
+
+  for (atOnce of [true, false]) {
+    told.splice(0);
+    const gateway = site.connect({ psk: PSK });
+    await charon.swanctl(["--initiate", "--child", "c"]);
+    await until(() => gateway.established() && site.children.length === 1, "a child");
+    if (!atOnce) {
+      t.is(gateway.sa!.local, OURS);
+      t.true(redirection.send(gateway.sa!, "10.77.0.3"));
+    }
+    await until(() => gateway.sa?.local === "10.77.0.3" && site.vpn.sas.size === 1, "at our other address");
+    t.true(sameChildren(site, await charon.sas(/ESTABLISHED[^]*@ 10\.77\.0\.3[^]*INSTALLED/)));
+    gateway.close();
+    await until(() => site.vpn.sas.size === 0, "gone");
+  }
+  t.is(site.vpn.counters.redirected, 2);
 });
 
 test("tshark reads what we say with the keys that keyLog gave", async (t) => {
