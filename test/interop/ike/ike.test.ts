@@ -318,29 +318,29 @@ test("redirect: strongSwan sends us to its other address, and goes to ours: as i
   host.ns.ip("address", "add", "10.77.0.9/24", "dev", host.device);
   host.ip.addAddress(host.nif, "10.77.0.3/24");
   const peer = site.connect({ remote: KERNEL, psk: PSK });
-  await until(() => peer.established(), "established");
+  await until("established", () => peer.established());
   await charon.swanctl(["--redirect", "--ike", "a", "--gateway", "10.77.0.9"]);
-  await until(() => peer.established() && peer.sa!.remote === "10.77.0.9", "there");
+  await until("there", () => peer.established() && peer.sa!.remote === "10.77.0.9");
   t.deepEqual(told, ["established", "redirected", "established"]);
   // Told by whom we were sent, and rid of the first.
   const list = await charon.sas(/^a: #2, ESTABLISHED(?![^]*a: #1)[^]*INSTALLED/);
   t.true(sameChildren(site, list), list);
   peer.close();
-  await until(() => site.vpn.sas.size === 0, "closed");
+  await until("closed", () => site.vpn.sas.size === 0);
 
   for (atOnce of [true, false]) {
     told.splice(0);
     const gateway = site.connect({ psk: PSK });
     await charon.swanctl(["--initiate", "--child", "c"]);
-    await until(() => gateway.established() && site.children.length === 1, "a child");
+    await until("a child", () => gateway.established() && site.children.length === 1);
     if (!atOnce) {
       t.is(gateway.sa!.local, OURS);
       t.true(redirection.send(gateway.sa!, "10.77.0.3"));
     }
-    await until(() => gateway.sa?.local === "10.77.0.3" && site.vpn.sas.size === 1, "at our other address");
+    await until("at our other address", () => gateway.sa?.local === "10.77.0.3" && site.vpn.sas.size === 1);
     t.true(sameChildren(site, await charon.sas(/ESTABLISHED[^]*@ 10\.77\.0\.3[^]*INSTALLED/)));
     gateway.close();
-    await until(() => site.vpn.sas.size === 0, "gone");
+    await until("gone", () => site.vpn.sas.size === 0);
   }
   t.is(site.vpn.counters.redirected, 2);
 });
