@@ -111,7 +111,8 @@ test("every entry can be imported, and every component has its factory", (t) => 
     "console.log(JSON.stringify(found));";
   // The ciphers of ports/noble and the certificates of ports/x509 are optional peers, which their user installs.
   const peers = ["@noble", "@peculiar"];
-  for (const peer of peers) symlinkSync(join(ROOT, "node_modules", peer), join(consumer, "node_modules", peer));
+  for (const peer of peers)
+    symlinkSync(join(ROOT, "node_modules", peer), join(consumer, "node_modules", peer));
   const output = execFileSync(process.execPath, ["--input-type=module", "-e", script, ...names], {
     cwd: consumer,
   });
