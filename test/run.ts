@@ -1,18 +1,18 @@
 /**
  * `npm test`: everything that CI runs. `npm test -- STAGE ...` runs some stages, `npm test -- --list` names them.
  *
- * First what needs only a processor, then the suites against real peers, whose answers must come in time. The last line is
- * the sum: each test counts, and each check that is not made of tests counts as one.
+ * First what needs only a processor, then the suites against real peers, whose answers must come in time. It ends
+ * with why tests failed, a table, and the sum: each test counts, and each check that is not made of tests counts as one.
  */
 import { runEngines } from "./engines/run.js";
 import { runSuite, SUITES } from "./interop/run.js";
-import { type Outcome, runAva, runProgram } from "./support/ava.js";
+import { digest, type Outcome, runAva, runProgram } from "./support/ava.js";
 import { filesBelow } from "./support/files.js";
 
 interface Stage {
   readonly name: string;
   readonly about: string;
-  run(): Promise<Pick<Outcome, "passed" | "failed"> & { readonly output?: string }>;
+  run(): Promise<Pick<Outcome, "passed" | "failed" | "output">>;
 }
 
 const CHECKS: Stage[] = [
@@ -72,16 +72,17 @@ interface Row {
   readonly passed: number;
   readonly failed: number;
   readonly seconds: number;
+  readonly output: string;
 }
 
 async function runStages(stages: Stage[], rows: Row[]): Promise<void> {
   for (const stage of stages) {
     const start = performance.now();
-    const { passed, failed, output = "" } = await stage.run();
+    const { passed, failed, output } = await stage.run();
     const seconds = (performance.now() - start) / 1000;
-    rows.push({ name: stage.name, passed, failed, seconds });
-    if (failed > 0 && output !== "") console.log(`\n--- ${stage.name} ---\n${output.trimEnd()}\n`);
-    console.log(line({ name: stage.name, passed, failed, seconds }));
+    const row = { name: stage.name, passed, failed, seconds, output };
+    rows.push(row);
+    console.log(line(row));
   }
 }
 
@@ -118,6 +119,7 @@ async function main(names: string[]): Promise<void> {
 
   const passed = rows.reduce((sum, row) => sum + row.passed, 0);
   const failed = rows.reduce((sum, row) => sum + row.failed, 0);
+  for (const row of rows) if (row.failed > 0) console.log(`\n--- ${row.name} ---\n${digest(row.output)}`);
   console.log(`\n${rows.map(line).join("\n")}\n`);
   console.log(`all stages in ${((performance.now() - start) / 1000).toFixed(0)} s`);
   console.log(`${passed} passed, ${failed} failed`);

@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { runAva } from "../support/ava.js";
+import { type Outcome, runAva } from "../support/ava.js";
 import { filesBelow } from "../support/files.js";
 
 interface Suite {
@@ -126,10 +126,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
 };
 
-export interface SuiteOutcome {
-  readonly passed: number;
-  readonly failed: number;
-}
+export type SuiteOutcome = Pick<Outcome, "passed" | "failed" | "output">;
 
 /**
  * Runs one suite; prints its tests as they end and `NAME: N passed, N failed`.
@@ -142,16 +139,16 @@ export async function runSuite(name: string, file?: string): Promise<SuiteOutcom
     (path) => file === undefined || path === `${folder}/${file}.test.ts`,
   );
   const problem = obstacle(name, files);
-  let outcome = { passed: 0, failed: 1 };
-  if (problem !== null) console.log(`${name}: ${problem}`);
+  let outcome = { passed: 0, failed: 1, output: `${name}: ${problem}` };
+  if (problem !== null) console.log(outcome.output);
   else {
     // Two files at a time, the tests of each one after the other: they wait more than they work, and each has its namespaces.
-    const { passed, failed, skipped } = await runAva(files, {
+    const { passed, failed, skipped, output } = await runAva(files, {
       live: true,
       concurrency: 2,
       serial: true,
     });
-    outcome = { passed, failed: failed + skipped };
+    outcome = { passed, failed: failed + skipped, output };
   }
   console.log(`${name}: ${outcome.passed} passed, ${outcome.failed} failed`);
   return outcome;

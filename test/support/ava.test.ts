@@ -1,5 +1,5 @@
 import test from "ava";
-import { countAva, runProgram } from "./ava.js";
+import { countAva, digest, runProgram } from "./ava.js";
 
 test("the closing lines of ava are counted", (t) => {
   const output =
@@ -25,4 +25,14 @@ test("crashes and rejections count as failures", (t) => {
 test("a program counts as one check", async (t) => {
   t.like(await runProgram("tsc", ["--version"]), { passed: 1, failed: 0 });
   t.like(await runProgram("tsc", ["--noSuchOption"]), { passed: 0, failed: 1 });
+});
+
+test("of a failure the marks and what is said of it are told, within bounds", (t) => {
+  const closing = "  ─\n\n  two\n\n  Difference:\n\n  ─\n\n  1 test failed\n";
+  t.is(
+    digest(`  ✔ one\n    ℹ a note\n  ✘ [fail]: two\n  ◌ three\n${closing}`),
+    "✘ [fail]: two\n  ◌ three\n  two\n  Difference:\n  1 test failed",
+  );
+  t.is(digest("error TS1: no\n"), "error TS1: no");
+  t.is(digest("x".repeat(7000)).length, 6000 + "\n[...]".length);
 });

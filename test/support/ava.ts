@@ -56,6 +56,18 @@ function compileOnce(): Promise<void> {
   return (compiling ??= compile());
 }
 
+/** Of what a program printed, what tells why it failed, in `most` characters: ava's marks of failed tests, and what is said of them. */
+export function digest(output: string, most = 6000): string {
+  const parts = output.split(/^ *─$/m);
+  const marks = parts[0]!.match(/^ *[✘◌] .*$/gm) ?? [];
+  const said = marks.length > 0 ? [...marks, parts.slice(1).join("")] : [output];
+  const text = said
+    .join("\n")
+    .replace(/\n\s*\n/g, "\n")
+    .trim();
+  return text.length <= most ? text : `${text.slice(0, most)}\n[...]`;
+}
+
 /**
  * Counts the tests that passed by their lines ("✔ title"), and the rest by the closing lines: "1 test failed", "1 uncaught
  * exception", "1 test skipped", ... (ava closes with "3 tests passed" only when none failed).

@@ -7,7 +7,7 @@ import { igmp } from "../../../stack/ipv4/igmp.js";
 import { vrrp } from "../../../stack/routing/vrrp.js";
 import { createGateway } from "../support/gateway.js";
 import { namespace6 } from "../support/host6.js";
-import { until } from "../../support/until.js";
+import { pause, until } from "../../support/until.js";
 import { heals } from "../support/routers.js";
 
 const VIP = "10.66.0.254";
@@ -49,9 +49,9 @@ test("keepalived and we take over from each other", async (t) => {
   writeFileSync(
     conf,
     `global_defs { vrrp_version 3 }
-vrrp_instance four { state BACKUP; interface eth0; virtual_router_id 51; priority 150; advert_int 0.5
+vrrp_instance four { state BACKUP; interface eth0; virtual_router_id 51; priority 150; advert_int 1
   virtual_ipaddress { ${VIP}/32 } }
-vrrp_instance six { state BACKUP; interface eth0; virtual_router_id 51; priority 150; advert_int 0.5
+vrrp_instance six { state BACKUP; interface eth0; virtual_router_id 51; priority 150; advert_int 1
   virtual_ipaddress { fe80::254/64
   ${VIP6}/128 } }
 `.replaceAll("; ", "\n  "),
@@ -59,8 +59,8 @@ vrrp_instance six { state BACKUP; interface eth0; virtual_router_id 51; priority
   const start = () =>
     other.start("keepalived", ["-n", "-P", "-l", "-f", conf, "-p", `${conf}.pid`, "-r", `${conf}.vrrp`]);
   const has = () => /10\.66\.0\.254/.test(other.ip("address")) && /fd66::fe\//.test(other.ip("address"));
-  const four = redundancy.add(nif, { id: 51, priority: 100, interval: 0.5, addresses: [VIP] });
-  const six = redundancy.add(nif, { id: 51, priority: 100, interval: 0.5, addresses: ["fe80::254", VIP6] });
+  const four = redundancy.add(nif, { id: 51, priority: 100, interval: 1, addresses: [VIP] });
+  const six = redundancy.add(nif, { id: 51, priority: 100, interval: 1, addresses: ["fe80::254", VIP6] });
   await until("we are alone, and active", () => four.active() && six.active());
   await heals(lan, VIP);
   await heals(lan, VIP6);
@@ -88,7 +88,7 @@ vrrp_instance six { state BACKUP; interface eth0; virtual_router_id 51; priority
   four.setPriority(200);
   six.setPriority(200);
   daemon = start();
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await pause(3000);
   t.true(four.active() && six.active() && !has());
   four.remove();
   six.remove();
