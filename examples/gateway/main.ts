@@ -53,7 +53,7 @@ try {
   console.error(process.env.NODE_DEBUG ? error : `gateway: ${(error as Error).message}`);
   process.exit(1);
 }
-if (config.statusPort !== 0) listen(gateway.tcp, { port: config.statusPort }, site(gateway));
+if (config.statusPort !== 0) listen(gateway.parts.tcp, { port: config.statusPort }, site(gateway));
 
 function reload(): void {
   const next = read();

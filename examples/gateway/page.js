@@ -162,9 +162,15 @@ function show(state) {
   );
   table(
     "forwards",
-    ["", "port", "leads to"],
-    state.forwards.map((one) => [one.protocol, one.port, end(one.to, one.toPort)]),
+    ["", "port", "leads to", "by"],
+    state.forwards.map((one) => [one.protocol, one.port, end(one.to, one.toPort), one.by]),
     "All are closed.",
+  );
+  table(
+    "services",
+    ["", "state"],
+    state.services.map((one) => [one.name, one.state]),
+    "None is on.",
   );
   find("refused-count").textContent = String(state.counters.firewall?.dropped ?? 0);
   table(

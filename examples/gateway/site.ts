@@ -9,7 +9,9 @@ import {
   inspectMemory,
   inspectNeighbours,
 } from "../../stack/inspect.js";
+import type { GatewayConfig } from "./config.js";
 import type { Gateway } from "./gateway.js";
+import { mapped, services } from "./parts/services.js";
 
 const FILES: Record<string, [file: string, type: string]> = {
   "/": ["page.html", "text/html"],
@@ -21,7 +23,8 @@ const FLOWS = 40;
 
 /** All that the page shows, as plain data. */
 export function report(gateway: Gateway) {
-  const { stack, four, six, wall, leases, leases6, config, clock } = gateway;
+  const { config, parts } = gateway;
+  const { stack, four, six, wall, leases, leases6, clock } = parts;
   const addresses = [...inspectAddresses(four), ...inspectAddresses(six)];
   const flows = wall.list();
   return {
@@ -32,20 +35,26 @@ export function report(gateway: Gateway) {
       .filter(({ name }) => name !== "lo" && !name.startsWith("lo0"))
       .map((nif) => ({
         ...nif,
-        role: nif.name === "wan" ? "wan" : "lan",
+        role: roleOf(config, nif.name),
         addresses: addresses.filter((one) => one.interface === nif.name),
       })),
     uplink: gateway.uplink()?.uplink.sizes() ?? null,
     leases: leases.list(),
     leases6: leases6.list(),
-    neighbours: [...inspectNeighbours(gateway.neighbours), ...inspectNeighbours(gateway.neighbours6)],
+    neighbours: [...inspectNeighbours(parts.neighbours), ...inspectNeighbours(parts.neighbours6)],
     flows: { count: flows.length, limit: config.flows, list: flows.slice(-FLOWS) },
-    forwards: config.forward,
-    refused: gateway.refused.slice(-12).reverse(),
+    forwards: [...config.forward.map((one) => ({ ...one, by: "the file" })), ...mapped(gateway)],
+    services: services(gateway),
+    refused: parts.refused.slice(-12).reverse(),
     memory: inspectMemory(stack),
     clock: clock?.last() ?? null,
     counters: inspectCounters(stack),
   };
+}
+
+function roleOf(config: GatewayConfig, name: string): string {
+  if (config.wan.some((one) => one.name === name)) return "wan";
+  return config.tunnels.some((one) => one.name === name) ? "tunnel" : "lan";
 }
 
 export type Report = ReturnType<typeof report>;

@@ -1,6 +1,6 @@
 /** What a gateway must know again after it was killed: who it is, and what it was given. Leases that it gives lie in files of their own. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { DhcpLease } from "../../stack/service/dhcp.js";
 import type { Dhcp6Lease } from "../../stack/service/dhcpv6.js";
@@ -12,8 +12,10 @@ interface Known {
   secret: string;
   /** Hardware addresses by interface. */
   macs: Record<string, string>;
-  /** What servers outside have given us. */
-  lease: DhcpLease | null;
+  /** This gateway's name to UPnP's clients. */
+  uuid: string;
+  /** What servers outside have given us: IPv4 by interface. */
+  leases: Record<string, DhcpLease | null>;
   lease6: Dhcp6Lease | null;
 }
 
@@ -37,12 +39,16 @@ export class State {
     return new Uint8Array(Buffer.from(this.known.secret, "hex"));
   }
 
-  get lease(): DhcpLease | null {
-    return this.known.lease;
+  get uuid(): string {
+    return this.known.uuid;
   }
 
-  set lease(lease: DhcpLease | null) {
-    this.known.lease = lease;
+  lease(name: string): DhcpLease | null {
+    return this.known.leases[name] ?? null;
+  }
+
+  setLease(name: string, lease: DhcpLease | null): void {
+    this.known.leases[name] = lease;
     this.save();
   }
 
@@ -78,7 +84,8 @@ function read(file: string): Known {
     duid: "0004" + randomBytes(16).toString("hex"),
     secret: randomBytes(16).toString("hex"),
     macs: {},
-    lease: null,
+    uuid: randomUUID(),
+    leases: {},
     lease6: null,
   };
   try {

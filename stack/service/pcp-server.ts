@@ -132,12 +132,17 @@ export class PcpServer implements Component {
     return socket;
   }
 
-  interfaceRemoved(nif: Interface): void {
+  /** Serves them no more; what they have stays until it ends. */
+  remove(nif: Interface): void {
     for (let i = this.sockets.length - 1; i >= 0; i--) {
       if (this.sockets[i].options.interface !== nif) continue;
       this.sockets[i].close();
       this.sockets.splice(i, 1);
     }
+  }
+
+  interfaceRemoved(nif: Interface): void {
+    this.remove(nif);
   }
 
   close(): void {

@@ -1,9 +1,14 @@
-/** The gateway's configuration: what is wrong is told with its line, and the example that is given is right. */
-import { readFileSync } from "node:fs";
+/** The gateway's configuration: what is wrong is told with its line, the example that is given is right, and all of it can be put into force. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "ava";
 import fc from "fast-check";
 import { parseConfig } from "../../examples/gateway/config.js";
-import { rulesOf } from "../../examples/gateway/gateway.js";
+import { rulesOf } from "../../examples/gateway/parts/rules.js";
+import { startGateway } from "../../examples/gateway/gateway.js";
+import { report } from "../../examples/gateway/site.js";
+import { memoryCable } from "../../ports/node/index.js";
 import { ConfigError, parseJson } from "../../examples/gateway/json.js";
 import { compile } from "../../stack/filter/rules.js";
 
@@ -13,11 +18,11 @@ const file = (more: string, lan = LAN, wan = `{ "link": { "tap": "wan0" } }`) =>
 
 test("the example is good, and what is left out has defaults", (t) => {
   const config = parseConfig(readFileSync("examples/gateway/gateway.json", "utf8"));
-  t.deepEqual(config.wan.link, { uplink: { loopback: false } });
+  t.deepEqual(config.wan[0].link, { uplink: { loopback: false } });
   t.is(config.lan[0].reservations[0].name, "printer");
   const short = parseConfig(file(""));
   t.like(short, { domain: "home.arpa", statusPort: 80, flows: 16384, pingFromOutside: true });
-  t.like(short.wan, { ipv4: "dhcp", ipv6: "auto", upload: 0 });
+  t.like(short.wan[0], { ipv4: "dhcp", ipv6: "auto", upload: 0 });
   t.notThrows(() => compile(rulesOf(short)));
 });
 
@@ -88,12 +93,154 @@ test("what is wrong is told with its line", (t) => {
     [file("", LAN, `{ "link": { "tap": "w", "udp": {} } }`), 3, /wan\.link must be one of/],
     [file("", LAN, `{ "link": { "tap": "w" }, "ipv4": "pppoe" }`), 3, /wan\.ipv4 must be "dhcp", "off" or/],
     ["[".repeat(100), 1, /nested too deeply/],
+    [file("", LAN, "[]"), 3, /one to eight ways out/],
+    [
+      file("", LAN, `[{ "link": { "tap": "a" } },\n{ "link": { "tap": "b" }, "ipv6": "auto" }]`),
+      4,
+      /IPv6.*first one's/,
+    ],
+    [
+      file("", LAN, `[{ "link": { "tap": "a" } },\n{ "name": "wan", "link": { "tap": "b" } }]`),
+      4,
+      /another name/,
+    ],
+    [file("", LAN, `{ "link": { "vlan": 7, "on": "lan" } }`), 3, /"vlan" beside it/],
+    [
+      file("", LAN, `{ "link": { "tap": "a" }, "vlan": 5000 }`),
+      3,
+      /wan\.vlan must be a whole number from 0 to 4094/,
+    ],
+    [file("", LAN, `{ "link": { "tap": "a" }, "probe": "x" }`), 3, /wan\.probe must be an IPv4 address/],
+    [file(`"uplinks": "both"`), 5, /"failover", "balance"/],
+    [file(`"nat64": "64:ff9b::/95"`), 5, /nat64 must be a prefix/],
+    [file(`"queue": "cake"`), 5, /"fq-codel", "drr", "fifo"/],
+    [
+      file(`"portMapping": {\n"upnp": true,\n"on": ["guests"] }`),
+      7,
+      /portMapping\.on\[0\] must be a network: "lan", not "guests"/,
+    ],
+    [file(`"portMapping": {\n"ports": [9, 1] }`), 6, /\[FIRST, LAST\]/],
+    [file(`"rip": { "on": ["wan"] }`), 5, /a network or a tunnel: "lan", not "wan"/],
+    [file(`"babel": { "on": ["lan"],\n"interval": 0 }`), 6, /babel\.interval/],
+    [file(`"multicast": ["wan"]`), 5, /a network: "lan"/],
+    [file(`"proxy": [{ "on": "lan", "for": "fd00::/64" }]`), 5, /a network of IPv4 or an address of IPv6/],
+    [file(`"routes": [\n{ "to": "10.8.0.0/16", "via": "fd00::1" }]`), 6, /of one family/],
+    [file(`"routes": [{ "to": "10.8.0.0", "via": "192.168.7.2" }]`), 5, /a network with its prefix length/],
+    [
+      file(`"tunnels": [\n{ "name": "t", "kind": "l2tp", "remote": "192.0.2.9" }]`),
+      6,
+      /"ip", "gre", "vxlan"/,
+    ],
+    [file(`"tunnels": [\n{ "name": "lan", "kind": "ip", "remote": "192.0.2.9" }]`), 6, /another name/],
+    [
+      file(`"tunnels": [\n{ "name": "t", "kind": "vxlan", "remote": "192.0.2.9" }]`),
+      6,
+      /its network identifier/,
+    ],
+    [
+      file(`"tunnels": [\n{ "name": "t", "kind": "ip", "remote": "192.0.2.9",\n"key": 4 }]`),
+      7,
+      /IP in IP has none/,
+    ],
+    [
+      file(
+        "",
+        `{ "name": "lan", "link": { "tap": "x" }, "address": "192.168.7.1/24",\n"vrrp": { "id": 51, "addresses": ["10.0.0.1"] } }`,
+      ),
+      5,
+      /addresses\[0\] must be an address in 192\.168\.7\.1\/24/,
+    ],
   ];
   for (const [text, line, reason] of cases) {
     const error = t.throws(() => parseConfig(text), { instanceOf: ConfigError }, text);
     t.is(error?.line, line, `${error?.message}\n${text}`);
     t.regex(error?.reason ?? "", reason);
   }
+});
+
+/** A file with everything in it. */
+const ALL = file(
+  `"uplinks": "balance", "nat64": "fd64::/96", "queue": "drr", "mdns": true,
+  "portMapping": { "pcp": true, "upnp": true, "on": ["lan", "guests"] },
+  "tunnels": [
+    { "name": "site", "kind": "gre", "remote": "192.0.2.9", "key": 7, "address": "10.99.0.1/30", "trusted": true },
+    { "name": "six", "kind": "ip", "remote": "192.0.2.8", "address6": "2001:db8:9::2/64", "routes": ["2001:db8::/32"] },
+    { "name": "lab", "kind": "vxlan", "key": 42, "remote": "192.0.2.7", "address": "10.98.0.1/24" }
+  ],
+  "routes": [{ "to": "10.50.0.0/16", "via": "192.168.7.2" }],
+  "rip": { "on": ["lan"] }, "babel": { "on": ["site", "lan"] }, "multicast": ["lan"],
+  "proxy": [{ "on": "lan", "for": "203.0.113.8/29" }, { "on": "wan", "for": "2001:db8::7" }]`,
+  `{ "name": "lan", "link": { "tap": "l" }, "address": "192.168.7.1/24",
+     "vrrp": { "id": 51, "addresses": ["192.168.7.254"], "withoutUplink": 50 } },
+   { "name": "guests", "link": { "vlan": 9, "on": "lan" }, "address": "192.168.9.1/24", "subnet": 1, "isolated": true }`,
+  `[{ "link": { "tap": "w" }, "vlan": 7, "ipv4": { "address": "192.0.2.2/24", "gateway": "192.0.2.1" }, "ipv6": "off", "upload": 40, "download": 100, "probe": "192.0.2.1" },
+    { "name": "lte", "link": { "tap": "w2" }, "ipv4": { "address": "198.51.100.2/24", "gateway": "198.51.100.1" }, "weight": 2, "upload": 5, "download": 20 }]`,
+);
+
+test("a file with everything in it starts, is shown, reloads each part of it, and ends", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "anystack-gateway-"));
+  const parse = (text: string) => ({ ...parseConfig(text), state: folder });
+  const lines: string[] = [];
+  const [wan, lte, lan] = [memoryCable()[0], memoryCable()[0], memoryCable()[0]];
+  const gateway = await startGateway(parse(ALL), (line) => lines.push(line), { wan, lte, lan });
+  t.teardown(() => {
+    gateway.close();
+    rmSync(folder, { recursive: true });
+  });
+  const { stack } = gateway.parts;
+  const shown = () => Object.fromEntries(report(gateway).services.map((one) => [one.name, one.state]));
+  const first = shown();
+  for (const name of [
+    "wan",
+    "lte",
+    "site",
+    "six",
+    "lab",
+    "VRRP on lan",
+    "queue of wan",
+    "queue of lan",
+    "RIP",
+    "Babel",
+    "multicast",
+    "NAT64",
+    "PCP",
+    "UPnP",
+    "mDNS",
+    "proxy",
+  ])
+    t.truthy(first[name], `${name}: ${JSON.stringify(first)}`);
+  for (const name of ["site", "six", "lab", "wan-tag"]) t.truthy(stack.findInterface(name), name);
+  t.is(gateway.parts.wall.zone(stack.findInterface("lte")!), "wan");
+  // What has not changed is left alone; what has, is made anew; what has gone is gone.
+  const site = stack.findInterface("site");
+  const six = stack.findInterface("six");
+  const next = parse(ALL);
+  next.tunnels = next.tunnels.filter(({ name }) => name !== "lab");
+  next.tunnels[1].mtu = 1300;
+  Object.assign(next, { routes: [], multicast: [], proxy: [], mdns: false, uplinks: "failover" });
+  next.rip.on = next.babel.on = [];
+  next.portMapping.upnp = next.portMapping.pcp = false;
+  next.lan[0].vrrp = null;
+  next.wan[0].upload = 0;
+  gateway.reload(next);
+  t.is(stack.findInterface("site"), site);
+  t.not(stack.findInterface("six"), six);
+  t.is(stack.findInterface("six")?.mtu, 1300);
+  t.is(stack.findInterface("lab"), null);
+  t.deepEqual(Object.keys(shown()).sort(), [
+    "NAT64",
+    "lte",
+    "queue of lan",
+    "queue of lte",
+    "site",
+    "six",
+    "wan",
+  ]);
+  gateway.reload(parse(ALL));
+  t.deepEqual(Object.keys(shown()).sort(), Object.keys(first).sort());
+  t.throws(() => gateway.reload({ ...parse(ALL), nat64: "" }), {
+    message: /nat64 changed: that needs a restart/,
+  });
 });
 
 test("JSON is read as JSON.parse has it; other texts raise nothing but a ConfigError", (t) => {

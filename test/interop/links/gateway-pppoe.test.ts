@@ -30,7 +30,9 @@ test("the gateway dials in by CHAP, and the session is its WAN", async (t) => {
   t.true(lines.includes("PPPoE: network 10.64.0.10"), lines.join("\n"));
   t.is(gateway.wan.mtu, 1492);
   t.true(
-    inspectAddresses(gateway.four).some((one) => one.interface === "wan" && one.address === "10.64.0.10"),
+    inspectAddresses(gateway.parts.four).some(
+      (one) => one.interface === "wan" && one.address === "10.64.0.10",
+    ),
   );
-  t.is(gateway.wall.zone(gateway.wan), "wan");
+  t.is(gateway.parts.wall.zone(gateway.wan), "wan");
 });

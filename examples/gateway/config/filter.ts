@@ -1,0 +1,70 @@
+/** `"forward"`, `"rules"`, `"portMapping"`: what may come in. */
+import { compile } from "../../../stack/filter/rules.js";
+import type { Rule } from "../../../stack/filter/rules.js";
+import { ConfigError } from "../json.js";
+import type { Node } from "../json.js";
+import { Reader, address4, flag, list, oneOf, port, text, wrong } from "./read.js";
+
+export interface ForwardConfig {
+  protocol: "tcp" | "udp";
+  port: number;
+  to: string;
+  toPort: number;
+}
+
+/** Hosts may ask for outer ports that lead to them. */
+export interface PortMappingConfig {
+  pcp: boolean;
+  upnp: boolean;
+  /** Networks whose hosts may. */
+  on: string[];
+  /** The first and the last port that may be asked for. */
+  ports: [number, number];
+}
+
+export function forward(node: Node, what: string): ForwardConfig {
+  const reader = new Reader(node, what);
+  const outer = reader.get("port", port);
+  const result: ForwardConfig = {
+    protocol: reader.get("protocol", text(/^(tcp|udp)$/, '"tcp" or "udp"')) as "tcp" | "udp",
+    port: outer,
+    to: reader.get("to", address4),
+    toPort: reader.get("toPort", port, outer),
+  };
+  reader.done();
+  return result;
+}
+
+/** A rule is the firewall's own to judge: it throws at what it does not like. */
+export function rule(node: Node, what: string): Rule {
+  const value = plain(node) as Rule;
+  try {
+    compile([value]);
+  } catch (error) {
+    throw new ConfigError(node.line, `${what}: ${(error as Error).message}`);
+  }
+  return value;
+}
+
+function plain({ value }: Node): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, inner]) => [key, plain(inner)]));
+  return value;
+}
+
+export const portMapping =
+  (lans: string[]) =>
+  (node: Node, what: string): PortMappingConfig => {
+    const reader = new Reader(node, what);
+    const ports = reader.get("ports", list(port), [1024, 49151]);
+    const result = {
+      pcp: reader.get("pcp", flag, false),
+      upnp: reader.get("upnp", flag, false),
+      on: reader.get("on", list(oneOf(lans, "a network")), lans.slice(0, 1)),
+      ports: [ports[0], ports[1]] as [number, number],
+    };
+    reader.done();
+    if (ports.length !== 2 || ports[0] > ports[1])
+      wrong(reader.members.get("ports")!, `${what}.ports`, "[FIRST, LAST]");
+    return result;
+  };

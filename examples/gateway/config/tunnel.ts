@@ -1,0 +1,61 @@
+/** `"tunnels"`: networks that lie behind another router, reached through packets of packets. */
+import type { Node } from "../json.js";
+import {
+  Reader,
+  address,
+  flag,
+  list,
+  name,
+  anyPrefix,
+  oneOf,
+  prefix4,
+  prefix6,
+  whole,
+  wrong,
+} from "./read.js";
+
+export interface TunnelConfig {
+  name: string;
+  /** IP in IP (6in4 and 4in6 too), GRE, or VXLAN. */
+  kind: "ip" | "gre" | "vxlan";
+  remote: string;
+  /** Or `""`: what the route has. */
+  local: string;
+  /** Of GRE, or -1; of VXLAN its network identifier. */
+  key: number;
+  address: string;
+  address6: string;
+  mtu: number;
+  /** What lies behind it, IPv4 and IPv6; `"::/0"` makes it the way out. */
+  routes: string[];
+  /** What comes out of it may reach our networks and this gateway. */
+  trusted: boolean;
+}
+
+export function tunnel(node: Node, what: string): TunnelConfig {
+  const reader = new Reader(node, what);
+  const kind = reader.get("kind", oneOf(["ip", "gre", "vxlan"] as const));
+  const result: TunnelConfig = {
+    name: reader.get("name", name),
+    kind,
+    remote: reader.get("remote", address),
+    local: reader.get("local", address, ""),
+    key: reader.get("key", whole(0, kind === "vxlan" ? 0xffffff : 0xffffffff), -1),
+    address: reader.get("address", prefix4, ""),
+    address6: reader.get("address6", prefix6, ""),
+    mtu: reader.get("mtu", whole(576, 65535), 0),
+    routes: reader.get("routes", list(anyPrefix), []),
+    trusted: reader.get("trusted", flag, false),
+  };
+  reader.done();
+  if (kind === "vxlan" && result.key < 0) wrong(node, what, 'with its network identifier, "key"');
+  if (kind === "vxlan" && result.routes.length > 0)
+    wrong(
+      reader.members.get("routes")!,
+      `${what}.routes`,
+      'left out: it is a link, "routes" of the file have a gateway on it',
+    );
+  if (kind === "ip" && result.key >= 0)
+    wrong(reader.members.get("key")!, `${what}.key`, "left out: IP in IP has none");
+  return result;
+}

@@ -1,0 +1,69 @@
+/** What the status page says of the services that are on: a name and a few words each. */
+import { format4 } from "../../../stack/core/text4.js";
+import type { Gateway } from "../gateway.js";
+
+/** Ports that hosts have asked for. */
+export function mapped({ parts }: Gateway) {
+  const entry = (by: string, protocol: number, port: number, address: number, toPort: number) => ({
+    ...{ by, protocol: protocol === 6 ? "tcp" : "udp", port, to: format4(address), toPort },
+  });
+  return [
+    ...parts.pcp.mappings.list.map((one) =>
+      entry("PCP", one.protocol, parts.nat.mappedPort(one.row), one.address, one.port),
+    ),
+    ...parts.upnp.mappings.list.map((one) =>
+      entry("UPnP", one.protocol, one.outerPort, one.address, one.port),
+    ),
+  ];
+}
+
+export function services(gateway: Gateway): { name: string; state: string }[] {
+  const { config, parts, ways, sides } = gateway;
+  const rows: { name: string; state: string }[] = [];
+  const say = (name: string, state: string | false) => void (state && rows.push({ name, state }));
+  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
+  for (const { nif, good, gateway: hop, misses } of ways.list)
+    say(
+      nif.name,
+      good
+        ? `good, by ${hop || "its session"}`
+        : misses > 0
+          ? "does not answer"
+          : hop === null
+            ? "no way out"
+            : "no carrier",
+    );
+  for (const { name, kind, remote } of config.tunnels)
+    say(name, `${kind} to ${remote}${parts.stack.findInterface(name)?.up() ? "" : ", down"}`);
+  for (const { nif, virtual, config: own } of sides)
+    say(
+      `VRRP on ${nif.name}`,
+      virtual !== null && `${virtual.active() ? "active" : "waits"}, ${own.vrrp?.addresses.join(", ")}`,
+    );
+  for (const { name } of [...config.wan, ...config.lan]) {
+    const shaped = parts.queues.find(parts.stack.findInterface(name)!);
+    say(
+      `queue of ${name}`,
+      shaped !== null &&
+        Object.entries(shaped.counters)
+          .map(([key, n]) => `${key} ${n}`)
+          .join(", "),
+    );
+  }
+  say(
+    "RIP",
+    config.rip.on.length > 0 && count(parts.rip.routes().length + parts.ripng.routes().length, "route"),
+  );
+  say(
+    "Babel",
+    config.babel.on.length > 0 &&
+      `${count(parts.babel.neighbourList().length, "neighbour")}, ${count(parts.babel.routes().length, "route")}`,
+  );
+  say("multicast", config.multicast.length > 0 && count(parts.groups.groups().length, "group"));
+  say("NAT64", config.nat64 !== "" && config.nat64);
+  say("PCP", config.portMapping.pcp && config.portMapping.on.join(", "));
+  say("UPnP", config.portMapping.upnp && config.portMapping.on.join(", "));
+  say("mDNS", config.mdns && "reflected");
+  say("proxy", config.proxy.length > 0 && config.proxy.map((one) => `${one.for} on ${one.on}`).join(", "));
+  return rows;
+}

@@ -1,0 +1,174 @@
+/** The stack of a gateway: every component that it has, in one list. */
+import { join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { leaseFile } from "../../../ports/node/index.js";
+import type { NodeHost } from "../../../ports/node/index.js";
+import { createStack } from "../../../stack/index.js";
+import { firewall } from "../../../stack/filter/firewall.js";
+import type { FirewallEvent } from "../../../stack/filter/firewall.js";
+import { napt } from "../../../stack/filter/napt.js";
+import { arp } from "../../../stack/ipv4/arp.js";
+import { fragments } from "../../../stack/ipv4/fragments.js";
+import { icmp } from "../../../stack/ipv4/icmp.js";
+import { igmp } from "../../../stack/ipv4/igmp.js";
+import { ipv4 } from "../../../stack/ipv4/ipv4.js";
+import { pmtu } from "../../../stack/ipv4/pmtu.js";
+import { proxyArp } from "../../../stack/ipv4/proxy-arp.js";
+import { fragments6 } from "../../../stack/ipv6/fragments.js";
+import { icmpv6 } from "../../../stack/ipv6/icmpv6.js";
+import { ipv6 } from "../../../stack/ipv6/ipv6.js";
+import { mld } from "../../../stack/ipv6/mld.js";
+import { nd } from "../../../stack/ipv6/nd.js";
+import { proxyNd } from "../../../stack/ipv6/proxy-nd.js";
+import { routerAdvertiser } from "../../../stack/ipv6/router-advertiser.js";
+import { slaac } from "../../../stack/ipv6/slaac.js";
+import { ethernet } from "../../../stack/link/ethernet.js";
+import { ipLink } from "../../../stack/link/ip.js";
+import { loopback } from "../../../stack/link/loopback.js";
+import { vlan } from "../../../stack/link/vlan.js";
+import { pppoe } from "../../../stack/ppp/pppoe.js";
+import { shaper } from "../../../stack/queue/shaper.js";
+import { ping } from "../../../stack/raw/ping.js";
+import { forwarding } from "../../../stack/router/forwarding.js";
+import { forwarding6 } from "../../../stack/router/forwarding6.js";
+import { routeTables } from "../../../stack/router/route-tables.js";
+import { babel } from "../../../stack/routing/babel.js";
+import { multicast } from "../../../stack/routing/multicast.js";
+import { rip } from "../../../stack/routing/rip.js";
+import { ripng } from "../../../stack/routing/ripng.js";
+import { vrrp } from "../../../stack/routing/vrrp.js";
+import { dhcpServer } from "../../../stack/service/dhcp-server.js";
+import { dhcp } from "../../../stack/service/dhcp.js";
+import { dhcpv6Server } from "../../../stack/service/dhcpv6-server.js";
+import { dhcpv6 } from "../../../stack/service/dhcpv6.js";
+import { dns64 } from "../../../stack/service/dns64.js";
+import { dnsForwarder } from "../../../stack/service/dns-forwarder.js";
+import { dns } from "../../../stack/service/dns.js";
+import { mdnsReflector } from "../../../stack/service/mdns-reflector.js";
+import { ntpServer } from "../../../stack/service/ntp-server.js";
+import { ntp } from "../../../stack/service/ntp.js";
+import { pcpServer } from "../../../stack/service/pcp-server.js";
+import { upnpIgd } from "../../../stack/service/upnp-igd.js";
+import { tcp } from "../../../stack/tcp/tcp.js";
+import { nat64 } from "../../../stack/translator/nat64.js";
+import { gre } from "../../../stack/tunnel/gre.js";
+import { ipTunnel } from "../../../stack/tunnel/ip-tunnel.js";
+import { vxlan } from "../../../stack/tunnel/vxlan.js";
+import { udp } from "../../../stack/udp/udp.js";
+import type { GatewayConfig } from "../config.js";
+import type { State } from "../state.js";
+import { rulesOf } from "./rules.js";
+
+/** Packet memory: neighbours' queues, reassembly, the shaper, and what the status page sends. */
+const BUDGET = 16 << 20;
+/** Hosts behind us that are known by their hardware addresses, in each family. */
+const NEIGHBOURS = 4096;
+/** Events of the firewall that the page shows. */
+const REFUSED = 50;
+
+export type Parts = ReturnType<typeof createParts>;
+
+export function createParts(config: GatewayConfig, state: State, host: NodeHost) {
+  const folder = join(config.state, "leases");
+  mkdirSync(folder, { recursive: true });
+  const store4 = leaseFile(join(folder, "dhcp"));
+  const store6 = leaseFile(join(folder, "dhcpv6"));
+  const refused: (FirewallEvent & { time: number })[] = [];
+  const full = (name: string) => (name.includes(".") ? name : `${name}.${config.domain}`);
+  const routes = routeTables();
+  const pings = ping();
+  const names = dns();
+  const clock = config.ntp.length > 0 ? ntp({ servers: config.ntp, names }) : null;
+  const forwarder = dnsForwarder({
+    hosts: config.hosts.map((one) => ({ ...one, name: full(one.name) })),
+    localDomains: [config.domain],
+    ...(config.nat64 && { dns64: dns64(config.nat64) }),
+  });
+  const [first, last] = config.portMapping.ports;
+  const nat = napt({ outside: "wan", forward: config.forward, askable: { first, last } });
+  const base = {
+    ...{
+      routes,
+      four: ipv4({ fib: routes }),
+      six: ipv6(),
+      tcp: tcp(),
+      pings,
+      router: forwarding(),
+      router6: forwarding6(),
+    },
+    ...{
+      neighbours: arp({ limit: NEIGHBOURS }),
+      neighbours6: nd({ limit: NEIGHBOURS }),
+      vlans: vlan(),
+      queues: shaper(),
+    },
+    ...{
+      sessions: pppoe(),
+      ips: ipTunnel(),
+      gres: gre(),
+      client: dhcp(),
+      client6: dhcpv6(),
+      advertiser: routerAdvertiser(),
+    },
+    ...{
+      forwarder,
+      reflector: mdnsReflector(),
+      proxyArp: proxyArp(),
+      proxyNd: proxyNd(),
+      groups: multicast(),
+      vrrp: vrrp(),
+    },
+    vxlans: vxlan(),
+    // Each tells what the others have learnt, and what was set by hand.
+    rip: rip({ update: config.rip.interval, redistribute: ["address", "manual", "babel"] }),
+    ripng: ripng({ update: config.rip.interval, redistribute: ["address", "manual", "delegated", "babel"] }),
+    babel: babel({ redistribute: ["address", "manual", "delegated", "rip", "ripng"] }),
+    leases: dhcpServer({
+      store: store4,
+      probe: pings,
+      onLease({ hostName, address }, present) {
+        if (hostName) forwarder[present ? "add" : "remove"](full(hostName), address);
+      },
+    }),
+    leases6: dhcpv6Server({ store: store6, duid: state.duid }),
+    times: ntpServer({ source: () => clock?.last() ?? { time: Date.now(), error: 1000, stratum: 10 } }),
+    pcp: pcpServer({ mapper: nat }),
+    upnp: upnpIgd({ mapper: nat, uuid: state.uuid, page: `http://${full("gateway")}/` }),
+    wall: firewall({
+      ...{ flows: config.flows, rules: rulesOf(config), nat },
+      onLog(event) {
+        refused.push({ ...event, time: Date.now() });
+        if (refused.length > REFUSED) refused.shift();
+      },
+    }),
+  };
+  const xlat = config.nat64 ? nat64({ prefix: config.nat64 }) : null;
+  const stack = host.drive(
+    createStack(
+      host,
+      [
+        ...[
+          ethernet(),
+          ipLink(),
+          loopback(),
+          fragments(),
+          icmp({ errorRate: 200, errorBurst: 200 }),
+          pmtu(),
+          igmp(),
+        ],
+        ...[fragments6(), icmpv6({ errorRate: 200, errorBurst: 200 }), mld(), udp(), names],
+        slaac({ secret: state.secret, accept: (nif) => nif.name === config.wan[0].name }),
+        ...Object.values(base),
+        ...(clock ? [clock] : []),
+        ...(xlat ? [xlat] : []),
+      ],
+      { budget: BUDGET },
+    ),
+  );
+  const close = () => {
+    stack.close();
+    store4.close();
+    store6.close();
+  };
+  return { ...base, stack, nat, clock, xlat, refused, full, close };
+}
