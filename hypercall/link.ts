@@ -88,7 +88,7 @@ export interface Link {
 
   /**
    * Optional hint: the hardware groups (6-byte multicast addresses, `count` of them end to end in `groups`) that the stack
-   * wants. A link without it delivers all multicast frames.
+   * wants. A link without it delivers all multicast frames. With VRRP there are unicast addresses among them, beside its own.
    */
   multicast?(groups: Uint8Array, count: number): void;
 }

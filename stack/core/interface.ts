@@ -52,7 +52,7 @@ export class Interface implements LinkReceiver {
   /** The hardware address: its first two bytes and its last four; 0 where the medium has none. */
   high = 0;
   low = 0;
-  /** Hardware groups to receive, as [high, low, users] triples end to end. */
+  /** Hardware addresses to receive beside its own, groups as a rule, as [high, low, users] triples end to end. */
   readonly groups: number[] = [];
   /** True while frames go to the stack unfiltered (bridges, captures). */
   promiscuous = false;

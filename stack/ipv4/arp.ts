@@ -52,6 +52,8 @@ export class Arp implements Component, LinkProtocol, Resolver {
   detector: ConflictDetector | null = null;
   /** Answers for addresses of others (proxy ARP): null, or says whether to. */
   proxy: ((nif: Interface, address: number) => boolean) | null = null;
+  /** Addresses with a virtual router's hardware address, 00-00-5e-00-01-XX (VRRP): null, or its last four bytes; 0: the interface's own. */
+  virtual: ((nif: Interface, address: number) => number) | null = null;
   private ip: Ipv4 = null as never;
   private stack: Stack = null as never;
   /** Not `stack.tx`: a request goes out while the packet that needs it still lies there. */
@@ -153,6 +155,14 @@ export class Arp implements Component, LinkProtocol, Resolver {
   ): number {
     const packet = this.packet;
     const data = packet.data;
+    const ownHigh = nif.high;
+    const ownLow = nif.low;
+    const virtual = this.virtual ? this.virtual(nif, sender) : 0;
+    if (virtual !== 0) {
+      // The frame comes from there too: so switches learn where it is.
+      nif.high = 0;
+      nif.low = virtual;
+    }
     const at = (packet.start = SCRATCH - ETHERNET_MINIMUM + ETHERNET_HEADER);
     packet.end = at + wire.ARP_LENGTH;
     put16(data, at, 1);
@@ -167,7 +177,10 @@ export class Arp implements Component, LinkProtocol, Resolver {
     put32(data, at + wire.ARP_TARGET_IP, target);
     // Conflicts of link-local addresses must be seen by all (RFC 3927 section 2.5).
     const all = isLinkLocal4(sender);
-    return nif.medium.output(nif, packet, all ? 0xffff : high, all ? -1 : low, TYPE_ARP);
+    const code = nif.medium.output(nif, packet, all ? 0xffff : high, all ? -1 : low, TYPE_ARP);
+    nif.high = ownHigh;
+    nif.low = ownLow;
+    return code;
   }
 
   /** Takes a neighbour's word for its hardware address: where we asked, or where it asks us (RFC 826; ARP-02 below). */

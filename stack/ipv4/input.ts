@@ -165,7 +165,7 @@ function acceptDestination(ip: Ipv4, packet: Packet): boolean {
     return true;
   }
   if (ip.hasAddress(nif, destination, false)) {
-    if ((packet.flags & (LINK_BROADCAST | LINK_MULTICAST)) === 0) return true;
+    if ((packet.flags & (LINK_BROADCAST | LINK_MULTICAST)) === 0) return !ip.refuses || !ip.refuses(packet);
     // RFC 1122 section 3.3.6: a unicast datagram in a broadcast frame is silently discarded.
     counters.linkBroadcast++;
     return false;

@@ -144,6 +144,8 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   forwarder: Forwarder | null = null;
   /** Sees every packet; null: nobody does. */
   hook: PacketHook | null = null;
+  /** A packet to an address of ours that takes none (VRRP without `accept`): it is dropped and counted there. */
+  refuses: ((packet: Packet) => boolean) | null = null;
   policy: PacketPolicy | null = null;
   /** Says whether a packet from 0.0.0.0 may pass (a DHCP server's business). */
   acceptUnspecified: ((packet: Packet) => boolean) | null = null;

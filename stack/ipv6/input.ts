@@ -123,7 +123,7 @@ function acceptDestination(ip: Ipv6, packet: Packet): boolean {
     return false;
   }
   if (nif === ip.loopback || ip.findAddress(data, at, nif)) {
-    if ((packet.flags & (LINK_BROADCAST | LINK_MULTICAST)) === 0) return true;
+    if ((packet.flags & (LINK_BROADCAST | LINK_MULTICAST)) === 0) return !ip.refuses || !ip.refuses(packet);
     counters.linkBroadcast++;
     return false;
   }

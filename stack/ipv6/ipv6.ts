@@ -105,6 +105,8 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   forwarder: Forwarder | null = null;
   /** Sees every packet; null: nobody does. */
   hook: PacketHook | null = null;
+  /** A packet to an address of ours that takes none (VRRP without `accept`): it is dropped and counted there. */
+  refuses: ((packet: Packet) => boolean) | null = null;
   policy: PacketPolicy | null = null;
   /** The first hop that a router told for a destination (RFC 4861 section 8), 16 bytes, or null. */
   redirect: ((nif: Interface, data: Uint8Array, at: number) => Uint8Array | null) | null = null;

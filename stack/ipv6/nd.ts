@@ -113,6 +113,8 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
   detector: DuplicateDetector | null = null;
   /** Answers for addresses of others (proxy ND): null, or says whether to. The router's side hangs here. */
   proxy: ((nif: Interface, data: Uint8Array, at: number) => boolean) | null = null;
+  /** Addresses with a virtual router's hardware address, 00-00-5e-00-02-XX (VRRP): null, or its last four bytes; 0: the interface's own. */
+  virtual: ((nif: Interface, address: Uint8Array) => number) | null = null;
   /** Called when a neighbour says that it is no router any more (RFC 4861 section 7.2.5): its address is at `data[at..]`. */
   readonly onNotRouter: ((nif: Interface, data: Uint8Array, at: number) => void)[] = [];
   /** Called when a neighbour has not answered: whoever chose it looks for another. */
@@ -475,6 +477,31 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
 
   /** Builds and sends one message in the packet of our own. */
   private emit(
+    nif: Interface,
+    type: number,
+    flags: number,
+    source: Uint8Array,
+    remote: Uint8Array,
+    remoteAt: number,
+    target: Uint8Array,
+    targetAt: number,
+    unicast: Neighbour | null,
+    nonce: Uint8Array | null,
+  ): number {
+    const ownHigh = nif.high;
+    const ownLow = nif.low;
+    const virtual = this.virtual ? this.virtual(nif, source) : 0;
+    if (virtual !== 0) {
+      nif.high = 0;
+      nif.low = virtual;
+    }
+    const code = this.emitAs(nif, type, flags, source, remote, remoteAt, target, targetAt, unicast, nonce);
+    nif.high = ownHigh;
+    nif.low = ownLow;
+    return code;
+  }
+
+  private emitAs(
     nif: Interface,
     type: number,
     flags: number,

@@ -73,7 +73,7 @@ export class Ethernet implements Component, Medium {
         counters.otherGroup++;
         return;
       }
-    } else if ((low !== nif.low || high !== nif.high) && !nif.promiscuous) {
+    } else if ((low !== nif.low || high !== nif.high) && !nif.promiscuous && !hasGroup(nif, high, low)) {
       counters.otherHost++;
       return;
     }

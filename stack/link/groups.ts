@@ -1,7 +1,7 @@
-/** Hardware groups of an interface (IEEE 802 multicast addresses), counted by user and told to the link. */
+/** Hardware addresses that an interface takes beside its own (groups, and VRRP's), counted by user and told to the link. */
 import type { Interface } from "../core/interface.js";
 
-/** Adds (`by` 1) or removes (-1) a user of the hardware group `high:low`. */
+/** Adds (`by` 1) or removes (-1) a user of the hardware address `high:low`. */
 export function useGroup(nif: Interface, high: number, low: number, by: number): void {
   const groups = nif.groups;
   let i = 0;

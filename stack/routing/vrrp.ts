@@ -7,9 +7,10 @@
  * const router = redundancy.add(lan, { id: 51, priority: 200, addresses: ["10.1.0.254"] });
  * const router6 = redundancy.add(lan, { id: 51, priority: 200, addresses: ["fe80::254", "2001:db8:1::fe"] });
  * ```
- * The active router answers for its addresses with its interface's own hardware address and announces that to all (gratuitous ARP,
- * unsolicited advertisements), as keepalived does by default; the virtual hardware address of section 7.3 is not there. What is
- * sent to the addresses is accepted (`Accept_Mode`). Nothing of VRRP is authenticated: whoever is on the link can take over.
+ * The active router answers for its addresses with the virtual hardware address (section 7.3), sends its advertisements from it, and
+ * announces it to all (gratuitous ARP, unsolicited advertisements): switches learn where it is, hosts need not learn anything. The link
+ * must deliver frames to that address; `virtualMac: false` uses the interface's own, as keepalived does by default. Nothing of VRRP is
+ * authenticated: whoever is on the link can take over.
  */
 import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { fold } from "../core/checksum.js";
@@ -31,8 +32,20 @@ import { assign } from "../ipv6/configure.js";
 import type { Ipv6 } from "../ipv6/ipv6.js";
 import { LOCAL } from "../ipv6/path.js";
 import type { Path6 } from "../ipv6/path.js";
+import { useGroup } from "../link/groups.js";
 import { ARP_REQUEST } from "../wire/arp.js";
-import { IPV6_SOURCE, equal6, isLinkLocal6, isMulticast6, isUnspecified6 } from "../wire/ipv6.js";
+import { NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION } from "../wire/icmpv6.js";
+import {
+  IPV6_DESTINATION,
+  IPV6_HEADER,
+  IPV6_NEXT_HEADER,
+  IPV6_SOURCE,
+  PROTOCOL_ICMPV6,
+  equal6,
+  isLinkLocal6,
+  isMulticast6,
+  isUnspecified6,
+} from "../wire/ipv6.js";
 import { isMartian4 } from "../wire/ipv4.js";
 import * as wire from "../wire/vrrp.js";
 
@@ -51,6 +64,8 @@ export class VrrpCounters {
   unknown = 0;
   /** Other addresses than ours, which is a mistake of one of the two; they are heeded all the same. */
   addresses = 0;
+  /** Sent to addresses of a router without `accept`. */
+  refused = 0;
   /** Times that a router of ours became the active one, and stopped being it. */
   activated = 0;
   relieved = 0;
@@ -65,6 +80,13 @@ export interface VrrpRouterOptions {
   priority?: number;
   /** Seconds between advertisements, 0.01..40.95. Default 1. */
   interval?: number;
+  /** Its addresses are at the virtual hardware address (section 7.3). False: at the interface's own, as where a link takes no other. Default true. */
+  virtualMac?: boolean;
+  /**
+   * Takes what is sent to the addresses themselves (`Accept_Mode`), not only what it is to forward. Default true, other than section 6.1
+   * has it: so they answer pings.
+   */
+  accept?: boolean;
   /** Takes over from an active router of lower priority. Default true. */
   preempt?: boolean;
   /** Called when it becomes the active one, or stops being it. */
@@ -92,12 +114,15 @@ export class VrrpRouter implements Deferred {
   readonly interval: number;
   activeInterval: number;
   readonly preempt: boolean;
+  readonly accept: boolean;
   /** When the active router is given up, or (active) the next advertisement is due. */
   at = 0;
   announceLeft = 0;
   announceAt = 0;
   readonly addresses4: number[] = [];
   readonly addresses6: Uint8Array[] = [];
+  /** Last four bytes of the virtual hardware address, 00-00-5e-00-0F-ID; 0: the interface's own. */
+  readonly low: number;
   /** Those that this host has for the virtual router's sake. */
   readonly held4: Address4[] = [];
   readonly held6: Address6[] = [];
@@ -120,8 +145,13 @@ export class VrrpRouter implements Deferred {
     if (!(interval >= 0.01 && interval <= 40.95)) fail("EINVAL", "interval");
     this.interval = this.activeInterval = Math.round(interval * 100);
     this.preempt = options.preempt !== false;
+    this.accept = options.accept !== false || this.priority === wire.VRRP_OWNER;
     if (!list || list.length < 1 || list.length > ADDRESSES) fail("EINVAL", "addresses");
     this.four = parse4(list[0]) !== null;
+    this.low =
+      options.virtualMac === false || !nif.medium.resolves
+        ? 0
+        : (this.four ? wire.VRRP_MAC4 : wire.VRRP_MAC6) | this.id;
     for (let i = 0; i < list.length; i++) {
       const four = this.four ? parse4(list[i]) : null;
       const six = this.four ? null : parse6(list[i]);
@@ -130,6 +160,12 @@ export class VrrpRouter implements Deferred {
         this.addresses6.push(six);
       else fail("EINVAL", "address " + list[i]);
     }
+  }
+
+  /** Is the address at `data[at..]` one of its? */
+  has6(data: Uint8Array, at: number): boolean {
+    for (let i = 0; i < this.addresses6.length; i++) if (equal6(this.addresses6[i], 0, data, at)) return true;
+    return false;
   }
 
   /** Has it the addresses now? */
@@ -217,6 +253,7 @@ export class Vrrp implements Component {
     const code = net.join ? net.join(router.four ? wire.VRRP_GROUP4 : wire.VRRP_GROUP6, nif, null) : -1;
     if (code < 0) fail("EOPNOTSUPP", "vrrp cannot join its group");
     this.routers.push(router);
+    this.hook(router);
     if (nif.up()) this.begin(router);
     this.schedule();
     return router;
@@ -254,6 +291,56 @@ export class Vrrp implements Component {
       if (this.routers[i].nif === nif) this.remove(this.routers[i]);
   }
 
+  /** What ARP, neighbour discovery and the networks ask of us, from the first router on that makes them. */
+  private hook(router: VrrpRouter): void {
+    const ip4 = this.ip4;
+    const ip6 = this.ip6;
+    if (router.low !== 0) {
+      if (router.four && ip4 && ip4.arp) ip4.arp.virtual = (nif, address) => this.virtual4(nif, address);
+      else if (!router.four && ip6 && ip6.nd) ip6.nd.virtual = (nif, address) => this.virtual6(nif, address);
+    }
+    if (router.accept) return;
+    if (router.four) (ip4 as Ipv4).refuses = (packet) => this.refuses(packet);
+    else (ip6 as Ipv6).refuses = (packet) => this.refuses(packet);
+  }
+
+  private virtual4(nif: Interface, address: number): number {
+    for (let i = 0; i < this.routers.length; i++) {
+      const each = this.routers[i];
+      if (each.active() && each.nif === nif && each.low !== 0 && each.addresses4.indexOf(address) >= 0)
+        return each.low;
+    }
+    return 0;
+  }
+
+  private virtual6(nif: Interface, address: Uint8Array): number {
+    for (let i = 0; i < this.routers.length; i++) {
+      const each = this.routers[i];
+      if (each.active() && each.nif === nif && each.low !== 0 && each.has6(address, 0)) return each.low;
+    }
+    return 0;
+  }
+
+  /** Is a packet for an address that is here to be forwarded by, not spoken to? Neighbours may ask for it (section 6.4.3). */
+  private refuses(packet: Packet): boolean {
+    const data = packet.data;
+    const at = packet.network;
+    const four = packet.net === this.ip4;
+    for (let i = 0; i < this.routers.length; i++) {
+      const each = this.routers[i];
+      if (each.accept || each.four !== four || !each.active() || each.nif !== packet.nif) continue;
+      if (four ? each.addresses4.indexOf(packet.destination) < 0 : !each.has6(data, at + IPV6_DESTINATION))
+        continue;
+      if (!four && data[at + IPV6_NEXT_HEADER] === PROTOCOL_ICMPV6 && packet.end - at > IPV6_HEADER) {
+        const type = data[at + IPV6_HEADER];
+        if (type === NEIGHBOUR_SOLICITATION || type === NEIGHBOUR_ADVERTISEMENT) continue;
+      }
+      this.counters.refused++;
+      return true;
+    }
+    return false;
+  }
+
   private find(nif: Interface, four: boolean, id: number): VrrpRouter | null {
     for (let i = 0; i < this.routers.length; i++) {
       const each = this.routers[i];
@@ -278,6 +365,7 @@ export class Vrrp implements Component {
     router.state = ACTIVE;
     router.activeInterval = router.interval;
     this.counters.activated++;
+    if (router.low !== 0) useGroup(router.nif, 0, router.low, 1);
     this.advertise(router, router.priority);
     this.take(router);
     router.announceLeft = ANNOUNCEMENTS;
@@ -292,6 +380,7 @@ export class Vrrp implements Component {
     router.announceLeft = 0;
     if (!was) return;
     this.counters.relieved++;
+    if (router.low !== 0) useGroup(router.nif, 0, router.low, -1);
     while (router.held4.length > 0) (this.ip4 as Ipv4).dropAddress(router.held4.pop() as Address4);
     while (router.held6.length > 0) (this.ip6 as Ipv6).dropAddress(router.held6.pop() as Address6);
     this.stack.defer(router);
@@ -441,7 +530,18 @@ export class Vrrp implements Component {
   }
 
   private advertise(router: VrrpRouter, priority: number): void {
-    if (this.send(router, priority) < 0) this.counters.sendFailed++;
+    const nif = router.nif;
+    const high = nif.high;
+    const low = nif.low;
+    if (router.low !== 0) {
+      // From the virtual hardware address: so switches learn where it is (section 7.2).
+      nif.high = 0;
+      nif.low = router.low;
+    }
+    const code = this.send(router, priority);
+    nif.high = high;
+    nif.low = low;
+    if (code < 0) this.counters.sendFailed++;
     else this.counters.sent++;
   }
 
@@ -523,7 +623,7 @@ function sameAddresses(router: VrrpRouter, data: Uint8Array, at: number, count: 
   for (let i = 0; i < count && count === own; i++) {
     if (router.four) {
       if (router.addresses4.indexOf(get32(data, at + 4 * i)) >= 0) found++;
-    } else for (let k = 0; k < own; k++) if (equal6(router.addresses6[k], 0, data, at + 16 * i)) found++;
+    } else if (router.has6(data, at + 16 * i)) found++;
   }
   return found === own;
 }

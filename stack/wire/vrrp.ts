@@ -8,6 +8,9 @@ export const VRRP_PRIORITY = 2;
 export const VRRP_COUNT = 3;
 export const VRRP_INTERVAL = 4;
 export const VRRP_CHECKSUM = 6;
+/** Virtual hardware addresses are 00-00-5e-00-01-ID and 00-00-5e-00-02-ID: the last four bytes without the identifier. */
+export const VRRP_MAC4 = 0x5e000100;
+export const VRRP_MAC6 = 0x5e000200;
 export const VRRP_GROUP4 = "224.0.0.18";
 export const VRRP_GROUP6 = "ff02::12";
 /** The priority of the router whose addresses they are, and what one says that goes. */

@@ -152,6 +152,61 @@ test("advertisements from afar, without sum, sense or group are counted and chan
   t.true(router.active());
 });
 
+test("the virtual hardware address: neighbours learn it, it is taken while active; without accept nothing answers but ARP", (t) => {
+  for (const virtualMac of [true, false]) {
+    const { world, each } = gateways(t, 2);
+    const [us, them] = each as [(typeof each)[0], (typeof each)[0]];
+    const frames: string[] = [];
+    for (const { ip6, nif, vrrp: v } of [us, them]) ip6.addAddress(nif, `fd00::${v === us.vrrp ? 1 : 2}/64`);
+    world.onFrame = (frame, start) => {
+      frames.push(Buffer.from(frame.subarray(start, start + 12)).toString("hex"));
+    };
+    const four = us.vrrp.add(us.nif, { ...V4, virtualMac, accept: false });
+    const six = us.vrrp.add(us.nif, { ...V6, virtualMac, accept: false });
+    world.run(6_000);
+    t.true(four.active() && six.active());
+    const own = Buffer.from(us.nif.link.mac!).toString("hex");
+    const mac4 = virtualMac ? "00005e000107" : own;
+    const mac6 = virtualMac ? "00005e000207" : own;
+    // From there it speaks, to 224.0.0.18 and ff02::12, and announces itself.
+    for (const frame of [
+      `01005e000012${mac4}`,
+      `333300000012${mac6}`,
+      `ffffffffffff${mac4}`,
+      `333300000001${mac6}`,
+    ])
+      t.true(frames.includes(frame), frame);
+    const ping = them.raw.open({ protocol: 1 });
+    const ask = () => {
+      const echo = Uint8Array.of(8, 0, 0, 0, 0, 1, 0, 1);
+      put16(echo, 2, ~sum(echo, 0, 8, 0));
+      t.true(ping.sendTo("10.0.0.254", echo) > 0);
+      world.run(50);
+      return ping.receive(new Uint8Array(100)) > 0;
+    };
+    t.false(ask());
+    t.is(us.vrrp.counters.refused, 1);
+    const known = them.arp.cache.find(them.nif, 0, 0, 0, (10 << 24) | 254)!;
+    t.is(known.low >>> 0, virtualMac ? 0x5e000107 : us.nif.low >>> 0);
+    t.is(us.nif.groups.includes(0x5e000107), virtualMac);
+    t.not(us.nif.low, 0x5e000107);
+    const socket = them.raw.open({ protocol: 58 });
+    const echo6 = Uint8Array.of(128, 0, 0, 0, 0, 1, 0, 1);
+    socket.sendTo("fd00::fe", echo6);
+    world.run(50);
+    // Whoever is asked is answered, pings are not.
+    t.true(frames.includes(Buffer.from(them.nif.link.mac!).toString("hex") + mac6));
+    t.is(us.vrrp.counters.refused, 2);
+    four.remove();
+    six.remove();
+    t.false(us.nif.groups.includes(0x5e000107) || us.nif.groups.includes(0x5e000207));
+    const again = us.vrrp.add(us.nif, { ...V4, virtualMac });
+    world.run(6_000);
+    t.true(ask(), "accepted by default");
+    again.remove();
+  }
+});
+
 test("misuse throws", (t) => {
   const { each } = gateways(t, 1);
   const [{ vrrp: v, nif }] = each as [(typeof each)[0]];

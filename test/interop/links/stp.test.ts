@@ -24,19 +24,9 @@ import {
   spanningTree,
 } from "../../../stack/link/spanning-tree.js";
 import type { SpanningTreeOptions } from "../../../stack/link/spanning-tree.js";
+import { until } from "../../support/until.js";
 import { namespace6 } from "../support/host6.js";
 import type { Namespace } from "../support/namespace.js";
-
-/** Generous: the machine may be busy, and the old protocol is slow. */
-const LIMIT = 60_000;
-
-async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const start = performance.now();
-  while (!(await condition())) {
-    if (performance.now() - start > LIMIT) throw new Error(`not within ${LIMIT} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 /** Our bridge, 10.5.0.1, with two TAP devices in a namespace. */
 function setup(t: ExecutionContext, peer: Namespace, options: SpanningTreeOptions) {
@@ -81,7 +71,7 @@ for (const root of ["theirs", "ours"]) {
       root === "theirs"
         ? `${ROOT},${ALTERNATE}:${FORWARDING},${DISCARDING}`
         : `${DESIGNATED},${DESIGNATED}:${FORWARDING},${FORWARDING}`;
-    await eventually(
+    await until(
       "the tree",
       () => `${roles()}:${states()}` === wanted && / state forwarding/.test(detail()),
     );
@@ -90,13 +80,13 @@ for (const root of ["theirs", "ours"]) {
       t.regex(detail(), /state blocking/);
       t.regex(peer.ip("-d", "link", "show", "br0"), / root_port 1 /);
     }
-    await eventually("they reach us", reach);
+    await until("they reach us", reach);
     t.true(lan.counters.flooded < 1000, "there is no storm");
     t.is(tree.counters.malformed, 0);
     if (root === "theirs") {
       peer.ip("link", "set", "tap0", "down");
-      await eventually("the other port is the way", () => roles().endsWith(`${ROOT}`));
-      await eventually("they reach us by the other cable", reach);
+      await until("the other port is the way", () => roles().endsWith(`${ROOT}`));
+      await until("they reach us by the other cable", reach);
     }
   });
 }
@@ -117,7 +107,7 @@ async function openVswitch(t: ExecutionContext, peer: Namespace) {
     (
       await peer.run("ovs-vsctl", ["--no-wait", "--timeout=30", `--db=${socket}`, ...parameters])
     ).stdout.trim();
-  await eventually("its database", async () => {
+  await until("its database", async () => {
     const { code } = await peer.run("ovs-vsctl", ["--no-wait", "--timeout=5", `--db=${socket}`, "init"], {
       codes: null,
     });
@@ -143,7 +133,7 @@ for (const root of ["theirs", "ours"]) {
     for (const name of ["tap0", "tap1"]) peer.ip("link", "set", name, "up");
     await vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "rstp_enable=true");
     for (const name of ["tap0", "tap1"]) await vsctl("add-port", "br0", name);
-    await eventually("its interface", () => / br0:/.test(peer.ip("link")));
+    await until("its interface", () => / br0:/.test(peer.ip("link")));
     peer.ip("link", "set", "br0", "addrgenmode", "none", "up");
     peer.ip("address", "add", "10.5.0.2/24", "dev", "br0");
     if (root === "ours") {
@@ -151,24 +141,24 @@ for (const root of ["theirs", "ours"]) {
         const shown = await app("rstp/show", "br0");
         return / Root +Forwarding /.test(shown) && / Alternate +Discarding /.test(shown);
       };
-      await eventually("one of its ports is closed", settled);
+      await until("one of its ports is closed", settled);
       const both = `${DESIGNATED},${DESIGNATED}:${FORWARDING},${FORWARDING}`;
-      await eventually("ours are open", () => `${roles()}:${states()}` === both);
+      await until("ours are open", () => `${roles()}:${states()}` === both);
       t.regex(await app("rstp/show", "br0"), /stp-priority +4096\n +stp-system-id +02:00:00:00:09:06/);
     } else {
       const one = `${ROOT},${ALTERNATE}:${FORWARDING},${DISCARDING}`;
       const other = `${ALTERNATE},${ROOT}:${DISCARDING},${FORWARDING}`;
-      await eventually("the tree", () => [one, other].includes(`${roles()}:${states()}`));
+      await until("the tree", () => [one, other].includes(`${roles()}:${states()}`));
       t.true(ports.every((port) => !tree.isEdge(port)));
     }
-    await eventually("they reach us", reach);
+    await until("they reach us", reach);
     if (root === "theirs") {
       const way = roles() === `${ROOT},${ALTERNATE}` ? 0 : 1;
       const cut = performance.now();
       peer.ip("link", "set", `tap${way}`, "down");
-      await eventually("the other port is the way", () => tree.roleOf(ports[1 - way]!) === ROOT);
+      await until("the other port is the way", () => tree.roleOf(ports[1 - way]!) === ROOT);
       t.is(tree.stateOf(ports[1 - way]!), FORWARDING, "at once");
-      await eventually("they reach us by the other cable", reach);
+      await until("they reach us by the other cable", reach);
       t.log(`reached ${Math.round(performance.now() - cut)} ms after the cut`);
     }
     t.is(tree.counters.malformed, 0);
