@@ -71,10 +71,7 @@ for (const root of ["theirs", "ours"]) {
       root === "theirs"
         ? `${ROOT},${ALTERNATE}:${FORWARDING},${DISCARDING}`
         : `${DESIGNATED},${DESIGNATED}:${FORWARDING},${FORWARDING}`;
-    await until(
-      "the tree",
-      () => `${roles()}:${states()}` === wanted && / state forwarding/.test(detail()),
-    );
+    await until("the tree", () => `${roles()}:${states()}` === wanted && / state forwarding/.test(detail()));
     if (root === "ours") {
       t.deepEqual([...tree.rootId()], [0x10, 0, 2, 0, 0, 0, 9, 6]);
       t.regex(detail(), /state blocking/);

@@ -111,8 +111,7 @@ vrrp_instance six { VMACstate BACKUP; interface eth0; virtual_router_id 51; prio
     let daemon = start();
     await until("keepalived is active", () => !four.active() && !six.active() && has());
     await answers(lan);
-    if (virtualMac)
-      await until("the bridge knows it", async () => same(await places(), VIRTUAL, "port"));
+    if (virtualMac) await until("the bridge knows it", async () => same(await places(), VIRTUAL, "port"));
     t.is(ip.addresses.length, 1);
     // Its cable is pulled: not a word.
     const died = performance.now();
