@@ -83,8 +83,8 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
   ike: {
     about:
-      "IKEv2 with strongSwan in both roles: secrets, certificates, rekeys at once, cookies, MOBIKE, a peer that is killed",
-    programs: ["ip", "ping", "curl", "python3", "tshark", "charon-systemd", "swanctl", "pki"],
+      "IKEv2 with strongSwan in both roles: secrets, certificates, rekeys at once, cookies, MOBIKE, redirects, a peer that is killed; ESP of its own, and the kernel's in user-mode-linux",
+    programs: ["ip", "ping", "curl", "python3", "tshark", "charon-systemd", "swanctl", "pki", "linux"],
   },
   links: {
     about:
