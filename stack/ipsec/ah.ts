@@ -3,18 +3,16 @@
  * zero (section 3.3.3.1). Own packets have no options; of those that come, options are zero unless they are known to stay.
  */
 import { get32, put16, put32 } from "../core/bytes.js";
-import { constantTimeEqual } from "../../hypercall/crypto.js";
-import { fail } from "../core/errors.js";
+import { CIPHER_DONE, CIPHER_FAILED, constantTimeEqual } from "../../hypercall/crypto.js";
 import type { Path } from "../core/network.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { AH_HEADER, AH_LENGTH, AH_SEQUENCE, AH_SPI, PROTOCOL_AH } from "../wire/esp.js";
 import { IPV4_HEADER } from "../wire/ipv4.js";
 import { DESTINATION_OPTIONS, HOP_BY_HOP, IPV6_HEADER, IPV6_NEXT_HEADER } from "../wire/ipv6.js";
-import { countUnknown, SecurityCounters } from "./counters.js";
+import { SecurityCounters, attachTo, countUnknown, register } from "./protocol.js";
 import { emitHeader } from "./header.js";
-import { Ipsec } from "./ipsec.js";
-import type { SecurityProtocol } from "./ipsec.js";
+import type { Ipsec, SecurityProtocol } from "./ipsec.js";
 import type { Sa } from "./sa.js";
 
 /** Options of IPv4 that no router changes: security, commercial security, router alert (RFC 4302 appendix A1), and nothing to do. */
@@ -26,18 +24,15 @@ export class Ah implements Component, SecurityProtocol {
   readonly headerSize = AH_HEADER;
   readonly counters = new SecurityCounters();
   private readonly ends = new Uint8Array(32);
-  private stack: Stack = null as never;
+  stack: Stack = null as never;
+  private ipsec: Ipsec = null as never;
 
   attach(stack: Stack): void {
-    if (this.stack) fail("EBUSY", "ah");
-    this.stack = stack;
-    stack.counters.ah = this.counters as never;
+    attachTo(stack, this);
   }
 
   start(): void {
-    const ipsec = this.stack.component(Ipsec);
-    if (!ipsec) return fail("ENOPROTOOPT", "ah needs ipsec");
-    ipsec.register(this);
+    this.ipsec = register(this);
   }
 
   spi(data: Uint8Array, at: number): number {
@@ -53,7 +48,7 @@ export class Ah implements Component, SecurityProtocol {
     return sa.transform.icvSize + 4;
   }
 
-  seal(sa: Sa, packet: Packet, next: number, path: Path): boolean {
+  seal(sa: Sa, packet: Packet, next: number, path: Path): number {
     const data = packet.data;
     const size = headerOf(sa);
     const at = (packet.start -= size);
@@ -72,11 +67,11 @@ export class Ah implements Component, SecurityProtocol {
     clear(data, ip, at);
     if (!sa.transform.authenticate(data, ip, end, sa.high, sa.esn)) {
       this.counters.cipher++;
-      return false;
+      return CIPHER_FAILED;
     }
     for (let i = 0; i < sa.transform.icvSize; i++) data[at + AH_HEADER + i] = data[end + i];
     this.counters.sent++;
-    return true;
+    return CIPHER_DONE;
   }
 
   open(sa: Sa, packet: Packet): number {
@@ -130,7 +125,7 @@ export class Ah implements Component, SecurityProtocol {
   }
 
   error(quoted: Packet, code: number, mtu: number): boolean {
-    return this.stack.component(Ipsec)!.error(this, quoted, code, mtu);
+    return this.ipsec.error(this, quoted, code, mtu);
   }
 }
 

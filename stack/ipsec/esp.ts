@@ -1,12 +1,12 @@
 /** ESP, Encapsulating Security Payload (RFC 4303): the component that protects and opens its packets. */
+import { CIPHER_DONE, CIPHER_FAILED, CIPHER_PENDING } from "../../hypercall/crypto.js";
 import { get32, put32 } from "../core/bytes.js";
-import { fail } from "../core/errors.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { ESP_HEADER, ESP_SEQUENCE, ESP_TRAILER, PROTOCOL_ESP } from "../wire/esp.js";
-import { countUnknown, SecurityCounters } from "./counters.js";
-import { Ipsec } from "./ipsec.js";
-import type { SecurityProtocol } from "./ipsec.js";
+import { SecurityCounters, attachTo, countUnknown, register } from "./protocol.js";
+import { OPEN_PENDING } from "./ipsec.js";
+import type { Ipsec, SecurityProtocol } from "./ipsec.js";
 import { TUNNEL } from "./sa.js";
 import type { Sa } from "./sa.js";
 
@@ -15,19 +15,16 @@ export class Esp implements Component, SecurityProtocol {
   readonly protocol = PROTOCOL_ESP;
   readonly headerSize = ESP_HEADER;
   readonly counters = new SecurityCounters();
-  private stack: Stack = null as never;
+  stack: Stack = null as never;
+  private ipsec: Ipsec = null as never;
   private readonly random = (): number => this.stack.host.random32();
 
   attach(stack: Stack): void {
-    if (this.stack) fail("EBUSY", "esp");
-    this.stack = stack;
-    stack.counters.esp = this.counters as never;
+    attachTo(stack, this);
   }
 
   start(): void {
-    const ipsec = this.stack.component(Ipsec);
-    if (!ipsec) return fail("ENOPROTOOPT", "esp needs ipsec");
-    ipsec.register(this);
+    this.ipsec = register(this);
   }
 
   spi(data: Uint8Array, at: number): number {
@@ -45,7 +42,7 @@ export class Esp implements Component, SecurityProtocol {
     return padded - length + sa.transform.align + ESP_TRAILER + sa.transform.icvSize;
   }
 
-  seal(sa: Sa, packet: Packet, next: number): boolean {
+  seal(sa: Sa, packet: Packet, next: number): number {
     const data = packet.data;
     const transform = sa.transform;
     const start = packet.start;
@@ -60,15 +57,15 @@ export class Esp implements Component, SecurityProtocol {
     put32(data, at, sa.spi);
     put32(data, at + ESP_SEQUENCE, sa.low);
     // An IV that can be foretold is worse than none (CBC).
-    if (transform.align > 4 && !this.stack.host.secure(16)) return false;
-    if (!transform.seal(data, at, start, end, sa.high, sa.esn, this.random)) {
-      this.counters.cipher++;
-      return false;
-    }
+    const result =
+      transform.align > 4 && !this.stack.host.secure(16)
+        ? CIPHER_FAILED
+        : transform.seal(data, at, start, end, sa.high, sa.esn, this.random);
     packet.start = at;
     packet.end = end + transform.icvSize;
-    this.counters.sent++;
-    return true;
+    if (result !== CIPHER_FAILED) this.counters.sent++;
+    else this.counters.cipher++;
+    return result;
   }
 
   open(sa: Sa, packet: Packet): number {
@@ -88,11 +85,21 @@ export class Esp implements Component, SecurityProtocol {
       counters.replay++;
       return -1;
     }
-    if (!transform.open(data, at, start, end, sa.window.candidate, sa.esn)) {
-      counters.auth++;
-      return -1;
-    }
-    if (!sa.window.accept(low)) {
+    const result = transform.open(data, at, start, end, sa.window.candidate, sa.esn);
+    if (result === CIPHER_PENDING) return OPEN_PENDING;
+    if (result === CIPHER_DONE) return this.opened(sa, packet);
+    counters.auth++;
+    return -1;
+  }
+
+  opened(sa: Sa, packet: Packet): number {
+    const counters = this.counters;
+    const data = packet.data;
+    const transform = sa.transform;
+    const at = packet.start;
+    const start = at + ESP_HEADER + transform.ivSize;
+    const end = packet.end - transform.icvSize;
+    if (!sa.window.accept(get32(data, at + ESP_SEQUENCE))) {
       counters.replay++;
       return -1;
     }
@@ -112,7 +119,7 @@ export class Esp implements Component, SecurityProtocol {
   }
 
   error(quoted: Packet, code: number, mtu: number): boolean {
-    return this.stack.component(Ipsec)!.error(this, quoted, code, mtu);
+    return this.ipsec.error(this, quoted, code, mtu);
   }
 }
 

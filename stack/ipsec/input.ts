@@ -8,10 +8,10 @@ import type { Packet } from "../core/packet.js";
 import { PROTOCOL_IPV4, PROTOCOL_IPV6 } from "../wire/esp.js";
 import { IPV4_PROTOCOL, IPV4_TOTAL_LENGTH } from "../wire/ipv4.js";
 import { FRAGMENT, IPV6_HEADER, IPV6_NEXT_HEADER, NO_NEXT_HEADER, isExtension } from "../wire/ipv6.js";
-import { countUnknown } from "./counters.js";
+import { countUnknown } from "./protocol.js";
 import { emitHeader, headerSize, mergeEcn, sumHeader } from "./header.js";
 import { isExempt } from "./ipsec.js";
-import type { Ipsec } from "./ipsec.js";
+import type { Ipsec, SecurityProtocol } from "./ipsec.js";
 import { isLinkControl } from "./output.js";
 import { BYPASS, PROTECT } from "./policy.js";
 import { BEET, TRANSPORT } from "./sa.js";
@@ -46,30 +46,63 @@ export function input(own: Ipsec, packet: Packet, protocol: number): number {
       own.counters.nested++;
       return -1;
     }
+    if (sa.transform.deferred && own.queue) {
+      own.queue.open(sa, packet, handler, carried !== protocol);
+      return -1;
+    }
     const length = packet.end - packet.start;
     const next = handler.open(sa, packet);
     if (next < 0) return -1;
-    own.count(sa, length);
-    if (next === NO_NEXT_HEADER) {
-      handler.counters.dummy++;
-      return -1;
-    }
-    if (carried !== protocol && sa.pair) follow(own, sa, packet);
-    own.applied = sa;
-    if (sa.mode !== TRANSPORT) {
-      reinject(own, sa, packet, next);
-      return -1;
-    }
-    if (!replaceHeader(packet, next)) {
-      handler.counters.malformed++;
-      return -1;
-    }
-    // The checksum may cover addresses that a NAT has changed since: the ICV has vouched for the bytes (RFC 3948 section 3.1.2).
-    packet.flags |= carried !== protocol ? DECRYPTED | CHECKSUM_OK : DECRYPTED;
+    if (!unwrap(own, sa, packet, handler, next, length, carried !== protocol)) return -1;
     const net = packet.net as Network;
     if (net.hook && !net.hook(packet, INPUT, null)) return -1;
     protocol = next;
   }
+}
+
+/** An authentic packet of `length` bytes, `next` inside of it. False: that was a tunnel's, and has come in as if from a link, or nothing. */
+function unwrap(
+  own: Ipsec,
+  sa: Sa,
+  packet: Packet,
+  handler: SecurityProtocol,
+  next: number,
+  length: number,
+  encapsulated: boolean,
+): boolean {
+  own.count(sa, length);
+  if (next === NO_NEXT_HEADER) {
+    handler.counters.dummy++;
+    return false;
+  }
+  if (encapsulated && sa.pair) follow(own, sa, packet);
+  own.applied = sa;
+  if (sa.mode !== TRANSPORT) {
+    reinject(own, sa, packet, next);
+    return false;
+  }
+  if (!replaceHeader(packet, next)) {
+    handler.counters.malformed++;
+    return false;
+  }
+  // The checksum may cover addresses that a NAT has changed since: the ICV has vouched for the bytes (RFC 3948 section 3.1.2).
+  packet.flags |= encapsulated ? DECRYPTED | CHECKSUM_OK : DECRYPTED;
+  return true;
+}
+
+/** Goes on with a packet that a cipher has answered for meanwhile: what transport mode brings comes in anew as well. */
+export function resume(
+  own: Ipsec,
+  sa: Sa,
+  packet: Packet,
+  handler: SecurityProtocol,
+  next: number,
+  length: number,
+  encapsulated: boolean,
+): void {
+  if (!unwrap(own, sa, packet, handler, next, length, encapsulated)) return;
+  packet.start = packet.network;
+  deliver(own, packet, packet.net as Network);
 }
 
 /** Did the packet come to the address that the SA is of, and, but for ESP in UDP, from the peer's? */
@@ -177,6 +210,10 @@ function reinject(own: Ipsec, sa: Sa, packet: Packet, next: number): void {
     sa.nif.counters.rxBytes += length;
   }
   packet.flags = DECRYPTED;
+  deliver(own, packet, net);
+}
+
+function deliver(own: Ipsec, packet: Packet, net: Network): void {
   const protocols = own.stack.linkProtocols;
   for (let i = 0; i < protocols.length; i++) {
     if ((protocols[i] as unknown as Network) === net) protocols[i].input(packet);

@@ -16,7 +16,7 @@ import type { Component, Deferred, Stack } from "../core/stack.js";
 import { Table } from "../core/table.js";
 import { Timer } from "../core/timers.js";
 import { SPI_LEAST } from "../wire/esp.js";
-import type { SecurityCounters } from "./counters.js";
+import type { SecurityCounters } from "./protocol.js";
 import { Flow } from "./flow.js";
 import { forward } from "./forward.js";
 import { input } from "./input.js";
@@ -49,6 +49,8 @@ export class IpsecCounters {
   tooBig = 0;
   /** SAs that ended by their lifetime, or by their sequence numbers. */
   expired = 0;
+  /** Dropped: too many that came before wait for the host's ciphers (`cipherQueue`), or there is no memory. */
+  queueFull = 0;
   /** Events lost, as nobody took them in time. */
   eventsLost = 0;
 }
@@ -68,6 +70,7 @@ export interface IpsecEvent {
 
 /** ESP or AH. */
 export interface SecurityProtocol extends Transport {
+  readonly name: string;
   /** Bytes of its header, without IV and ICV. */
   readonly headerSize: number;
   readonly counters: SecurityCounters;
@@ -77,10 +80,30 @@ export interface SecurityProtocol extends Transport {
   room(sa: Sa, size: number): number;
   /** Bytes that `seal` needs behind a packet of `length` bytes, at most. */
   growth(sa: Sa, length: number): number;
-  /** Protects the bytes of `packet`, which goes by `path`, in place with the number in `sa`. False: the host refused, which is counted. */
-  seal(sa: Sa, packet: Packet, next: number, path: Path): boolean;
-  /** Checks and opens the packet. The protocol of what is inside, or -1: dropped and counted. */
+  /**
+   * Protects the bytes of `packet`, which goes by `path`, in place with the number in `sa`.
+   *
+   * @returns CIPHER_DONE, CIPHER_FAILED: the host refused, which is counted, or CIPHER_PENDING: the bytes are the host's
+   */
+  seal(sa: Sa, packet: Packet, next: number, path: Path): number;
+  /** Checks and opens the packet. The protocol of what is inside, -1: dropped and counted, or OPEN_PENDING: the bytes are the host's. */
   open(sa: Sa, packet: Packet): number;
+  /** After OPEN_PENDING, when the cipher has found it authentic: the rest of `open`. */
+  opened?(sa: Sa, packet: Packet): number;
+}
+
+/** The cipher answers later. */
+export const OPEN_PENDING = -2;
+
+/** Keeps packets whose ciphers answer later: `cipherQueue()`. */
+export interface PacketQueue {
+  attach(own: Ipsec): void;
+  /** Is there no room for another packet on the way out? Who was refused is told when there is. */
+  full(): boolean;
+  /** As `SecurityProtocol.seal`, with a copy of the packet. POLICY_TAKEN: it will be sent; or a code. */
+  seal(sa: Sa, packet: Packet, next: number, path: Path, protocol: SecurityProtocol): number;
+  /** As `SecurityProtocol.open`, with a copy. */
+  open(sa: Sa, packet: Packet, protocol: SecurityProtocol, encapsulated: boolean): void;
 }
 
 export interface IpsecOptions {
@@ -92,6 +115,8 @@ export interface IpsecOptions {
   associations?: number;
   /** Layers of IPsec that are taken off a packet. Default 2. */
   depth?: number;
+  /** For hosts whose ciphers answer later (Web Crypto): `cipherQueue()`. Without it SAs take ciphers that answer at once. */
+  queue?: PacketQueue;
 }
 
 /** Events that wait at most. */
@@ -125,6 +150,7 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
   readonly ends = new Uint8Array(32);
   queued = false;
   nextDeferred: Deferred | null = null;
+  readonly queue: PacketQueue | null;
   private readonly limit: number;
   private readonly events: IpsecEvent[] = [];
   private readonly timer = new Timer((own: Ipsec) => own.expire(), this);
@@ -137,6 +163,7 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
     this.spd = new Spd(policies, otherwise === "bypass" ? BYPASS : DISCARD);
     this.limit = requireInteger(options.associations || 1024, 1, 65536, "associations");
     this.depth = requireInteger(options.depth || 2, 1, 4, "depth");
+    this.queue = options.queue || null;
   }
 
   attach(stack: Stack): void {
@@ -151,13 +178,8 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
     if (networks.length === 0) fail("ENOPROTOOPT", "ipsec needs ipv4 or ipv6");
     if (!stack.host.calls.crypto) fail("ENOPROTOOPT", "the host has no crypto");
     if (!secure(stack)) fail("EIO", "random");
+    if (this.queue) this.queue.attach(this);
     for (let i = 0; i < networks.length; i++) networks[i].policy = this;
-  }
-
-  /** Takes ESP or AH in. */
-  register(protocol: SecurityProtocol): void {
-    this.protocols.push(protocol);
-    this.stack.transports.push(protocol);
   }
 
   close(): void {
@@ -230,7 +252,7 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
    */
   addSa(options: SaOptions): Sa {
     if (this.inbound.size + this.outbound.length >= this.limit) fail("ENOBUFS", "associations");
-    const sa = new Sa(this.stack, options);
+    const sa = new Sa(this.stack, options, this.queue !== null);
     const fault = !this.protocolOf(sa)
       ? sa.ah
         ? "needs ah"

@@ -1,4 +1,5 @@
 /** What leaves this host (RFC 4301 section 5.1): which policy, which SA, and the packet under its protection. */
+import { CIPHER_DONE } from "../../hypercall/crypto.js";
 import { put16 } from "../core/bytes.js";
 import { EACCES, EAGAIN, EMSGSIZE, ENOBUFS } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
@@ -6,7 +7,7 @@ import { OUTPUT, POLICY_TAKEN } from "../core/network.js";
 import type { Path } from "../core/network.js";
 import { DONT_FRAGMENT, PROTECTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
-import { PROTOCOL_IPV4, PROTOCOL_IPV6 } from "../wire/esp.js";
+import { PROTOCOL_AH, PROTOCOL_ESP, PROTOCOL_IPV4, PROTOCOL_IPV6 } from "../wire/esp.js";
 import { PROTOCOL_ICMPV6 } from "../wire/ipv6.js";
 import type { Flow } from "./flow.js";
 import { ECN, emitHeader, headerSize } from "./header.js";
@@ -106,7 +107,10 @@ export function protect(
 ): number {
   const protocol = own.protocolOf(sa) as SecurityProtocol;
   const length = packet.end - packet.start;
-  if (!roomBehind(own, packet, protocol.growth(sa, length))) return ENOBUFS;
+  const queue = sa.transform.deferred ? own.queue : null;
+  if (queue ? queue.full() : !roomBehind(own, packet, protocol.growth(sa, length))) {
+    return queue ? EAGAIN : ENOBUFS;
+  }
   if (!own.advance(sa)) return EAGAIN;
   const transport = sa.mode === TRANSPORT;
   const outer = transport && path ? path : sa.path;
@@ -123,16 +127,30 @@ export function protect(
   packet.checksumField = -1;
   // AH signs an IPv4 header as it will go: without an identification of its own it must not be cut (RFC 6864).
   if (sa.ah && net.family === 4) packet.flags |= DONT_FRAGMENT;
-  if (!protocol.seal(sa, packet, next, outer)) return EACCES;
-  let carried = protocol.protocol;
+  if (queue) {
+    const taken = queue.seal(sa, packet, next, outer, protocol);
+    if (taken >= 0) own.count(sa, length);
+    return taken;
+  }
+  if (protocol.seal(sa, packet, next, outer) !== CIPHER_DONE) return EACCES;
+  const carried = encapsulate(own, packet, sa);
+  own.count(sa, length);
+  return transport && path ? carried : sendProtected(own, packet, sa, outer, carried);
+}
+
+/** ESP in UDP, where the SA has it. The protocol that the packet goes on with. */
+export function encapsulate(own: Ipsec, packet: Packet, sa: Sa): number {
   if (sa.localPort && own.encapsulation) {
     own.encapsulation.emit(sa, packet);
-    carried = PROTOCOL_UDP;
+    return PROTOCOL_UDP;
   }
-  own.count(sa, length);
-  if (transport && path) return carried;
+  return sa.ah ? PROTOCOL_AH : PROTOCOL_ESP;
+}
+
+/** Sends what is protected. POLICY_TAKEN, or a code. */
+export function sendProtected(own: Ipsec, packet: Packet, sa: Sa, path: Path, carried: number): number {
   own.sending = true;
-  const sent = net.output(packet, outer, carried);
+  const sent = sa.net.output(packet, path, carried);
   own.sending = false;
   return sent < 0 ? sent : POLICY_TAKEN;
 }

@@ -105,7 +105,8 @@ export class Sa {
   told = false;
   closed = false;
 
-  constructor(stack: Stack, options: SaOptions) {
+  /** @param patient there is a queue for ciphers that answer later */
+  constructor(stack: Stack, options: SaOptions, patient: boolean) {
     const crypto = stack.host.calls.crypto;
     if (!crypto) fail("ENOPROTOOPT", "the host has no crypto");
     if (options.direction !== "in" && options.direction !== "out") fail("EINVAL", "direction");
@@ -152,7 +153,7 @@ export class Sa {
     if (net.setLocal(this.path, options.local) < 0) fail("EADDRNOTAVAIL", "local");
     this.since = this.used = stack.now();
     // Last: whoever has failed before holds no key.
-    this.transform = new Transform(crypto, options, this.ah);
+    this.transform = new Transform(crypto, options, this.ah, patient);
   }
 
   /** Ends it: no packet more, its keys are erased. */

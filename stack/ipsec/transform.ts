@@ -2,7 +2,7 @@
  * What an SA's algorithms do to bytes: encryption in place with its IV, and the ICV (RFC 4303 section 3.2; RFC 4106, 4543, 7634, 3602,
  * 4868). Ciphers are the host's; here is how ESP and AH use them.
  */
-import { CIPHER_DONE, constantTimeEqual } from "../../hypercall/crypto.js";
+import { CIPHER_DONE, CIPHER_FAILED, CIPHER_PENDING, constantTimeEqual, erase } from "../../hypercall/crypto.js";
 import type { Cipher, CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
 import { put32 } from "../core/bytes.js";
 import { fail } from "../core/errors.js";
@@ -37,14 +37,22 @@ export class Transform {
   readonly icvSize: number;
   /** What is encrypted has a multiple of this, with its trailer. */
   readonly align: number;
+  /** The cipher answers later: each packet wants memory and a job of its own (`lend`). */
+  readonly deferred: boolean;
   private readonly kind: number;
   private cipher: Cipher | null = null;
   private mac: Cipher | null = null;
-  private readonly job: CipherJob;
+  private job: CipherJob;
+  private readonly salt: Uint8Array;
   private readonly saved = new Uint8Array(32);
 
-  /** @param ah AH: integrity alone. Errors (thrown): `EINVAL` algorithms or keys, `ENOPROTOOPT` the host has no such cipher. */
-  constructor(crypto: CryptoHypercalls, options: TransformOptions, ah: boolean) {
+  /**
+   * @param ah AH: integrity alone
+   * @param patient a cipher that answers later will do: somebody keeps the packets (cipher-queue.ts)
+   *
+   * Errors (thrown): `EINVAL` algorithms or keys, `ENOPROTOOPT` the host has no such cipher.
+   */
+  constructor(crypto: CryptoHypercalls, options: TransformOptions, ah: boolean, patient: boolean) {
     const name = ah ? "null" : options.encryption || "aes-gcm-16";
     const key = options.key || new Uint8Array(0);
     const combined = name === "aes-gcm-16" || name === "chacha20-poly1305";
@@ -53,11 +61,11 @@ export class Transform {
     if (this.kind !== SPLIT) {
       if (options.integrity || key.length <= SALT) fail("EINVAL", "algorithm");
       nonce = 12;
-      this.cipher = open(crypto, name, key.subarray(0, key.length - SALT));
+      this.cipher = open(crypto, name, key.subarray(0, key.length - SALT), patient && combined);
     } else {
       if (name !== "null") {
         if (name !== "aes-cbc") fail("EINVAL", "encryption");
-        this.cipher = open(crypto, name, key);
+        this.cipher = open(crypto, name, key, false);
       }
       this.mac = openMac(crypto, options);
     }
@@ -72,8 +80,11 @@ export class Transform {
       aadEnd: 8,
       done: ignore,
     };
-    if (this.kind !== SPLIT) this.job.nonce.set(key.subarray(key.length - SALT), 0);
+    this.salt = new Uint8Array(SALT);
+    if (this.kind !== SPLIT) this.salt.set(key.subarray(key.length - SALT), 0);
     this.job.data = this.saved;
+    this.lend(this.job);
+    this.deferred = this.cipher !== null && this.cipher.deferred;
     this.ivSize = this.kind !== SPLIT ? 8 : this.cipher ? 16 : 0;
     this.icvSize = this.mac ? this.mac.tagSize : 16;
     this.align = this.kind === SPLIT && this.cipher ? 16 : 4;
@@ -83,7 +94,7 @@ export class Transform {
    * Protects an ESP packet in place: header at `at`, what is encrypted in `start..end`, the ICV to be written at `end`. The IV, which
    * is written before `start`, is the sequence number (AEAD: never used twice), or `random` bytes (CBC: not to be foretold).
    *
-   * @returns false: the host refused
+   * @returns CIPHER_DONE, CIPHER_FAILED: the host refused, or CIPHER_PENDING
    */
   seal(
     data: Uint8Array,
@@ -93,7 +104,7 @@ export class Transform {
     high: number,
     extended: boolean,
     random: () => number,
-  ): boolean {
+  ): number {
     const iv = start - this.ivSize;
     if (this.kind !== SPLIT) {
       put32(data, iv, high);
@@ -102,8 +113,8 @@ export class Transform {
     return this.run(data, at, start, end, high, extended, true);
   }
 
-  /** Checks an ESP packet and decrypts it in place. False: it is not authentic. */
-  open(data: Uint8Array, at: number, start: number, end: number, high: number, extended: boolean): boolean {
+  /** Checks an ESP packet and decrypts it in place. CIPHER_DONE, CIPHER_FAILED: it is not authentic, or CIPHER_PENDING. */
+  open(data: Uint8Array, at: number, start: number, end: number, high: number, extended: boolean): number {
     return this.run(data, at, start, end, high, extended, false);
   }
 
@@ -120,12 +131,19 @@ export class Transform {
     return made;
   }
 
+  /** The job of the next packet; a cipher that answers later keeps it until then. */
+  lend(job: CipherJob): void {
+    if (this.kind !== SPLIT) job.nonce.set(this.salt, 0);
+    this.job = job;
+  }
+
   /** Erases the keys: whatever is asked for afterwards is refused. */
   close(): void {
     if (this.cipher) this.cipher.close();
     if (this.mac) this.mac.close();
     this.cipher = this.mac = null;
-    for (let i = 0; i < this.job.nonce.length; i++) this.job.nonce[i] = 0;
+    erase(this.salt);
+    erase(this.job.nonce);
   }
 
   private run(
@@ -136,32 +154,33 @@ export class Transform {
     high: number,
     extended: boolean,
     seal: boolean,
-  ): boolean {
+  ): number {
     const job = this.job;
     const iv = start - this.ivSize;
     job.data = data;
     job.start = start;
     job.end = job.tag = end;
-    let good: boolean;
+    let result: number;
     if (this.kind === SPLIT) {
       for (let i = 0; i < this.ivSize; i++) job.nonce[i] = data[iv + i];
-      good = seal
+      const good = seal
         ? this.encrypt(job) && this.sign(job, at, end, high, extended)
         : this.check(job, at, end, high, extended) && this.decrypt(job, start, end);
+      result = good ? CIPHER_DONE : CIPHER_FAILED;
     } else {
       for (let i = 0; i < 8; i++) job.nonce[SALT + i] = data[iv + i];
-      good =
+      result =
         this.kind === AEAD
           ? this.aead(job, at, high, extended, seal)
           : this.gmac(job, at, high, extended, seal);
     }
-    job.data = this.saved;
-    return good;
+    if (result !== CIPHER_PENDING) job.data = this.saved;
+    return result;
   }
 
-  private aead(job: CipherJob, at: number, high: number, extended: boolean, seal: boolean): boolean {
+  private aead(job: CipherJob, at: number, high: number, extended: boolean, seal: boolean): number {
     const cipher = this.cipher;
-    if (!cipher) return false;
+    if (!cipher) return CIPHER_FAILED;
     const aad = job.aad;
     const data = job.data;
     for (let i = 0; i < 4; i++) {
@@ -170,13 +189,13 @@ export class Transform {
     }
     if (extended) put32(aad, 4, high);
     job.aadEnd = extended ? 12 : 8;
-    return (seal ? cipher.seal(job) : cipher.open(job)) === CIPHER_DONE;
+    return seal ? cipher.seal(job) : cipher.open(job);
   }
 
   /** RFC 4543 section 3.3: SPI, the whole sequence number, IV and payload in a row: the SPI moves into the bytes before. */
-  private gmac(job: CipherJob, at: number, high: number, extended: boolean, seal: boolean): boolean {
+  private gmac(job: CipherJob, at: number, high: number, extended: boolean, seal: boolean): number {
     const cipher = this.cipher;
-    if (!cipher) return false;
+    if (!cipher) return CIPHER_FAILED;
     const data = job.data;
     const saved = this.saved;
     job.start = at;
@@ -188,9 +207,9 @@ export class Transform {
       }
       put32(data, at, high);
     }
-    const good = (seal ? cipher.seal(job) : cipher.open(job)) === CIPHER_DONE;
+    const result = seal ? cipher.seal(job) : cipher.open(job);
     if (extended) for (let i = 0; i < 8; i++) data[at - 4 + i] = saved[i];
-    return good;
+    return result;
   }
 
   private encrypt(job: CipherJob): boolean {
@@ -226,10 +245,10 @@ export class Transform {
 
 function ignore(): void {}
 
-/** Only a cipher that answers at once: the packet lies in borrowed memory. */
-function open(crypto: CryptoHypercalls, name: string, key: Uint8Array): Cipher {
+/** A packet lies in borrowed memory: without a queue only a cipher that answers at once will do. */
+function open(crypto: CryptoHypercalls, name: string, key: Uint8Array, patient: boolean): Cipher {
   if (crypto.algorithms.indexOf(name) < 0 || !crypto.cipher) fail("ENOPROTOOPT", name);
-  return crypto.cipher!(name, key, true) || fail("EINVAL", "key of " + name);
+  return crypto.cipher!(name, key, !patient) || fail("EINVAL", "key of " + name);
 }
 
 function openMac(crypto: CryptoHypercalls, options: TransformOptions): Cipher {
@@ -237,7 +256,7 @@ function openMac(crypto: CryptoHypercalls, options: TransformOptions): Cipher {
     if (INTEGRITY[i][0] !== options.integrity) continue;
     const key = options.integrityKey;
     if (!key || key.length !== INTEGRITY[i][1]) return fail("EINVAL", "integrityKey");
-    return open(crypto, INTEGRITY[i][0], key);
+    return open(crypto, INTEGRITY[i][0], key, false);
   }
   return fail("EINVAL", "integrity");
 }

@@ -1,6 +1,7 @@
 /** What strangers send, and what time does: SEC-01 to SEC-10 of the hostile cases; the replay window and selectors by property. */
 import test from "ava";
 import fc from "fast-check";
+import { CIPHER_DONE, CIPHER_FAILED } from "../../hypercall/crypto.js";
 import type { Cipher, CipherJob } from "../../hypercall/crypto.js";
 import { nodeCrypto } from "../../ports/node/crypto.js";
 import { EACCES, EAGAIN } from "../../stack/core/errors.js";
@@ -194,7 +195,7 @@ test("SEC-02 SEC-10: a host whose cipher refuses sends nothing; keys are erased 
   const before = b.esp.counters.noSa;
   give(net, frame);
   t.is(b.esp.counters.noSa, before + 1);
-  t.is(sas[3].transform.open(new Uint8Array(64), 0, 16, 32, 0, false), false);
+  t.is(sas[3].transform.open(new Uint8Array(64), 0, 16, 32, 0, false), CIPHER_FAILED);
   socket.close();
 });
 
@@ -376,7 +377,7 @@ test("SEC-06: layers within layers are taken off up to the bound, and no further
       packet.end = packet.start + inner.length;
       packet.data.set(inner, packet.start);
       maker.low++;
-      t.true(a.esp.seal(maker, packet, 50));
+      t.is(a.esp.seal(maker, packet, 50), CIPHER_DONE);
       inner = packet.data.slice(packet.start, packet.end);
     }
     const whole = new Uint8Array(AT + inner.length);

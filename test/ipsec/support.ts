@@ -1,11 +1,13 @@
 /** Two hosts with IPsec on a wire, and SAs between them by hand. */
 import type { ExecutionContext } from "ava";
+import type { CryptoHypercalls } from "../../hypercall/crypto.js";
 import { nodeCrypto } from "../../ports/node/crypto.js";
 import { createWorld, wire } from "../../ports/sim/index.js";
-import type { WireOptions } from "../../ports/sim/index.js";
+import type { WireOptions, World } from "../../ports/sim/index.js";
 import { accelerator } from "../../ports/wasm/accelerator.js";
 import { createStack } from "../../stack/core/stack.js";
 import { ah } from "../../stack/ipsec/ah.js";
+import { cipherQueue } from "../../stack/ipsec/cipher-queue.js";
 import { esp } from "../../stack/ipsec/esp.js";
 import { ipsec } from "../../stack/ipsec/ipsec.js";
 import type { IpsecOptions, Policy, PolicyOptions, Sa, SaOptions } from "../../stack/ipsec/ipsec.js";
@@ -56,13 +58,20 @@ export const SUITES: readonly Suite[] = [
 
 export function build(
   t: ExecutionContext | null,
-  options: IpsecOptions & WireOptions & { accelerate?: boolean } = {},
+  options: IpsecOptions &
+    WireOptions & {
+      accelerate?: boolean;
+      /** Ciphers of each host. Default: Node's. */
+      crypto?: (world: World) => CryptoHypercalls;
+      /** Packets that wait for such as answer later. */
+      waiting?: number;
+    } = {},
 ) {
   const world = createWorld({ seed: 1, scribble: true });
   const links = wire(world, options);
   const node = (index: 0 | 1) => {
     const host = world.host();
-    host.crypto = nodeCrypto();
+    host.crypto = options.crypto ? options.crypto(world) : nodeCrypto();
     if (options.accelerate) Object.assign(host, accelerator(true));
     const own = {
       host,
@@ -71,7 +80,9 @@ export function build(
       ip6: ipv6(),
       udp: udp(),
       tcp: tcp(),
-      security: ipsec(options),
+      security: ipsec(
+        options.waiting ? { ...options, queue: cipherQueue({ packets: options.waiting }) } : options,
+      ),
       esp: esp(),
       ah: ah(),
       natt: natTraversal(),

@@ -1,10 +1,13 @@
 /** The providers of ciphers: vectors of the RFCs and of NIST, each against the others, and what an attacker would send. */
 import test from "ava";
-import { CIPHER_DONE, CIPHER_FAILED, constantTimeEqual } from "../../hypercall/crypto.js";
-import type { Certificate, CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
+import { CIPHER_DONE, CIPHER_FAILED, CIPHER_PENDING, constantTimeEqual } from "../../hypercall/crypto.js";
+import type { Certificate, Cipher, CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
+import { webCrypto } from "../../ports/browser/index.js";
 import { nobleCrypto } from "../../ports/noble/index.js";
 import { nodeCrypto } from "../../ports/node/crypto.js";
 import { withCertificates } from "../../ports/x509/index.js";
+import { need } from "../support/need.js";
+import { aeadVectors, FOLDER, plainVectors } from "./vectors.js";
 
 type Provider = Required<CryptoHypercalls>;
 const PROVIDERS: readonly (readonly [string, Provider])[] = [
@@ -106,7 +109,10 @@ const VECTORS: readonly Vector[] = [
   },
 ];
 
-function jobOf({ nonce, aad = NONE, plain, tag }: Vector, text: Uint8Array): CipherJob {
+function jobOf(
+  { nonce, aad = NONE, plain, tag }: Pick<Vector, "nonce" | "aad" | "plain" | "tag">,
+  text: Uint8Array,
+): CipherJob {
   // In the midst of other bytes, which must stay.
   const data = new Uint8Array(8 + plain.length + tag.length + 8).fill(0xa5);
   data.set(text, 8);
@@ -180,6 +186,97 @@ for (const [name, crypto] of PROVIDERS) {
     t.is(crypto.digest("md5", null), null);
   });
 }
+
+/** What comes of a job, of a cipher that answers at once or later. */
+function outcome(cipher: Cipher, job: CipherJob, seal: boolean): Promise<number> {
+  return new Promise((resolve) => {
+    job.done = (_job, result) => resolve(result);
+    const result = seal ? cipher.seal(job) : cipher.open(job);
+    if (result !== CIPHER_PENDING) resolve(result);
+  });
+}
+
+const EACH = [...PROVIDERS, ["web", webCrypto(nobleCrypto())] as const] as const;
+
+for (const [name, crypto] of EACH) {
+  test(`${name}: vectors of NIST, BoringSSL, OpenSSL and RFC 4231, and those that must be refused`, async (t) => {
+    if (!need(t, { files: [FOLDER] })) return;
+    let [good, bad, later] = [0, 0, 0];
+    for (const vector of aeadVectors()) {
+      const cipher = crypto.cipher(vector.algorithm, vector.key, false)!;
+      if (cipher.deferred) later++;
+      const job = jobOf({ ...vector, plain: vector.sealed }, vector.sealed);
+      const sealed = (): void => {
+        job.data.set(vector.sealed, job.start);
+        job.data.set(vector.tag, job.tag);
+      };
+      sealed();
+      const before = job.data.slice();
+      const result = await outcome(cipher, job, false);
+      if (!vector.good) {
+        bad++;
+        if (result !== CIPHER_FAILED) t.fail(vector.source);
+        continue;
+      }
+      good++;
+      const opened = job.data.slice(job.start, job.end);
+      if (result !== CIPHER_DONE || Buffer.compare(opened, vector.plain) !== 0) t.fail(vector.source);
+      const again = await outcome(cipher, job, true);
+      if (again !== CIPHER_DONE || Buffer.compare(job.data, before) !== 0) t.fail(vector.source + " sealed");
+      // One bit of it is another.
+      job.data[job.start + ((good * 7) % (job.end - job.start + 16))]! ^= 1 << (good & 7);
+      if ((await outcome(cipher, job, false)) !== CIPHER_FAILED) t.fail(vector.source + " flipped");
+      cipher.close();
+    }
+    t.true(good > 700 && bad > 500, `${good} ${bad}`);
+    t.is(later > 700, name === "web");
+    for (const vector of plainVectors()) {
+      const cipher = crypto.cipher(vector.algorithm, vector.key, true)!;
+      const job = jobOf({ ...vector, aad: NONE }, vector.plain);
+      t.is(cipher.seal(job), CIPHER_DONE);
+      const { data, start, end, tag } = job;
+      const right =
+        Buffer.compare(data.subarray(start, end), vector.sealed) === 0 &&
+        Buffer.compare(data.subarray(tag, tag + vector.tag.length), vector.tag) === 0;
+      if (!right) t.fail(vector.source);
+      const back =
+        cipher.open(job) === CIPHER_DONE && Buffer.compare(data.subarray(start, end), vector.plain) === 0;
+      if (!back) t.fail(vector.source + " opened");
+    }
+  });
+}
+
+test("web: answers in the order of the questions; what is pending when it is closed has failed, and nothing is written", async (t) => {
+  const cipher = webCrypto(nobleCrypto()).cipher("aes-gcm-16", new Uint8Array(16), false)!;
+  t.true(cipher.deferred);
+  const order: string[] = [];
+  const jobs = [4000, 0, 9, 2000, 1].map((size, i) => {
+    const job = jobOf(
+      { nonce: new Uint8Array(12).fill(i), plain: new Uint8Array(size), tag: new Uint8Array(16) },
+      NONE,
+    );
+    job.done = (each, result) => void order.push(`${i} ${each === job} ${result}`);
+    t.is(cipher.seal(job), CIPHER_PENDING);
+    return job;
+  });
+  t.deepEqual(order, []);
+  t.is(await outcome(cipher, jobOf(VECTORS[0]!, VECTORS[0]!.plain), true), CIPHER_DONE);
+  t.deepEqual(order, ["0 true 1", "1 true 1", "2 true 1", "3 true 1", "4 true 1"]);
+  const data = jobs[0]!.data.slice();
+  for (const job of jobs) cipher.open(job);
+  cipher.close();
+  cipher.close();
+  t.deepEqual(order.slice(5), ["0 true 0", "1 true 0", "2 true 0", "3 true 0", "4 true 0"]);
+  t.is(cipher.seal(jobs[0]!), CIPHER_FAILED);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.deepEqual(jobs[0]!.data, data);
+  t.is(order.length, 10);
+  // Keys that Web Crypto does not have everywhere, and who cannot wait: the provider beneath.
+  const crypto = webCrypto(nobleCrypto());
+  t.false(crypto.cipher("aes-gcm-16", new Uint8Array(24), false)!.deferred);
+  t.false(crypto.cipher("aes-gcm-16", new Uint8Array(16), true)!.deferred);
+  t.is(crypto.cipher("aes-gcm-16", new Uint8Array(17), false), null);
+});
 
 test("what one provider seals the other opens, byte for byte the same", (t) => {
   const [[, node], [, noble]] = PROVIDERS as [readonly [string, Provider], readonly [string, Provider]];

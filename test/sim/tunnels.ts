@@ -11,7 +11,7 @@ import { createSwitch, createWorld } from "../../ports/sim/index.js";
 import type { SimHost } from "../../ports/sim/host.js";
 import type { SimLink, World } from "../../ports/sim/index.js";
 import { createStack } from "../../stack/index.js";
-import type { Stack } from "../../stack/index.js";
+import type { Interface, Stack } from "../../stack/index.js";
 import { ike } from "../../stack/ike/ike.js";
 import type { Connection } from "../../stack/ike/ike.js";
 import { rekeyChild, rekeyIke } from "../../stack/ike/exchanges.js";
@@ -21,7 +21,10 @@ import { ipsecChildren } from "../../stack/ike/ipsec-children.js";
 import { esp } from "../../stack/ipsec/esp.js";
 import { ipsec } from "../../stack/ipsec/ipsec.js";
 import { natTraversal } from "../../stack/ipsec/nat-traversal.js";
+import { get16, get32 } from "../../stack/core/bytes.js";
+import { parse4 } from "../../stack/core/text4.js";
 import { arp } from "../../stack/ipv4/arp.js";
+import type { Arp } from "../../stack/ipv4/arp.js";
 import { icmp } from "../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { ethernet } from "../../stack/link/ethernet.js";
@@ -117,7 +120,13 @@ function parts(day: Day, host: SimHost, tunnels: number) {
   const natt = natTraversal();
   const list = [ethernet(), neighbours, four, icmp(), datagrams, security, esp(), natt, vpn];
   const stack = host.drive(createStack(host, list, { budget: tunnels > 1 ? 4 << 20 : 1 << 16 }));
-  return { stack, four, datagrams, security, vpn };
+  return { stack, four, datagrams, neighbours, security, vpn };
+}
+
+/** Acquaints one with another: five hundred that ask each other for addresses would be a day about ARP. */
+function acquaint(neighbours: Arp, nif: Interface, address: string, mac: Uint8Array): void {
+  const { cache } = neighbours;
+  cache.setStatic(cache.obtain(nif, 0, 0, 0, parse4(address)!)!, get16(mac, 0), get32(mac, 2));
 }
 
 class Sensor {
@@ -135,7 +144,8 @@ class Sensor {
 
   constructor(
     private readonly day: Day,
-    private readonly link: SimLink,
+    readonly link: SimLink,
+    private readonly gateway: Uint8Array,
     readonly number: number,
   ) {
     const low = number + 256;
@@ -150,10 +160,11 @@ class Sensor {
     this.life++;
     this.waits = -1;
     const host = (this.host = day.world.host());
-    const { stack, four, datagrams, vpn } = parts(day, host, 1);
+    const { stack, four, datagrams, neighbours, vpn } = parts(day, host, 1);
     this.stack = stack;
     const nif = stack.addInterface(link);
     four.addAddress(nif, `${this.outer}/16`);
+    acquaint(neighbours, nif, HUB, this.gateway);
     const transport = this.inner === this.outer;
     if (!transport) {
       four.addAddress(nif, `${this.inner}/32`);
@@ -287,17 +298,19 @@ class Hub {
   constructor(
     private readonly day: Day,
     private readonly link: SimLink,
+    private readonly sensors: Sensor[],
   ) {}
 
   start(): void {
     const { day } = this;
     const host = (this.host = day.world.host());
     this.own = parts(day, host, day.options.tunnels);
-    const { stack, four, datagrams, vpn } = this.own;
+    const { stack, four, datagrams, neighbours, vpn } = this.own;
     this.stack = stack;
     day.hubSince = day.world.time;
     const nif = stack.addInterface(this.link);
     four.addAddress(nif, `${HUB}/16`);
+    for (const { outer, link } of this.sensors) acquaint(neighbours, nif, outer, link.mac!);
     four.addAddress(nif, `${INSIDE}/32`);
     // What lies behind the tunnels is reached through the same cable, whoever it is: policy decides who gets it.
     four.addRoute("172.16.0.0/16", { gateway: "10.0.255.254" });
@@ -384,9 +397,13 @@ export function runTunnels(options: TunnelsOptions) {
   world.onFrame = (frame, start, end) => day.look(frame, start, end);
   const faults = { delay: 5, jitter: 3, loss: 0.01, duplicate: 0.005, reorder: 0.02, reorderDelay: 30 };
   const middle = createSwitch(world, { addresses: 4 * options.tunnels + 8 });
-  const hub = new Hub(day, middle.link(faults));
+  const link = middle.link(faults);
+  const sensors = Array.from(
+    { length: options.tunnels },
+    (_, i) => new Sensor(day, middle.link(faults), link.mac!, i),
+  );
+  const hub = new Hub(day, link, sensors);
   hub.start();
-  const sensors = Array.from({ length: options.tunnels }, (_, i) => new Sensor(day, middle.link(faults), i));
   for (const sensor of sensors) {
     world.at(day.draw(2 * MINUTE), () => sensor.join());
     sensor.schedule();
