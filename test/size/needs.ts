@@ -45,6 +45,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   ipsec: IPV4,
   // Links of interfaces.
   "ipsec-link": null,
+  // An argument of ipsec().
+  "cipher-queue": null,
   slip: null,
   // An argument of bridge().
   snooping: null,
