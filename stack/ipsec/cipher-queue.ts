@@ -109,8 +109,7 @@ class Queue implements PacketQueue, Deferred {
   }
 
   open(sa: Sa, packet: Packet, protocol: SecurityProtocol, encapsulated: boolean): void {
-    const slot =
-      this.waiting[IN] < this.limit ? this.take(IN, sa, packet, packet.network, ROOM, ROOM) : null;
+    const slot = this.waiting[IN] < this.limit ? this.take(IN, sa, packet, packet.network, ROOM, ROOM) : null;
     if (!slot) {
       this.own.counters.queueFull++;
       return;

@@ -2,7 +2,13 @@
  * What an SA's algorithms do to bytes: encryption in place with its IV, and the ICV (RFC 4303 section 3.2; RFC 4106, 4543, 7634, 3602,
  * 4868). Ciphers are the host's; here is how ESP and AH use them.
  */
-import { CIPHER_DONE, CIPHER_FAILED, CIPHER_PENDING, constantTimeEqual, erase } from "../../hypercall/crypto.js";
+import {
+  CIPHER_DONE,
+  CIPHER_FAILED,
+  CIPHER_PENDING,
+  constantTimeEqual,
+  erase,
+} from "../../hypercall/crypto.js";
 import type { Cipher, CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
 import { put32 } from "../core/bytes.js";
 import { fail } from "../core/errors.js";
