@@ -418,8 +418,8 @@ async function adjust(query) {
   await fetch(`cable?${query}`, { method: "POST" });
 }
 
-get("download").addEventListener("click", () => move("downloaded", download));
-get("upload").addEventListener("click", () => move("uploaded", upload));
+get("download").addEventListener("click", () => void move("downloaded", download));
+get("upload").addEventListener("click", () => void move("uploaded", upload));
 get("unplug").addEventListener("click", () => adjust("unplug=3000"));
 get("cable").addEventListener("change", (event) => {
   const { name, value } = /** @type {HTMLSelectElement} */ (event.target);

@@ -210,7 +210,7 @@ async function turn() {
     find("alive").className = "dot lost";
     find("alive").textContent = "no answer";
   }
-  setTimeout(turn, 1000);
+  setTimeout(() => void turn(), 1000);
 }
 
-turn();
+void turn();

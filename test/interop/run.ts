@@ -1,5 +1,6 @@
 /**
- * `npm run interop -- [suite[/file] ...]`: the stack against real peers, in network namespaces. `--list` names the suites.
+ * `npm run interop -- [--long] [suite[/file] ...]`: the stack against real peers, in network namespaces. `--list` names the suites; with
+ * `--long` they move gigabytes where the usual run moves less.
  *
  * A suite is the folder test/interop/NAME, `gateway/firewall` one file of it. The tests of a file run one after the other. A peer that is
  * missing is a failure, not a reason to skip.
@@ -165,7 +166,9 @@ function obstacle(name: string, files: readonly string[]): string | null {
   return files.length === 0 ? "no tests found" : null;
 }
 
-async function main(names: string[]): Promise<void> {
+async function main(parameters: string[]): Promise<void> {
+  if (parameters.includes("--long")) process.env.ANYSTACK_LONG = "1";
+  const names = parameters.filter((name) => name !== "--long");
   if (names.includes("--list")) {
     for (const [name, { about }] of Object.entries(SUITES)) console.log(`${name.padEnd(10)}${about}`);
     return;

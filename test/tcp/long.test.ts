@@ -2,9 +2,10 @@
  * Cases that take long, or that measure time: `ANYSTACK_LONG=1 npx ava test/tcp/long.test.ts`. The usual run leaves them out.
  */
 import anyTest from "ava";
+import { LONG } from "../support/long.js";
 import { WITH_SACK, accepted, patternFrom } from "./support.js";
 
-const test = process.env.ANYSTACK_LONG ? anyTest.serial : anyTest.skip;
+const test = LONG ? anyTest.serial : anyTest.skip;
 
 test("TCP-14: single bytes in the worst order cost no more than 20 times as much as in order", (t) => {
   const time = (order: (i: number) => number) => {

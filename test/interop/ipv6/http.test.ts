@@ -2,30 +2,13 @@
 import test from "ava";
 import { bodyHash, httpGet, serveHttp } from "../support/http.js";
 import { KERNEL6, OURS6, createHostOnly6 } from "../support/only6.js";
-import { bodyFile, scratch, serveNginx } from "../support/site.js";
+import { bodyFile, curlBothWays, scratch, serveNginx } from "../support/site.js";
 
-const GIBIBYTE = 1 << 30;
 const ROOM = { stack: { budget: 16 << 20 } };
 const SITE = `http://[${OURS6}]`;
 
 test("curl fetches and sends 1 GiB over TAP with offloads", async (t) => {
-  const { ns, tcp } = await createHostOnly6(t, { offloads: true, ...ROOM });
-  const server = serveHttp(tcp, 80);
-  const hash = bodyHash(GIBIBYTE);
-  const speed = (text: string) => `${Math.round(Number(text) / 1e6)} MB/s`;
-
-  const pipe = `set -o pipefail; curl -sS -w '%{stderr}%{speed_download}' ${SITE}/bytes/${GIBIBYTE} | sha256sum`;
-  const down = await ns.run("bash", ["-c", pipe], { timeout: 240_000 });
-  t.is(down.stdout, `${hash}  -\n`);
-  t.log(`down: ${speed(down.stderr)}`);
-
-  const file = bodyFile(scratch(t), GIBIBYTE);
-  const parameters = ["-sS", "-T", file, "-w", "%{stderr}%{speed_upload}", `${SITE}/`];
-  const up = await ns.run("curl", parameters, { timeout: 240_000 });
-  t.is(up.stdout, `${hash}\n`);
-  t.log(`up: ${speed(up.stderr)}`);
-  t.deepEqual(server.failures, []);
-  server.listener.close();
+  await curlBothWays(t, await createHostOnly6(t, { offloads: true, ...ROOM }), `[${OURS6}]`, 1 << 30);
 });
 
 test("wrk without an error, then with a connection a request", async (t) => {

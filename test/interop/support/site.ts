@@ -3,7 +3,8 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
-import { eachPiece } from "./http.js";
+import type { Tcp } from "../../../stack/tcp/tcp.js";
+import { bodyHash, eachPiece, serveHttp } from "./http.js";
 import type { Namespace } from "./namespace.js";
 
 /** A folder for the test's files. */
@@ -42,4 +43,29 @@ export async function serveNginx(ns: Namespace, address: string, folder: string)
     }`;
   writeFileSync(join(folder, "nginx.conf"), config);
   await ns.serve("tcp", 8080, "nginx", ["-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
+}
+
+/** curl fetches `size` bytes from our server and sends as many to it; what arrives is what was sent. */
+export async function curlBothWays(
+  t: ExecutionContext,
+  { ns, tcp }: { readonly ns: Namespace; readonly tcp: Tcp },
+  address: string,
+  size: number,
+): Promise<void> {
+  const server = serveHttp(tcp, 80);
+  const hash = bodyHash(size);
+  const speed = (text: string) => `${Math.round(Number(text) / 1e6)} MB/s`;
+
+  const pipe = `set -o pipefail; curl -gsS -w '%{stderr}%{speed_download}' http://${address}/bytes/${size} | sha256sum`;
+  const down = await ns.run("bash", ["-c", pipe], { timeout: 240_000 });
+  t.is(down.stdout, `${hash}  -\n`);
+  t.log(`down: ${speed(down.stderr)}`);
+
+  const file = bodyFile(scratch(t), size);
+  const parameters = ["-gsS", "-T", file, "-w", "%{stderr}%{speed_upload}", `http://${address}/`];
+  const up = await ns.run("curl", parameters, { timeout: 240_000 });
+  t.is(up.stdout, `${hash}\n`);
+  t.log(`up: ${speed(up.stderr)}`);
+  t.deepEqual(server.failures, []);
+  server.listener.close();
 }
