@@ -420,7 +420,7 @@ async function adjust(query) {
 
 get("download").addEventListener("click", () => void move("downloaded", download));
 get("upload").addEventListener("click", () => void move("uploaded", upload));
-get("unplug").addEventListener("click", () => adjust("unplug=3000"));
+get("unplug").addEventListener("click", () => void adjust("unplug=3000"));
 get("cable").addEventListener("change", (event) => {
   const { name, value } = /** @type {HTMLSelectElement} */ (event.target);
   void adjust(`${name}=${value}`);

@@ -100,7 +100,13 @@ function home(t: ExecutionContext | null, options: Partial<UpnpIgdOptions> = {})
   /** Does a SYN to the outer port get to a host? */
   const open = (at: Node, port: number, own = 7): boolean => {
     let got = false;
-    const listener = at.tcp.listen({ port: own, onConnection: (socket) => (got = true) && socket.abort() });
+    const listener = at.tcp.listen({
+      port: own,
+      onConnection: (socket) => {
+        got = true;
+        socket.abort();
+      },
+    });
     const socket = far.tcp.connect({ address: "192.0.2.1", port });
     world.run(300);
     socket.abort();

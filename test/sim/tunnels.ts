@@ -182,17 +182,14 @@ class Sensor {
       ],
     });
     const target = new Uint8Array(256);
-    const self = this;
-    this.socket = datagrams.open({
+    const socket = datagrams.open({
       address: this.inner,
       port: PORT,
-      onReadable() {
-        while (this.receive(target) >= 0) {
-          if (target[0] !== 1) continue;
-          self.answered();
-        }
+      onReadable: () => {
+        while (socket.receive(target) >= 0) if (target[0] === 1) this.answered();
       },
     });
+    this.socket = socket;
     this.talk();
   }
 
