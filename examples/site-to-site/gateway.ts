@@ -33,6 +33,8 @@ export interface SiteOptions {
   peer: string;
   network: string;
   psk: string;
+  /** ESP goes inside UDP though no NAT is in the way. Default false. */
+  encapsulate?: boolean;
   /** Takes a line for people. */
   log(line: string): void;
 }
@@ -65,11 +67,19 @@ export function createGateway(lan: Link, wan: Link, options: SiteOptions): Stack
   );
   ip.addAddress(stack.addInterface(lan, "lan"), options.lan);
   ip.addAddress(stack.addInterface(wan, "wan"), options.wan);
+  // Hosts of the LAN are told what is too large for the tunnel.
+  security.addPolicy({
+    action: "bypass",
+    protocol: 1,
+    remote: networkOf(options.lan),
+    localPort: (3 << 8) | 4,
+  });
   // What goes to the other site leaves by the WAN, inside the tunnel.
   ip.addRoute(options.network, { gateway: options.router ?? options.peer });
   const tunnel: ConnectionOptions = {
     remote: options.peer,
     psk: options.psk,
+    encapsulate: options.encapsulate ?? false,
     children: [{ local: [networkOf(options.lan)], remote: [options.network] }],
     onState: (_connection, state, code) =>
       options.log(code ? `tunnel: ${state} (${code})` : `tunnel: ${state}`),

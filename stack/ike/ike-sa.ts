@@ -102,6 +102,11 @@ export class IkeSa implements TableEntry {
   private waiting = false;
   private packets: Uint8Array[] = [];
   private sends = 0;
+  /** Which way the peer's last request came: its answer goes back the same way, wherever the SA's ends are (section 2.11). */
+  private askedAt = "";
+  private askedAtPort = 0;
+  private askedBy = "";
+  private askedByPort = 0;
   /** What the peer's last request was answered with, and the end of that request. */
   private replies: Uint8Array[] = [];
   private readonly mark = new Uint8Array(MARK);
@@ -212,7 +217,20 @@ export class IkeSa implements TableEntry {
     this.receiveId++;
     this.mark.set(this.nextMark, 0);
     this.replies = packets;
-    this.transmit(packets);
+    this.giveBack(packets);
+  }
+
+  private giveBack(packets: Uint8Array[]): void {
+    for (let i = 0; i < packets.length; i++) {
+      this.ike.ports.send(this.askedAt, this.askedAtPort, this.askedBy, this.askedByPort, packets[i]);
+    }
+  }
+
+  private asked(info: DatagramInfo, port: number): void {
+    this.askedAt = info.localAddress;
+    this.askedAtPort = port;
+    this.askedBy = info.address;
+    this.askedByPort = info.port;
   }
 
   /** Answers with a notification alone. */
@@ -258,7 +276,7 @@ export class IkeSa implements TableEntry {
       counters.unexpected++;
       return;
     }
-    if (response ? !this.expects(message) : !this.isNext(message)) return;
+    if (response ? !this.expects(message) : !this.isNext(message, info, port)) return;
     if (!this.inbound) {
       // IKE_SA_INIT's answer, in the clear.
       if (response && message.exchange === wire.IKE_SA_INIT && this.task) {
@@ -276,7 +294,7 @@ export class IkeSa implements TableEntry {
       } else counters.unexpected++;
       return;
     }
-    if (!this.open(message)) return;
+    if (!this.open(message, info, port)) return;
     this.lastHeard = this.ike.stack.now();
     this.follow(info, port);
     if (response) {
@@ -297,7 +315,7 @@ export class IkeSa implements TableEntry {
   }
 
   /** The peer's next request? The one before it is answered as it was, without a look into it. */
-  private isNext(message: Message): boolean {
+  private isNext(message: Message, info: DatagramInfo, port: number): boolean {
     const raw = message.raw;
     if (message.id === this.receiveId && !this.busy && message.exchange !== wire.IKE_SA_INIT) return true;
     if (
@@ -307,7 +325,9 @@ export class IkeSa implements TableEntry {
       this.isMarked(raw)
     ) {
       this.ike.counters.repeated++;
-      this.transmit(this.replies);
+      // A peer that moves tries several ways with the same request (RFC 4555 section 3.10).
+      if (this.mobike) this.asked(info, port);
+      this.giveBack(this.replies);
     } else this.ike.counters.unexpected++;
     return false;
   }
@@ -323,7 +343,7 @@ export class IkeSa implements TableEntry {
   }
 
   /** Decrypts the message and reads its payloads; false: that is all there is to do with it. */
-  private open(message: Message): boolean {
+  private open(message: Message, info: DatagramInfo, port: number): boolean {
     const counters = this.ike.counters;
     const raw = message.raw;
     const outer = parsePayloads(message, raw, wire.IKE_HEADER, raw.length, raw[wire.IKE_NEXT]);
@@ -357,6 +377,7 @@ export class IkeSa implements TableEntry {
       counters.unauthentic++;
       return false;
     }
+    if (!message.response()) this.asked(info, port);
     message.types.splice(0, last + 1);
     message.starts.splice(0, last + 1);
     message.ends.splice(0, last + 1);

@@ -1,9 +1,9 @@
-/** MOBIKE (RFC 4555): the initiator's address may change while its SAs stay. */
-import { fail } from "../core/errors.js";
+/** MOBIKE (RFC 4555): the initiator's address may change while its SAs stay. What it is sent follows when it has shown that it is there. */
+import { EPROTO, fail } from "../core/errors.js";
 import type { DatagramInfo } from "../core/datagrams.js";
 import * as wire from "../wire/ike.js";
 import type { Connection } from "./connection.js";
-import { detectNat, emitNatDetection, equal } from "./derive.js";
+import { detectNat, emitNatDetection, equal, hostFailed } from "./derive.js";
 import type { Mobility } from "./features.js";
 import type { IkeSa, Task } from "./ike-sa.js";
 import { Writer } from "./message.js";
@@ -27,12 +27,12 @@ class Mobike implements Mobility {
     const update = message.notify(wire.UPDATE_SA_ADDRESSES) >= 0;
     if (!update && message.notify(wire.NAT_DETECTION_SOURCE) < 0) return;
     if (update && !sa.initiator) {
-      // The message's own addresses are the new ones, and it is authentic.
+      // The message's own addresses are the new ones: it is authentic, but not they (section 3.7).
       sa.local = info.localAddress;
       sa.remote = info.address;
       sa.remotePort = info.port;
       detectNat(sa, message);
-      sa.moved();
+      sa.request(new Routability());
     }
     emitNatDetection(sa, out);
   }
@@ -68,6 +68,33 @@ class Update implements Task {
       detectNat(sa, message);
       sa.moved();
     } else sa.ike.counters.unexpected++;
+    sa.next();
+  }
+}
+
+/** Is the peer where its messages come from? Children follow it then, and not to where somebody between has made it seem to be. */
+class Routability implements Task {
+  private cookie: Uint8Array | null = null;
+  private remote = "";
+  private port = 0;
+
+  start(sa: IkeSa): void {
+    this.cookie = sa.ike.random(16);
+    this.remote = sa.remote;
+    this.port = sa.remotePort;
+    if (!this.cookie) hostFailed(sa);
+    else sa.send(wire.INFORMATIONAL, new Writer().notify(wire.COOKIE2, this.cookie));
+  }
+
+  answer(sa: IkeSa, message: Message): void {
+    const at = message.notify(wire.COOKIE2);
+    if (at < 0 || !equal(this.cookie as Uint8Array, message.notifyData(at))) {
+      sa.ike.counters.unexpected++;
+      sa.end(EPROTO, 0);
+      return;
+    }
+    // It may have moved on: it is asked there too.
+    if (sa.remote === this.remote && sa.remotePort === this.port) sa.moved();
     sa.next();
   }
 }

@@ -1,10 +1,14 @@
-/** Who a peer is, and where: certificates that name it or another, gateways that send clients elsewhere (RFC 5685). */
+/**
+ * Who a peer is, and where: certificates that name it or another, gateways that send clients elsewhere (RFC 5685), clients that move
+ * (RFC 4555).
+ */
 import { GeneralName, KeyUsageFlags } from "@peculiar/asn1-x509";
 import test from "ava";
 import fc from "fast-check";
 import { withCertificates } from "../../ports/x509/index.js";
 import { nobleCrypto } from "../../ports/noble/index.js";
 import { certificateAuth } from "../../stack/ike/certificate-auth.js";
+import { mobike } from "../../stack/ike/mobike.js";
 import { ikeRedirect } from "../../stack/ike/ike-redirect.js";
 import type { IkeRedirectOptions } from "../../stack/ike/ike-redirect.js";
 import type { Ike } from "../../stack/ike/ike.js";
@@ -258,4 +262,81 @@ test("redirect: a client that does not go is ended after half a minute, and come
   site.run(5000);
   t.deepEqual(site.told[0], ["established", "closed -104 0", "established"]);
   t.is(PSK, "secret");
+});
+
+test("MOBIKE: children follow a peer that answers where it says it is, and no other; who answers wrong is ended", (t) => {
+  const mobility = mobike();
+  for (const how of ["there", "elsewhere", "wrong"] as const) {
+    const site = ends(t, { ike: () => ({ mobility }) });
+    const [a] = site.nodes;
+    const peer = site.connect(0, { remote: B });
+    site.connect(1);
+    site.run(900);
+    t.deepEqual(site.told, [["established"], ["established"]]);
+    a!.ip.addAddress(a!.nif, `${C}/24`);
+    const [ours, theirs] = [site.children[0]![0]!, site.children[1]![0]!];
+    const ports = site.vpn[1]!.ports;
+    const send = ports.send.bind(ports);
+    let lost = 0;
+    // All that is sent there is lost, but the answer to the update itself: somebody between has given it another source.
+    ports.send = (local, port, remote, remotePort, packet) => {
+      if (how === "elsewhere" && remote === C && !(packet[19]! & wire.FLAG_RESPONSE)) lost++;
+      else send(local, port, remote, remotePort, packet);
+    };
+    if (how === "wrong") {
+      // Our own end gives back what it was not asked for.
+      const { input } = mobility;
+      site.vpn[0]!.options.mobility = {
+        announce: (sa, out) => mobility.announce(sa, out),
+        move: (connection, local) => mobility.move(connection, local),
+        input: (sa, message, out, info) => {
+          if (message.notify(wire.COOKIE2) >= 0 && out) out.notify(wire.COOKIE2, new Uint8Array(16));
+          else input.call(mobility, sa, message, out, info);
+        },
+      };
+    }
+    mobility.move(peer, C);
+    site.run(3000);
+    t.is(ours.local, C);
+    if (how === "there") {
+      t.is(theirs.remote, C);
+      t.is(site.vpn[1]!.counters.unexpected, 0);
+    } else if (how === "elsewhere") {
+      t.true(lost > 0);
+      t.is(theirs.remote, A);
+      t.deepEqual(site.told[1], ["established"]);
+    } else {
+      t.is(theirs.remote, A);
+      t.is(site.told[1]![1], "closed -71 0");
+    }
+  }
+});
+
+test("an answer goes back the way its request came, and a copy's that of the copy where the peer may move; forged ones change nothing", (t) => {
+  for (const moves of [true, false]) {
+    const mobility = mobike();
+    const site = ends(t, { ike: () => (moves ? { mobility } : {}) });
+    site.connect(0, { remote: B, dpd: 1 });
+    site.connect(1);
+    site.run(900);
+    const [ours, theirs] = site.vpn.map(({ ports }) => ports) as [Ike["ports"], Ike["ports"]];
+    const asked: Uint8Array[] = [];
+    ours.send = (_local, _port, _remote, _remotePort, packet) => asked.push(packet.slice());
+    site.run(1500);
+    t.true(asked.length > 0);
+    const to: string[] = [];
+    theirs.send = (_local, _port, remote, remotePort) => to.push(`${remote} ${remotePort}`);
+    const forged = asked[0]!.slice();
+    forged[40]! ^= 1;
+    site.give(1, forged, "10.0.0.66");
+    site.give(1, asked[0]!, "10.0.0.9", 4321);
+    t.deepEqual(to, ["10.0.0.9 4321"]);
+    site.give(1, asked[0]!, C, 4500);
+    forged[23]! += 1;
+    site.give(1, forged, "10.0.0.66");
+    site.give(1, asked[0]!, C, 4500);
+    const back = moves ? `${C} 4500` : "10.0.0.9 4321";
+    t.deepEqual(to.slice(1), [back, back]);
+    t.is(site.children[1]![0]!.remote, A);
+  }
 });

@@ -100,6 +100,28 @@ test("we move under traffic; the peer follows", async (t) => {
   t.is(await site.ping(10, 0.01), 10);
 });
 
+test("strongSwan moves under traffic, and is asked whether it is there", async (t) => {
+  const site = await secured(t, {
+    ike: { mobility: mobike(), responder: ikeResponder() },
+    connection: "local_addrs = %any",
+  });
+  const peer = site.connect({ psk: PSK });
+  await site.charon.swanctl(["--initiate", "--child", "c"]);
+  await until("a child", () => site.children.length === 1);
+  t.is(await site.ping(3, 0.01), 3);
+  const { ns, device } = site.host;
+  ns.sysctl("net.ipv4.conf.all.promote_secondaries", 1);
+  ns.ip("address", "add", "10.77.0.9/24", "dev", device);
+  ns.ip("address", "delete", `${KERNEL}/24`, "dev", device);
+  await until("it has moved", () => site.children[0]!.remote === "10.77.0.9");
+  t.is(peer.sa!.remote, "10.77.0.9");
+  site.host.ip.removeRoute("10.9.0.0/24");
+  site.host.ip.addRoute("10.9.0.0/24", { gateway: "10.77.0.9" });
+  t.is(await site.ping(10, 0.01), 10);
+  t.deepEqual(site.told, ["established"]);
+  t.is(site.vpn.counters.unexpected, 0);
+});
+
 test("what policy protects waits for the next child; nothing leaves in the clear", async (t) => {
   const asked: string[] = [];
   const site = await secured(t, {}, { onEvent: (event) => asked.push(event.type) });
