@@ -90,7 +90,7 @@ export interface SlaacOptions {
   network?: string;
   /** Makes addresses. Default true; false: routes and parameters alone. */
   addresses?: boolean;
-  /** Listens to the advertisements of `router` (its link-local address with zone)? Default: to all. */
+  /** Listens to the advertisements of `router` (its link-local address with zone)? Default: to all, of a stack that forwards to none. */
   accept?(nif: Interface, router: string): boolean;
   /** An advertisement has been taken. */
   onAdvertisement?(information: RouterInformation): void;
@@ -196,8 +196,11 @@ export class Slaac implements Component, MessageHandler {
       this.counters.invalid++;
       return true;
     }
-    // A router takes no other router's word (RFC 4861 section 6.2.7).
-    if (this.ip.forwarder || !this.accepts(nif, this.ip.addressText(data, source, nif))) {
+    // A router takes no other router's word (RFC 4861 section 6.2.7), unless it is told whose: towards its provider it is a host (RFC 7084 W-3).
+    if (
+      (this.ip.forwarder && !this.options.accept) ||
+      !this.accepts(nif, this.ip.addressText(data, source, nif))
+    ) {
       this.counters.ignored++;
       return true;
     }

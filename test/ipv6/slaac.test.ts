@@ -485,10 +485,20 @@ test("ND-09 an advertisement from our own address, to a router, or not accepted 
   advertise(node, A, {}, prefixOption(PREFIX));
   t.deepEqual(asked, [B + "%eth0", A + "%eth0"]);
   t.is(made(node).length, 1);
-  node.ip6.forwarder = { input: () => false, undeliverable: () => false };
-  advertise(node, A, {}, prefixOption(OTHER));
+  // A router towards its provider: whom it accepts is told, so it is a host there (RFC 7084 W-3).
+  const forwarder = { input: () => false, undeliverable: () => false };
+  node.ip6.forwarder = forwarder;
+  advertise(node, B, {}, prefixOption(OTHER));
   t.is(made(node).length, 1);
+  advertise(node, A, {}, prefixOption(OTHER));
+  t.is(made(node).length, 2);
   t.is(node.slaac!.counters.ignored, 2);
+  // Else it takes no other router's word.
+  const router = host(t);
+  router.ip6.forwarder = forwarder;
+  advertise(router, A, {}, prefixOption(PREFIX));
+  t.is(made(router).length, 0);
+  t.is(router.slaac!.counters.ignored, 1);
 });
 
 test("IP6-06 identifiers: the same for the same secret and prefix, else others, and none tells the hardware address", (t) => {

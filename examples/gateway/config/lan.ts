@@ -4,7 +4,20 @@ import { ConfigError } from "../json.js";
 import type { Node } from "../json.js";
 import { link } from "./link.js";
 import type { LinkConfig } from "./link.js";
-import { Reader, address4, flag, list, mac, name, prefix4, prefix6, text, whole, wrong } from "./read.js";
+import {
+  Reader,
+  address4,
+  flag,
+  list,
+  mac,
+  name,
+  orNone,
+  prefix4,
+  prefix6,
+  text,
+  whole,
+  wrong,
+} from "./read.js";
 
 export interface Reservation {
   mac: string;
@@ -95,8 +108,8 @@ export function lan(node: Node, what: string): LanConfig {
     name: reader.get("name", name),
     link: reader.get("link", link),
     address: own,
-    address6: reader.get("address6", prefix6, ""),
-    pool: reader.get("pool", (one, where) => (one.value === "" ? "" : pool(one, where)), ""),
+    address6: reader.get("address6", orNone(prefix6), ""),
+    pool: reader.get("pool", orNone(pool), ""),
     leaseTime: reader.get("leaseTime", whole(60, 0xffffffff), 43200),
     subnet: reader.get("subnet", whole(0, 0xffff), 0),
     dhcpv6: reader.get("dhcpv6", flag, false),

@@ -116,3 +116,9 @@ export const anyPrefix = text(
   (value) => isPrefix(value, 4) || isPrefix(value, 6),
   'a network with its prefix length, "10.8.0.0/16"',
 );
+
+/** What `check` wants, or `""`: none. */
+export const orNone =
+  (check: Check<string>): Check<string> =>
+  (node, what) =>
+    node.value === "" ? "" : check(node, what);

@@ -3,7 +3,19 @@ import { isIPv6 } from "node:net";
 import type { Node } from "../json.js";
 import { link } from "./link.js";
 import type { LinkConfig } from "./link.js";
-import { Reader, address, address4, list, name, prefix4, prefix6, text, whole, wrong } from "./read.js";
+import {
+  Reader,
+  address,
+  address4,
+  list,
+  name,
+  orNone,
+  prefix4,
+  prefix6,
+  text,
+  whole,
+  wrong,
+} from "./read.js";
 
 export interface StaticConfig {
   address: string;
@@ -73,7 +85,7 @@ export const wan =
       nameServers: reader.get("nameServers", list(address), []),
       upload: reader.get("upload", whole(0, 2000), 0),
       download: reader.get("download", whole(0, 2000), 0),
-      probe: reader.get("probe", (one, where) => (one.value === "" ? "" : address4(one, where)), ""),
+      probe: reader.get("probe", orNone(address4), ""),
       weight: reader.get("weight", whole(1, 100), 1),
     };
     reader.done();

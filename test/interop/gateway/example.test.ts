@@ -2,14 +2,16 @@
  * `examples/gateway` as a user has it, between two kernels: a host that asks it for everything, and an internet with dnsmasq and nginx.
  * ANYSTACK_GATEWAY_MIB says how much is fetched in each family (default 64; 1024 is what a release is judged by).
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { Report } from "../../../examples/gateway/site.js";
+import { until } from "../../support/until.js";
 import { TCP_CLIENT } from "../support/apps.js";
 import { namespace6 } from "../support/host6.js";
 import { bodyHash } from "../support/http.js";
+import type { Namespace } from "../support/namespace.js";
 import { start } from "../support/process.js";
 import type { Daemon } from "../support/process.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
@@ -26,7 +28,24 @@ ip route replace default via $router
 echo "bound $ip $router $dns $domain"
 `;
 
-async function createSite(t: ExecutionContext) {
+/** What curl fetches, as its hash. */
+async function fetchHash(lan: Namespace, url: string) {
+  const start = performance.now();
+  const { stdout } = await lan.run("sh", ["-c", `curl -sgf --max-time 1200 ${url} | sha256sum`], {
+    timeout: 1_210_000,
+  });
+  return { stdout, seconds: (performance.now() - start) / 1000 };
+}
+
+interface Config {
+  wan: Record<string, unknown> | Record<string, unknown>[];
+  lan: Record<string, unknown>[];
+  forward: object[];
+  [more: string]: unknown;
+}
+
+/** @param change makes another configuration of the usual one */
+async function createSite(t: ExecutionContext, change: (config: Config, wan: Namespace) => void = () => {}) {
   const folder = scratch(t);
   const lan = namespace6(t);
   const wan = namespace6(t);
@@ -41,7 +60,7 @@ async function createSite(t: ExecutionContext) {
   wan.ip("address", "add", `${SERVER}/24`, "dev", "wan0");
   wan.ip("address", "add", `${SERVER6}/64`, "dev", "wan0", "nodad");
   wan.ip("-6", "route", "add", "2001:db8:7::/64", "via", "2001:db8:1::2");
-  const config = {
+  const config: Config = {
     state: "state",
     domain: "home.test",
     wan: {
@@ -56,8 +75,9 @@ async function createSite(t: ExecutionContext) {
       },
     ],
     hosts: [{ name: "nas", address: "192.168.7.5" }],
-    forward: [] as object[],
+    forward: [],
   };
+  change(config, wan);
   const file = join(folder, "gateway.json");
   const write = () => writeFileSync(file, JSON.stringify(config, null, 2));
   write();
@@ -70,7 +90,11 @@ async function createSite(t: ExecutionContext) {
   wan.start("dnsmasq", [
     ...["-d", "-C", "/dev/null", "--no-resolv", "--no-hosts", "--interface=wan0", "--bind-dynamic"],
     ...["--dhcp-range=192.0.2.50,192.0.2.99,1h", "--dhcp-option=3,192.0.2.1", "--dhcp-authoritative"],
-    ...[`--dhcp-leasefile=${join(folder, "dnsmasq.leases")}`, "--address=/server.test/192.0.2.1"],
+    ...[
+      `--dhcp-leasefile=${join(folder, "dnsmasq.leases")}`,
+      "--host-record=server.test,192.0.2.1",
+      "--local=/test/",
+    ],
   ]);
   const script = join(folder, "udhcpc.sh");
   writeFileSync(script, UDHCPC, { mode: 0o755 });
@@ -121,9 +145,9 @@ test("one file makes a router: addresses, names, NAT, plain IPv6, forwards, hair
   bodyFile(folder, SIZE);
   await serveNginx(wan, `${SERVER}:8080; listen [${SERVER6}]`, folder);
   for (const host of [SERVER, `[${SERVER6}]`]) {
-    const command = `curl -sgf --max-time 600 http://${host}:8080/${SIZE} | sha256sum`;
-    const { stdout } = await lan.run("sh", ["-c", command], { timeout: 610_000 });
+    const { stdout, seconds } = await fetchHash(lan, `http://${host}:8080/${SIZE}`);
     t.is(stdout.split(" ")[0], bodyHash(SIZE), host);
+    t.log(`${SIZE >> 20} MiB from ${host}: ${((SIZE * 8) / seconds / 1e6).toFixed(0)} Mbit/s`);
   }
   const trace = await lan.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "4", SERVER]);
   t.regex(trace.stdout, /^ 1 {2}192\.168\.7\.1 {2}[\d.]+ ms\n 2 {2}192\.0\.2\.1 {2}[\d.]+ ms$/m);
@@ -172,4 +196,167 @@ test("one file makes a router: addresses, names, NAT, plain IPv6, forwards, hair
   t.is(JSON.parse(readFileSync(join(folder, "state", "gateway.json"), "utf8")).duid, JSON.parse(known).duid);
   t.is(await ask(), bound);
   t.true(existsSync(join(folder, "state", "leases", "dhcp")));
+});
+
+const KEA = (folder: string) => ({
+  Dhcp6: {
+    "interfaces-config": { interfaces: ["wan0"] },
+    "lease-database": { type: "memfile", persist: false },
+    "server-id": { type: "EN", "enterprise-id": 32473, identifier: "0102030405", persist: false },
+    loggers: [{ name: "kea-dhcp6", severity: "INFO", output_options: [{ output: join(folder, "kea.log") }] }],
+    subnet6: [
+      {
+        ...{ subnet: "2001:db8:1::/64", interface: "wan0" },
+        "pd-pools": [{ prefix: "2001:db8:7000::", "prefix-len": 40, "delegated-len": 56 }],
+      },
+    ],
+  },
+});
+/** What answers while the way out is good. */
+const PROBE = "192.0.2.9";
+const RADVD = `interface wan0 { AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; prefix 2001:db8:1::/64 {}; };
+`;
+
+test("Kea delegates, hosts have IPv6 alone, and by NAT64 a name of IPv4; keepalived shares the LAN; ports by PCP; FQ-CoDel", async (t) => {
+  const { folder, lan, wan, config, write, run, ask, status } = await createSite(t, (config) => {
+    Object.assign(config.wan, { ipv6: "auto", probe: PROBE });
+    Object.assign(config, { nat64: "fd64::/96", portMapping: { pcp: true, upnp: true } });
+    Object.assign(config.lan[0], {
+      address6: "",
+      vrrp: { id: 51, addresses: ["192.168.7.254"], priority: 200, withoutUplink: 50 },
+    });
+  });
+  wan.ip("address", "add", `${PROBE}/24`, "dev", "wan0");
+  writeFileSync(join(folder, "kea.json"), JSON.stringify(KEA(folder)));
+  writeFileSync(join(folder, "radvd.conf"), RADVD);
+  const places = [`KEA_LOCKFILE_DIR=${folder}`, `KEA_PIDFILE_DIR=${folder}`];
+  // Its cable has a carrier when the gateway runs, and Kea wants one.
+  const gateway = await run();
+  await wan.serve("udp", 547, "env", [...places, "kea-dhcp6", "-c", join(folder, "kea.json")]);
+  wan.sysctl("net.ipv6.conf.all.forwarding", 1);
+  wan.start("radvd", ["-n", "-C", join(folder, "radvd.conf"), "-p", join(folder, "radvd.pid")]);
+  await gateway.until(/WAN address 192\.0\.2\./);
+  await gateway.until(/delegated: 2001:db8:70[\w:]+\/56/);
+  const addressOf = async (nif: string, prefix: string) =>
+    (await status()).interfaces
+      .find(({ name }) => name === nif)!
+      .addresses.find(({ address }) => address.startsWith(prefix))?.address;
+  lan.ip("address", "add", "192.168.7.2/24", "dev", "lan0");
+  await until(
+    "we have an address outside",
+    async () => (await addressOf("wan", "2001:db8:1:")) !== undefined,
+  );
+  wan.ip("-6", "route", "add", "2001:db8:7000::/40", "via", (await addressOf("wan", "2001:db8:1:"))!);
+  await until("a host has an address of what was delegated", () =>
+    /inet6 2001:db8:70(?!.*tentative)/.test(lan.ip("-6", "-o", "address", "show", "dev", "lan0")),
+  );
+  const resolver = await addressOf("lan", "2001:db8:70");
+  // From here on it has no IPv4, and asks the gateway for names by IPv6.
+  lan.ip("address", "del", "192.168.7.2/24", "dev", "lan0");
+  mkdirSync(`/etc/netns/${lan.name}`, { recursive: true });
+  writeFileSync(`/etc/netns/${lan.name}/resolv.conf`, `nameserver ${resolver}\n`);
+  bodyFile(folder, SIZE);
+  await serveNginx(wan, `${SERVER}:8080; listen [${SERVER6}]`, folder);
+  for (const host of [`[${SERVER6}]`, "server.test"]) {
+    const { stdout, seconds } = await fetchHash(lan, `http://${host}:8080/${SIZE}`);
+    t.is(stdout.split(" ")[0], bodyHash(SIZE), host);
+    t.log(`${SIZE >> 20} MiB from ${host}: ${((SIZE * 8) / seconds / 1e6).toFixed(0)} Mbit/s`);
+  }
+  const trace = await lan.run("traceroute", ["-6", "-n", "-q", "1", "-w", "5", "-m", "4", "server.test"]);
+  t.regex(trace.stdout, /^ 2 {2}fd64::c000:201 {2}[\d.]+ ms$/m);
+
+  // The other gateway: it has the address while our way out is bad, and no longer.
+  t.regex((await ask()) ?? "", /^192\.168\.7\.1\d\d 192\.168\.7\.254 192\.168\.7\.254 home\.test$/);
+  const conf = join(folder, "keepalived.conf");
+  writeFileSync(
+    conf,
+    `global_defs {\n vrrp_version 3\n}\nvrrp_instance lan {\n state BACKUP\n interface lan0\n virtual_router_id 51\n priority 100\n advert_int 1\n virtual_ipaddress {\n 192.168.7.254/32\n }\n}\n`,
+  );
+  const has = () => / 192\.168\.7\.254\//.test(lan.ip("address", "show", "dev", "lan0"));
+  lan.start("keepalived", ["-n", "-P", "-l", "-f", conf, "-p", `${conf}.pid`, "-r", `${conf}.vrrp`]);
+  const virtual = async () => (await status()).services.find(({ name }) => name === "VRRP on lan")?.state;
+  const active = async () => !has() && (await virtual()) === "active, 192.168.7.254";
+  await until("we are active", active);
+  wan.ip("address", "del", `${PROBE}/24`, "dev", "wan0");
+  await until("keepalived is active", async () => has() && (await virtual()) === "waits, 192.168.7.254");
+  wan.ip("address", "add", `${PROBE}/24`, "dev", "wan0");
+  await until("we are active again", active);
+  t.is((await addressOf("wan", "192.0.2."))?.startsWith("192.0.2."), true);
+
+  // Ports that the host asks for.
+  const own = / (192\.168\.7\.1\d\d)\//.exec(lan.ip("address", "show", "dev", "lan0"))![1];
+  await lan.serve("tcp", 7, "python3", [TCP_CLIENT, "serve", own, "7"]);
+  await lan.run("natpmpc", ["-g", "192.168.7.1", "-a", "2222", "7", "tcp", "600"]);
+  const echo = await wan.run("python3", [
+    TCP_CLIENT,
+    "echo",
+    (await addressOf("wan", "192.0.2."))!,
+    "2222",
+    "1",
+    "1460",
+  ]);
+  t.is(echo.stdout.trim(), '"ok"');
+  t.like((await status()).forwards, [{ by: "PCP", port: 2222, to: own, toPort: 7 }]);
+
+  // A rate by reload: what is too fast is queued here, and the queue is kept short.
+  Object.assign(config.wan, { upload: 20, download: 50 });
+  write();
+  await gateway.until(/ reloaded/);
+  const load = lan.start("curl", ["-s", "-o", "/dev/null", `http://[${SERVER6}]:8080/${SIZE}`]);
+  const dropped = async () =>
+    / late [1-9]/.test(
+      (await status()).services.find(({ name }) => name === "queue of lan")?.state ?? "",
+    );
+  await until("FQ-CoDel has dropped", dropped);
+  await load.stop();
+});
+
+test("two ways out: one for the other when a probe is not answered, both by turns when they are balanced", async (t) => {
+  const second = namespace6(t);
+  second.ip("tuntap", "add", "dev", "wan2", "mode", "tap");
+  second.ip("link", "set", "wan2", "up");
+  second.ip("address", "add", "198.51.100.1/24", "dev", "wan2");
+  const FAR = "203.0.113.1";
+  const { folder, lan, wan, config, write, run, ask, status } = await createSite(t, (config, wan) => {
+    wan.ip("address", "add", `${FAR}/32`, "dev", "lo");
+    config.wan = [
+      { ...(config.wan as object), ipv6: "off", probe: FAR },
+      {
+        link: { tap: "wan2", netns: second.name },
+        ipv4: { address: "198.51.100.2/24", gateway: "198.51.100.1" },
+        probe: FAR,
+      },
+    ];
+  });
+  second.ip("address", "add", `${FAR}/32`, "dev", "lo");
+  const gateway = await run();
+  await gateway.until(/the way out: wan by 192\.0\.2\.1/);
+  const servers = await Promise.all(
+    [wan, second].map(async (ns, i) => {
+      mkdirSync(join(folder, `${i}`));
+      writeFileSync(join(folder, `${i}`, "who"), `${i}`);
+      await serveNginx(ns, FAR, join(folder, `${i}`));
+      return ns;
+    }),
+  );
+  t.is(servers.length, 2);
+  await ask();
+  const who = async () =>
+    (await lan.run("curl", ["-s", "-m", "30", `http://${FAR}:8080/who`], { codes: null })).stdout;
+  t.is(await who(), "0");
+  wan.ip("address", "del", `${FAR}/32`, "dev", "lo");
+  await gateway.until(/the way out: wan2 by 198\.51\.100\.1/);
+  t.is(await who(), "1");
+  t.is((await status()).services[0].state, "does not answer");
+  wan.ip("address", "add", `${FAR}/32`, "dev", "lo");
+  await until(
+    "the first is the way again",
+    async () => (await status()).services[0].state === "good, by 192.0.2.1",
+  );
+  await until("packets go by it", async () => (await who()) === "0");
+  config.uplinks = "balance";
+  write();
+  await gateway.until(/the way out: wan by 192\.0\.2\.1 \(1\), wan2 by 198\.51\.100\.1 \(1\)/);
+  const seen = new Set<string>();
+  await until("both have been asked", async () => seen.add(await who()).has("0") && seen.has("1"));
 });

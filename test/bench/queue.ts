@@ -1,0 +1,120 @@
+/**
+ * What a ping waits behind eight downloads of kernels through our gateway, queue by queue: `node --import tsx test/bench/queue.ts [--write]`
+ * (needs root and iperf3); `--write` puts the table into docs/gateway.md. Two namespaces, a TAP each; what goes to the LAN is shaped.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { nodeHost, openTap } from "../../ports/node/index.js";
+import { createStack } from "../../stack/index.js";
+import { arp } from "../../stack/ipv4/arp.js";
+import { icmp } from "../../stack/ipv4/icmp.js";
+import { ipv4 } from "../../stack/ipv4/ipv4.js";
+import { ethernet } from "../../stack/link/ethernet.js";
+import type { Discipline } from "../../stack/queue/discipline.js";
+import { drr } from "../../stack/queue/drr.js";
+import { fifo } from "../../stack/queue/fifo.js";
+import { fqCodel } from "../../stack/queue/fq-codel.js";
+import { shaper } from "../../stack/queue/shaper.js";
+import { forwarding } from "../../stack/router/forwarding.js";
+import { Namespace } from "../interop/support/namespace.js";
+import { ROOT } from "../support/files.js";
+
+const RATES = [10, 50, 200];
+const SECONDS = Number(process.env.SECONDS ?? 15);
+const [BEGIN, END] = ["<!-- queues between kernels -->", "<!-- end of queues -->"];
+const DISCIPLINES: [name: string, make: () => Discipline][] = [
+  ["FIFO", () => fifo()],
+  ["DRR", () => drr()],
+  ["FQ-CoDel", () => fqCodel()],
+];
+
+interface Figures {
+  median: number;
+  p99: number;
+  lost: number;
+  goodput: number;
+}
+
+const [lan, wan] = [new Namespace(), new Namespace()];
+const host = nodeHost();
+const ip = ipv4();
+const queues = shaper();
+const parts = [ethernet(), arp(), ip, icmp(), forwarding(), queues];
+const stack = host.drive(createStack(host, parts, { budget: 8 << 20 }));
+
+function side(ns: Namespace, number: number) {
+  const nif = stack.addInterface(openTap({ name: "eth0", netns: ns.name }));
+  ip.addAddress(nif, `10.${number}.0.1/24`);
+  ns.ip("address", "add", `10.${number}.0.2/24`, "dev", "eth0");
+  ns.ip("link", "set", "eth0", "up");
+  ns.ip("route", "add", "default", "via", `10.${number}.0.1`);
+  return nif;
+}
+
+/** Pings from the LAN, 20 a second, while eight downloads come in; with `load` false without them. */
+async function measure(load: boolean): Promise<Figures> {
+  const count = (SECONDS - 3) * 20;
+  const server = await wan.serve("tcp", 5201, "iperf3", ["-s", "-1"]);
+  const download = load
+    ? lan.run("iperf3", ["-c", "10.2.0.2", "-R", "-P", "8", "-J", "-t", `${SECONDS}`], { timeout: 120_000 })
+    : null;
+  // The downloads have filled the queue by then.
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  const pings = await lan.run("ping", ["-n", "-i", "0.05", "-c", `${count}`, "-W", "5", "10.2.0.2"], {
+    codes: null,
+    timeout: 120_000,
+  });
+  const times = [...pings.stdout.matchAll(/time=([\d.]+)/g)]
+    .map(([, time]) => Number(time))
+    .sort((a, b) => a - b);
+  const done = download && JSON.parse((await download).stdout);
+  await server.stop();
+  return {
+    median: times[times.length >> 1] ?? NaN,
+    p99: times[Math.floor(times.length * 0.99)] ?? NaN,
+    lost: count - times.length,
+    goodput: done ? done.end.sum_received.bits_per_second / 1e6 : 0,
+  };
+}
+
+const rows: string[] = [];
+const number = (value: number) => value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
+try {
+  const nif = side(lan, 1);
+  side(wan, 2);
+  for (const rate of RATES) {
+    let first = 0;
+    for (const [name, make] of DISCIPLINES) {
+      queues.add(nif, { discipline: make(), rate: rate * 1e6 });
+      const { median, p99, lost, goodput } = await measure(true);
+      const { late, dropped } = queues.find(nif)!.counters;
+      queues.remove(nif);
+      first ||= p99;
+      const cells = [
+        name === "FIFO" ? `${rate} Mbit/s` : "",
+        name,
+        number(median),
+        number(p99),
+        number(p99 / first),
+      ];
+      rows.push(`| ${[...cells, lost, number(goodput), late + dropped].join(" | ")} |`);
+      console.log(rows.at(-1));
+    }
+  }
+  const idle = await measure(false);
+  const text = `| rate | | median, ms | p99, ms | p99 / FIFO's | pings lost | goodput, Mbit/s | dropped |
+| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+${rows.join("\n")}
+
+Without load the median is ${number(idle.median)} ms, the p99 ${number(idle.p99)} ms.`;
+  console.log(text);
+  if (process.argv.includes("--write")) {
+    const file = join(ROOT, "docs", "gateway.md");
+    const old = readFileSync(file, "utf8");
+    const [at, to] = [old.indexOf(BEGIN) + BEGIN.length, old.indexOf(END)];
+    writeFileSync(file, `${old.slice(0, at)}\n\n${text}\n\n${old.slice(to)}`);
+  }
+} finally {
+  stack.close();
+  for (const ns of [lan, wan]) await ns.close();
+}
