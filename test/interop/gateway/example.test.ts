@@ -304,9 +304,7 @@ test("Kea delegates, hosts have IPv6 alone, and by NAT64 a name of IPv4; keepali
   await gateway.until(/ reloaded/);
   const load = lan.start("curl", ["-s", "-o", "/dev/null", `http://[${SERVER6}]:8080/${SIZE}`]);
   const dropped = async () =>
-    / late [1-9]/.test(
-      (await status()).services.find(({ name }) => name === "queue of lan")?.state ?? "",
-    );
+    / late [1-9]/.test((await status()).services.find(({ name }) => name === "queue of lan")?.state ?? "");
   await until("FQ-CoDel has dropped", dropped);
   await load.stop();
 });
