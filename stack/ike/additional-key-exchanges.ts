@@ -1,20 +1,24 @@
 /**
  * Additional key exchanges (RFC 9370): ML-KEM beside X25519, say, so that who breaks one of the two has nothing. Each has an exchange of
- * its own between IKE_SA_INIT and IKE_AUTH (IKE_INTERMEDIATE, RFC 9242), in fragments where it is large; AUTH covers them all.
+ * its own between IKE_SA_INIT and IKE_AUTH (IKE_INTERMEDIATE, RFC 9242), in fragments where it is large; AUTH covers them all. A rekey of
+ * the IKE SA has them again (IKE_FOLLOWUP_KE).
  */
+import { erase } from "../../hypercall/crypto.js";
 import type { KeyExchange } from "../../hypercall/crypto.js";
 import { get16, put16, put32 } from "../core/bytes.js";
 import { EPROTO } from "../core/errors.js";
 import * as wire from "../wire/ike.js";
 import { idOf, transform, typeOf } from "./algorithms.js";
 import type { Algorithm } from "./algorithms.js";
-import { deriveKeys, hostFailed, prfOf } from "./derive.js";
-import type { KeyExchanges } from "./features.js";
+import { deriveKeys, equal, hostFailed, prfOf } from "./derive.js";
+import type { Following, KeyExchanges } from "./features.js";
 import type { IkeSa, Task } from "./ike-sa.js";
 import { SK_D, SK_PI, SK_PR, digest, join } from "./keys.js";
 import { Writer, emitHeader } from "./message.js";
 import type { Message } from "./message.js";
 
+/** Bytes of what links an exchange to the rekey that it is of. */
+const LINK = 16;
 /** Header and generic header of the encrypted payload: all of a message that is not encrypted. */
 const OUTSIDE = wire.IKE_HEADER + wire.PAYLOAD_HEADER;
 
@@ -67,6 +71,46 @@ class Additional implements KeyExchanges {
         if (!sa.dead) advance(sa, secret);
       });
     }, refused);
+  }
+
+  methods(suite: number[]): number[] {
+    return methods(suite);
+  }
+
+  follow(
+    sa: IkeSa,
+    suite: number[],
+    link: Uint8Array,
+    done: (secrets: Uint8Array | null) => void,
+  ): Following {
+    const made = new FollowUp(methods(suite), link, done);
+    made.next(sa);
+    return made;
+  }
+
+  expect(
+    sa: IkeSa,
+    suite: number[],
+    out: Writer,
+    done: (secrets: Uint8Array) => void,
+    aborted: () => void,
+  ): boolean {
+    const link = sa.ike.random(LINK);
+    if (!link) {
+      aborted();
+      return false;
+    }
+    sa.pending = new Expected(sa, methods(suite), link, done, aborted);
+    out.notify(wire.ADDITIONAL_KEY_EXCHANGE, link);
+    return true;
+  }
+
+  followed(sa: IkeSa, message: Message): void {
+    const pending = sa.pending as Expected | null;
+    const at = message.notify(wire.ADDITIONAL_KEY_EXCHANGE);
+    if (!pending || at < 0 || !equal(pending.link, message.notifyData(at))) {
+      sa.replyNotify(wire.IKE_FOLLOWUP_KE, wire.STATE_NOT_FOUND);
+    } else pending.answer(message);
   }
 
   octets(sa: IkeSa): Uint8Array {
@@ -124,6 +168,137 @@ class Intermediate implements Task {
   abort(): void {
     if (this.own) this.own.close();
   }
+}
+
+/** Key exchanges after CREATE_CHILD_SA (IKE_FOLLOWUP_KE, RFC 9370 section 2.2.4), of who began the rekey. */
+class FollowUp implements Following {
+  private own: KeyExchange | null = null;
+  private readonly secrets: Uint8Array[] = [];
+
+  constructor(
+    private readonly steps: number[],
+    private link: Uint8Array,
+    private readonly done: (secrets: Uint8Array | null) => void,
+  ) {}
+
+  next(sa: IkeSa): void {
+    if (this.steps.length === 0) {
+      this.done(joinSecrets(this.secrets));
+      return;
+    }
+    const refused = () => hostFailed(sa);
+    sa.ike.guard(() => {
+      sa.ike.crypto.exchange!(nameOf(sa, this.steps[0]), (own) => {
+        if (sa.dead) {
+          if (own) own.close();
+        } else if (own) {
+          this.own = own;
+          const out = emitShare(this.steps[0], own.share).notify(wire.ADDITIONAL_KEY_EXCHANGE, this.link);
+          sa.send(wire.IKE_FOLLOWUP_KE, out);
+        } else refused();
+      });
+    }, refused);
+  }
+
+  answer(sa: IkeSa, message: Message): void {
+    const share = message.find(wire.PAYLOAD_KE);
+    const link = message.notify(wire.ADDITIONAL_KEY_EXCHANGE);
+    const own = this.own;
+    const refused = () => this.fail();
+    const last = this.steps.length === 1;
+    if (!own || share < 0 || get16(message.body(share), 0) !== this.steps[0] || last === link >= 0) {
+      refused();
+      return;
+    }
+    this.own = null;
+    if (!last) this.link = message.notifyData(link);
+    sa.ike.guard(() => {
+      own.finish(message.body(share).subarray(4), (secret) => {
+        if (sa.dead) return;
+        if (!secret) {
+          refused();
+          return;
+        }
+        this.secrets.push(secret);
+        this.steps.shift();
+        this.next(sa);
+      });
+    }, refused);
+  }
+
+  abort(): void {
+    if (this.own) this.own.close();
+    this.own = null;
+    for (let i = 0; i < this.secrets.length; i++) erase(this.secrets[i]);
+  }
+
+  private fail(): void {
+    this.abort();
+    this.done(null);
+  }
+}
+
+/** Those that the peer is to make. */
+class Expected {
+  private readonly secrets: Uint8Array[] = [];
+
+  constructor(
+    private readonly sa: IkeSa,
+    private readonly steps: number[],
+    /** What the next request must bring: it says which rekey it is of. */
+    public link: Uint8Array,
+    private readonly done: (secrets: Uint8Array) => void,
+    private readonly aborted: () => void,
+  ) {}
+
+  answer(message: Message): void {
+    const sa = this.sa;
+    const share = message.find(wire.PAYLOAD_KE);
+    const refused = () => {
+      sa.ike.counters.malformed++;
+      this.abort();
+      sa.replyNotify(wire.IKE_FOLLOWUP_KE, wire.INVALID_SYNTAX);
+    };
+    const method = this.steps[0];
+    if (share < 0 || get16(message.body(share), 0) !== method) {
+      refused();
+      return;
+    }
+    sa.ike.guard(() => {
+      sa.ike.crypto.respond!(nameOf(sa, method), message.body(share).subarray(4), (own, secret) => {
+        if (sa.dead) return;
+        const link = sa.ike.random(LINK);
+        if (!own || !secret || !link || sa.pending !== this) {
+          refused();
+          return;
+        }
+        this.secrets.push(secret);
+        this.steps.shift();
+        this.link = link;
+        const out = emitShare(method, own);
+        const last = this.steps.length === 0;
+        if (!last) out.notify(wire.ADDITIONAL_KEY_EXCHANGE, link);
+        sa.reply(wire.IKE_FOLLOWUP_KE, out);
+        if (!last || sa.dead) return;
+        sa.pending = null;
+        this.done(joinSecrets(this.secrets));
+      });
+    }, refused);
+  }
+
+  abort(): void {
+    if (this.sa.pending !== this) return;
+    this.sa.pending = null;
+    for (let i = 0; i < this.secrets.length; i++) erase(this.secrets[i]);
+    this.aborted();
+  }
+}
+
+/** All in one; each of them is erased. */
+function joinSecrets(secrets: Uint8Array[]): Uint8Array {
+  const all = join(secrets);
+  for (let i = 0; i < secrets.length; i++) erase(secrets[i]);
+  return all;
 }
 
 /** The methods of a suite's additional key exchanges, in their order. */

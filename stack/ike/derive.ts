@@ -21,19 +21,22 @@ export function prfOf(sa: IkeSa): string {
  * Makes the keys of `sa` from a shared secret, which is erased (RFC 7296 sections 2.14, 2.18).
  *
  * @param old SK_d and PRF of the IKE SA that it takes the place of, or null
+ * @param more of a rekey: what additional key exchanges have given (RFC 9370 section 2.2.4), or null
  */
 export function deriveKeys(
   sa: IkeSa,
   secret: Uint8Array,
   old: { key: Uint8Array; prf: string } | null,
+  more: Uint8Array | null = null,
 ): void {
   const crypto = sa.ike.crypto;
   const nonces = join([sa.nonceI, sa.nonceR]);
   const prf = prfOf(sa);
   const seed = old
-    ? digest(crypto, old.prf, old.key, [secret, nonces])
+    ? digest(crypto, old.prf, old.key, more ? [secret, nonces, more] : [secret, nonces])
     : digest(crypto, prf, nonces, [secret]);
   erase(secret);
+  if (more) erase(more);
   useSeed(sa, seed, nonces);
 }
 

@@ -30,7 +30,9 @@ export function answerRequest(sa: IkeSa, message: Message, info: DatagramInfo): 
       sa.ike.counters.unexpected++;
     }
   } else if (message.exchange === wire.CREATE_CHILD_SA) answerCreateChild(sa, message);
-  else if (message.exchange === wire.INFORMATIONAL) inform(sa, message, info);
+  else if (message.exchange === wire.IKE_FOLLOWUP_KE && sa.ike.options.keyExchanges) {
+    sa.ike.options.keyExchanges.followed(sa, message);
+  } else if (message.exchange === wire.INFORMATIONAL) inform(sa, message, info);
   else {
     sa.replyNotify(message.exchange, wire.INVALID_SYNTAX);
     sa.end(EPROTO, wire.INVALID_SYNTAX);

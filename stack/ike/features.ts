@@ -55,8 +55,31 @@ export interface KeyExchanges {
   begin(sa: IkeSa): void;
   /** Responder: IKE_INTERMEDIATE, while there are steps. */
   answer(sa: IkeSa, message: Message): void;
+  /** Methods of the additional key exchanges that a suite has. */
+  methods(suite: number[]): number[];
+  /**
+   * Rekey, who began it: makes those of `suite`, one after the other (IKE_FOLLOWUP_KE). `done` is given all their secrets, or null: it
+   * cannot be.
+   */
+  follow(sa: IkeSa, suite: number[], link: Uint8Array, done: (secrets: Uint8Array | null) => void): Following;
+  /** Rekey, the other: says in the answer `out` that they are to follow, and waits for them in `sa.pending`. */
+  expect(
+    sa: IkeSa,
+    suite: number[],
+    out: Writer,
+    done: (secrets: Uint8Array) => void,
+    aborted: () => void,
+  ): boolean;
+  /** A request that follows. */
+  followed(sa: IkeSa, message: Message): void;
   /** What AUTH covers besides. */
   octets(sa: IkeSa): Uint8Array;
+}
+
+/** Key exchanges that follow, in the making. */
+export interface Following {
+  answer(sa: IkeSa, message: Message): void;
+  abort(): void;
 }
 
 /** The other role: answers those who begin. */

@@ -90,6 +90,8 @@ export class IkeSa implements TableEntry {
   successor: IkeSa | null = null;
   /** What a feature keeps of it. */
   partial: unknown = null;
+  /** The peer has begun to replace it, and more key exchanges are to follow. */
+  pending: { abort(): void } | null = null;
   task: Task | null = null;
   readonly tasks: Task[] = [];
   lastHeard = 0;
@@ -472,6 +474,7 @@ export class IkeSa implements TableEntry {
     const task = this.task;
     this.dead = true;
     if (task && task.abort) task.abort(this);
+    if (this.pending) this.pending.abort();
     ike.stack.timers.clear(this.retransmit);
     ike.stack.timers.clear(this.timer);
     ike.stack.timers.clear(this.rekeyTimer);

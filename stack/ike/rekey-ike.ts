@@ -6,6 +6,7 @@ import { idOf, typeOf, withoutAdditional } from "./algorithms.js";
 import { CreateChild, lower, lowest } from "./create-child.js";
 import { deriveKeys, hostFailed, prfOf } from "./derive.js";
 import { Goodbye } from "./exchanges.js";
+import type { Following } from "./features.js";
 import { IkeSa } from "./ike-sa.js";
 import type { Task } from "./ike-sa.js";
 import { SK_D } from "./keys.js";
@@ -31,12 +32,15 @@ export class RekeyIke implements Task {
   private made: IkeSa | null = null;
   private own: KeyExchange | null = null;
   private group = 0;
+  private following: Following | null = null;
 
   start(sa: IkeSa): void {
     if (sa.successor) {
       sa.next();
       return;
     }
+    // What the peer has begun and not gone on with.
+    if (sa.pending) sa.pending.abort();
     // The group that the peer is known to have.
     for (let i = 0; i < sa.suite.length; i++) {
       if (typeOf(sa.suite[i]) === wire.TRANSFORM_KE) this.group = sa.suite[i];
@@ -62,20 +66,22 @@ export class RekeyIke implements Task {
     }
     made.nonceI = nonce as Uint8Array<ArrayBuffer>;
     const out = new Writer();
-    // What the additional key exchanges gave is in SK_d, of which the new keys come.
-    emitProposals(out, wire.PROTOCOL_IKE, made.spiI, [withoutAdditional(sa.suite)]);
+    emitProposals(out, wire.PROTOCOL_IKE, made.spiI, [offered(sa)]);
     out.payload(wire.PAYLOAD_NONCE, nonce);
     out.begin(wire.PAYLOAD_KE).put16(idOf(this.group)).put16(0).bytes(this.own!.share);
     sa.send(wire.CREATE_CHILD_SA, out);
   }
 
   answer(sa: IkeSa, message: Message): void {
+    if (this.following) {
+      this.following.answer(sa, message);
+      return;
+    }
     const sets = message.find(wire.PAYLOAD_SA);
     const nonce = message.find(wire.PAYLOAD_NONCE);
     const share = message.find(wire.PAYLOAD_KE);
     const proposals = sets < 0 ? null : parseProposals(message.body(sets));
-    const agreement =
-      proposals && accepted(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, [withoutAdditional(sa.suite)]);
+    const agreement = proposals && accepted(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, [offered(sa)]);
     if (!agreement || nonce < 0 || share < 0 || get16(message.body(share), 0) !== idOf(this.group)) {
       this.fail(sa, message.error());
       return;
@@ -85,6 +91,13 @@ export class RekeyIke implements Task {
     made.spiR.set(agreement.spi, 0);
     made.nonceR = message.body(nonce) as Uint8Array<ArrayBuffer>;
     const refused = () => this.fail(sa, 0);
+    const more = sa.ike.options.keyExchanges;
+    const follow = more && more.methods(agreement.suite).length > 0 ? more : null;
+    const link = message.notify(wire.ADDITIONAL_KEY_EXCHANGE);
+    if (follow && link < 0) {
+      refused();
+      return;
+    }
     sa.ike.guard(() => {
       this.own!.finish(message.body(share).subarray(4), (secret) => {
         this.own = null;
@@ -92,8 +105,18 @@ export class RekeyIke implements Task {
           if (!sa.dead) refused();
           return;
         }
-        deriveKeys(made, secret, { key: sa.keys!.get(SK_D), prf: prfOf(sa) });
-        this.decide(sa, made);
+        const complete = (secrets: Uint8Array | null) => {
+          this.following = null;
+          deriveKeys(made, secret, { key: sa.keys!.get(SK_D), prf: prfOf(sa) }, secrets);
+          this.decide(sa, made);
+        };
+        if (!follow) complete(null);
+        else {
+          this.following = follow.follow(sa, agreement.suite, message.notifyData(link), (secrets) => {
+            if (secrets) complete(secrets);
+            else refused();
+          });
+        }
       });
     }, refused);
   }
@@ -123,7 +146,9 @@ export class RekeyIke implements Task {
   /** The peer has ended the old one: its own is the one that stays. */
   abort(sa: IkeSa): void {
     if (this.own) this.own.close();
+    if (this.following) this.following.abort();
     this.own = null;
+    this.following = null;
     const made = this.made;
     if (made && made !== sa.successor) {
       made.successor = sa;
@@ -137,6 +162,12 @@ export class RekeyIke implements Task {
     if (!sa.successor) sa.rekeyLater(code === wire.TEMPORARY_FAILURE ? SHORT_PAUSE : PAUSE);
     sa.next();
   }
+}
+
+/** What a rekey offers: the suite that is agreed upon, as far as we can make it again. */
+function offered(sa: IkeSa): number[] {
+  const more = sa.ike.options.keyExchanges;
+  return more && more.methods(sa.suite).length > 0 ? sa.suite : withoutAdditional(sa.suite);
 }
 
 /** What `made` has in common with `sa`. */
@@ -198,8 +229,10 @@ export function answerRekeyIke(sa: IkeSa, message: Message, nonceI: Uint8Array):
   const body = message.body(share);
   const settings = sa.settings();
   const prefer = (wire.TRANSFORM_KE << 26) | get16(body, 0);
-  const suites = settings.suites.map(withoutAdditional);
-  const agreement = choose(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, suites, prefer);
+  const more = sa.ike.options.keyExchanges;
+  const pick = (suites: number[][]) => choose(proposals, wire.PROTOCOL_IKE, wire.SPI_LENGTH, suites, prefer);
+  // Who offers no additional key exchanges has what they gave in SK_d, of which the new keys come.
+  const agreement = (more && pick(settings.suites)) || pick(settings.suites.map(withoutAdditional));
   if (!agreement) {
     refuse(wire.NO_PROPOSAL_CHOSEN);
     return;
@@ -212,6 +245,12 @@ export function answerRekeyIke(sa: IkeSa, message: Message, nonceI: Uint8Array):
     refuse(wire.INVALID_KE_PAYLOAD, number);
     return;
   }
+  const follow = more && more.methods(agreement.suite).length > 0 ? more : null;
+  if (follow && task instanceof RekeyIke) {
+    refuse(wire.TEMPORARY_FAILURE);
+    return;
+  }
+  if (sa.pending) sa.pending.abort();
   const refused = () => refuse(wire.INVALID_SYNTAX);
   sa.ike.guard(() => {
     sa.ike.crypto.respond!(group.name, body.subarray(4), (own, secret) => {
@@ -226,11 +265,26 @@ export function answerRekeyIke(sa: IkeSa, message: Message, nonceI: Uint8Array):
       made.suite = agreement.suite;
       made.nonceI = nonceI as Uint8Array<ArrayBuffer>;
       made.nonceR = nonceR as Uint8Array<ArrayBuffer>;
-      deriveKeys(made, secret, { key: sa.keys!.get(SK_D), prf: prfOf(sa) });
+      const derive = (secrets: Uint8Array | null) =>
+        deriveKeys(made, secret, { key: sa.keys!.get(SK_D), prf: prfOf(sa) }, secrets);
       const out = new Writer();
       emitProposals(out, wire.PROTOCOL_IKE, made.spiR, [agreement.suite], agreement.number);
       out.payload(wire.PAYLOAD_NONCE, nonceR);
       out.begin(wire.PAYLOAD_KE).put16(idOf(group.code)).put16(0).bytes(own);
+      if (follow) {
+        const complete = (secrets: Uint8Array) => {
+          derive(secrets);
+          inherit(sa, made);
+        };
+        const forget = () => {
+          made.successor = sa;
+          made.end(0, 0);
+        };
+        if (follow.expect(sa, agreement.suite, out, complete, forget)) sa.reply(wire.CREATE_CHILD_SA, out);
+        else refused();
+        return;
+      }
+      derive(null);
       sa.reply(wire.CREATE_CHILD_SA, out);
       if (task instanceof RekeyIke && sa.task === task) {
         // Both at once: which of the two stays is known when ours is answered.

@@ -252,6 +252,108 @@ test("9370: keys and IntAuth as HMAC of another makes them (RFC 9370 section 2.2
   t.deepEqual(Buffer.from(octets!), Buffer.concat([i, r, Buffer.from([0, 0, 0, 2])]));
 });
 
+test("9370: a rekey of the IKE SA has them again (IKE_FOLLOWUP_KE): keys as HMAC of another makes them; collisions, loss, wrong links", (t) => {
+  const crypto = nobleCrypto();
+  const secrets: Buffer[] = [];
+  const watched = {
+    ...crypto,
+    respond: (group: string, peer: Uint8Array, done: Parameters<typeof crypto.respond>[2]) =>
+      crypto.respond(group, peer, (own, secret) => {
+        secrets.push(Buffer.from(secret!));
+        done(own, secret);
+      }),
+  };
+  const proposals = [HYBRID + "-ke2_ecp256"];
+  const site = ends(t, { ike: kems, crypto: watched });
+  const peer = site.connect(0, { remote: B, proposals });
+  site.connect(1, { proposals });
+  site.run(500);
+  const old = Buffer.from(peer.sa!.keys!.get(SK_D));
+  secrets.splice(0);
+  const before = exchanges(site, 0).length;
+  peer.rekey();
+  site.run(500);
+  const made = peer.sa!;
+  t.deepEqual(exchanges(site, 0).slice(before), [
+    ...[wire.CREATE_CHILD_SA, wire.IKE_FOLLOWUP_KE, wire.IKE_FOLLOWUP_KE, wire.INFORMATIONAL],
+  ]);
+  same(t, site);
+  t.deepEqual([site.vpn[0]!.sas.size, site.vpn[1]!.sas.size], [1, 1]);
+  t.is(secrets.length, 3);
+  const hmac = (key: Uint8Array, ...parts: Uint8Array[]) =>
+    createHmac("sha256", key).update(Buffer.concat(parts)).digest();
+  const nonces = Buffer.concat([made.nonceI, made.nonceR]);
+  const seed = hmac(old, secrets[0]!, nonces, secrets[1]!, secrets[2]!);
+  t.deepEqual(Buffer.from(made.keys!.get(SK_D)), hmac(seed, nonces, made.spiI, made.spiR, Uint8Array.of(1)));
+  // What comes of it serves: the other end rekeys it in turn, and a child.
+  site.vpn[1]!.connections[0]!.rekey();
+  site.run(500);
+  t.not(peer.sa, made);
+  peer.rekey(site.children[0]![0]);
+  site.run(500);
+  same(t, site);
+
+  // A request that follows nothing, from one who is authentic: it is told so, and all stays.
+  const { sa } = peer;
+  const asked: number[] = [];
+  const follow = (...parts: ((out: Writer) => Writer)[]) => {
+    sa!.request({
+      start: () =>
+        sa!.send(
+          wire.IKE_FOLLOWUP_KE,
+          parts.reduce((out, part) => part(out), new Writer()),
+        ),
+      answer: (_sa, message) => {
+        asked.push(message.error());
+        sa!.next();
+      },
+    });
+    site.run(100);
+  };
+  follow();
+  follow((out) => out.notify(wire.ADDITIONAL_KEY_EXCHANGE, new Uint8Array(16)));
+  follow((out) => out.notify(wire.ADDITIONAL_KEY_EXCHANGE));
+  t.deepEqual(asked, [wire.STATE_NOT_FOUND, wire.STATE_NOT_FOUND, wire.STATE_NOT_FOUND]);
+  same(t, site);
+  t.deepEqual(site.told, [["established"], ["established"]]);
+
+  // Both at once, over a bad network: one IKE SA in the end. (Who says goodbye to the old one may have lost the answer.)
+  for (let round = 0; round < 6; round++) {
+    const bad = { loss: 0.1, duplicate: 0.1, reorder: 0.1, reorderDelay: 20, delay: 5 };
+    const other = ends(t, { ike: kems, crypto, wire: { a: bad, b: bad }, seed: 100 + round });
+    const more = { proposals, retransmit: 100, attempts: 14 };
+    const one = other.connect(0, { remote: B, ...more });
+    const two = other.connect(1, more);
+    other.run(8000);
+    t.is(other.told[0]!.at(-1), "established");
+    const first = one.sa!;
+    one.rekey();
+    other.run(round);
+    two.rekey();
+    other.run(30_000);
+    t.true(one.established() && two.established());
+    t.not(one.sa, first);
+    t.deepEqual(one.sa!.spiI, two.sa!.spiI);
+    same(t, other);
+    t.deepEqual(other.told, [["established"], ["established"]]);
+  }
+
+  // An end that knows IKE_INTERMEDIATE alone, as ours once did, rekeys by the first key exchange: what it had is in SK_d.
+  const mixed = ends(t, { ike: kems, crypto });
+  const knows = mixed.vpn[0]!.options.keyExchanges!;
+  const methods = knows.methods.bind(knows);
+  const plain = mixed.connect(0, { remote: B, proposals });
+  mixed.connect(1, { proposals });
+  mixed.run(500);
+  knows.methods = () => [];
+  plain.rekey();
+  mixed.run(500);
+  knows.methods = methods;
+  t.true(plain.established());
+  t.deepEqual([mixed.vpn[0]!.sas.size, mixed.vpn[1]!.sas.size], [1, 1]);
+  same(t, mixed);
+});
+
 test("9370 IKE-04: steps left out, shares that are none, another method; a half-open SA ends, and no more", (t) => {
   // IKE_AUTH at once; IKE_INTERMEDIATE with a share of another method, of another length, with none; INFORMATIONAL is no step.
   for (const how of ["skip", "method", "length", "none"]) {
