@@ -5,6 +5,7 @@ import { createGateway } from "../../../examples/site-to-site/gateway.js";
 import { Namespace } from "../support/namespace.js";
 import { Charon } from "./charon.js";
 import { until } from "../../support/until.js";
+import { pingFrom } from "../support/ping.js";
 
 test("site to site: ping and a file, from either side", async (t) => {
   const site = new Namespace();
@@ -40,9 +41,8 @@ test("site to site: ping and a file, from either side", async (t) => {
   t.teardown(() => stack.close());
   await until("a tunnel", () => lines.some((line) => line.endsWith("up")));
   await charon.sas(/INSTALLED/);
-  t.regex((await site.run("ping", ["-n", "-c", "5", "-i", "0.05", "10.9.0.1"])).stdout, / 0% packet loss/);
-  const ping = ["-n", "-c", "5", "-i", "0.05", "-I", "10.9.0.1", "10.8.0.5"];
-  t.regex((await other.run("ping", ping)).stdout, / 0% packet loss/);
+  await pingFrom(t, site, "10.9.0.1", { count: 5 });
+  await pingFrom(t, other, "10.8.0.5", { count: 5, options: ["-I", "10.9.0.1"] });
   await other.serve("tcp", 8080, "python3", [
     "-m",
     "http.server",

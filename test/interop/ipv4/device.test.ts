@@ -7,6 +7,7 @@ import test from "ava";
 import { need } from "../../support/need.js";
 import { Namespace } from "../support/namespace.js";
 import { run } from "../support/process.js";
+import { pingFrom } from "../support/ping.js";
 
 const START = fileURLToPath(new URL("../../../examples/start.js", import.meta.url));
 const PROGRAMS = ["ip", "ping", "curl", "traceroute", "dnsmasq", "tshark"];
@@ -34,8 +35,7 @@ test("ping, curl and traceroute reach the device on a TAP; its capture is clean"
   await device.until(() => device.output.includes("Ctrl-C"), 60_000);
   ns.ip("address", "add", "10.77.0.1/24", "dev", "device0");
   ns.ip("link", "set", "device0", "up");
-  const ping = await ns.run("ping", ["-c", "5", "-i", "0.2", "10.77.0.2"]);
-  t.regex(ping.stdout, / 0% packet loss/);
+  await pingFrom(t, ns, "10.77.0.2", { count: 5 });
   const page = await ns.run("curl", ["-s", "-m", "20", "http://10.77.0.2/"]);
   t.regex(page.stdout, /anystack device/);
   const size = [

@@ -16,7 +16,7 @@ const count = (text: string, what: RegExp) => [...text.matchAll(new RegExp(what,
 /** Does the kernel reach the address? Its own is on the link, as an advertisement would say. */
 async function reaches(c: Dhcp6Test, address: string): Promise<boolean> {
   c.ip6.addRoute("fd77::/64", { interface: c.nif });
-  const { stdout } = await c.ns.run("ping", ["-6", "-c", "2", "-i", "0.2", "-W", "2", address], {
+  const { stdout } = await c.ns.run("ping", ["-6", "-c", "1", "-W", "10", address], {
     codes: null,
   });
   return / 0% packet loss/.test(stdout);

@@ -1,5 +1,6 @@
 /** The kernel's ping, when every echo is to come back. */
 import type { ExecutionContext } from "ava";
+import { until } from "../../support/until.js";
 import type { Namespace } from "./namespace.js";
 
 export interface PingOptions {
@@ -25,7 +26,7 @@ export async function pingFrom(
   host: string,
   { count = 2, interval = 0.05, size = 56, options = [] }: PingOptions = {},
 ): Promise<string> {
-  const numbers = ["-c", `${count}`, "-i", `${interval}`, "-w", "10", "-s", `${size}`];
+  const numbers = ["-c", `${count}`, "-i", `${interval}`, "-w", "60", "-s", `${size}`];
   const { stdout } = await ns.run("ping", ["-n", ...numbers, ...options, host]);
   const answered = [...stdout.matchAll(/ bytes from .* icmp_seq=(\d+) /g)].map(([, number]) =>
     Number(number),
@@ -37,4 +38,33 @@ export async function pingFrom(
     `${host}, ${size} bytes: ${stdout}`,
   );
   return stdout;
+}
+
+/**
+ * Floods `host` with echoes until `count` of them have come back. What the kernel sent, it has all got back: answers that ping was too
+ * slow to take count too.
+ */
+export async function floodFrom(
+  t: ExecutionContext,
+  ns: Namespace,
+  host: string,
+  { count, size }: { readonly count: number; readonly size: number },
+): Promise<void> {
+  const parameters = ["-q", "-f", "-c", `${count}`, "-w", "110", "-s", `${size}`, host];
+  const { stdout } = await ns.run("ping", parameters, { timeout: 120_000 });
+  t.log(stdout.split("\n").slice(-2).join("").trim());
+  t.regex(stdout, new RegExp(` ${count} received`));
+  const sent = Number(/(\d+) packets transmitted/.exec(stdout)![1]);
+  await until(`${sent} answers`, async () => (await echoReplies(ns, host)) === sent);
+}
+
+/** Echo replies that the kernel has got since its namespace was made. */
+async function echoReplies(ns: Namespace, host: string): Promise<number> {
+  if (host.includes(":")) {
+    const { stdout } = await ns.run("cat", ["/proc/net/snmp6"]);
+    return Number(/^Icmp6InEchoReplies\s+(\d+)$/m.exec(stdout)![1]);
+  }
+  const { stdout } = await ns.run("cat", ["/proc/net/snmp"]);
+  const [names, values] = [...stdout.matchAll(/^Icmp: (.*)$/gm)].map(([, words]) => words!.split(" "));
+  return Number(values![names!.indexOf("InEchoReps")]);
 }

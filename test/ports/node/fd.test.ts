@@ -60,9 +60,14 @@ for (const mode of ["tap", "tun"]) {
         t.deepEqual(await started.line(), { name: "tap0", mtu: 1500, carriers: [false] });
         ns.ip("address add 10.99.0.1/24 dev tap0");
         ns.ip("link set tap0 up");
-        t.regex(await ns.run("ping", "-q", "-n", "-f", "-c", "300", "10.99.0.2"), / 0% packet loss/);
+        t.regex(
+          await ns.run("ping", "-q", "-n", "-f", "-c", "300", "-w", "60", "10.99.0.2"),
+          / 300 received/,
+        );
         started.child.stdin.end();
-        t.deepEqual(await started.line(), { echoes: 300, carriers: [false, true], errors: 0 });
+        const { echoes, ...rest } = (await started.line()) as { echoes: number };
+        t.true(echoes >= 300);
+        t.deepEqual(rest as object, { carriers: [false, true], errors: 0 });
         t.deepEqual(await once(started.child, "close"), [0, null]);
         await gone(ns);
         t.pass();

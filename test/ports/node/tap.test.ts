@@ -40,12 +40,15 @@ for (const mode of ["tap", "tun"] as const) {
         ns.ip("link set tap0 up");
         await responder.carrierReports(2);
         t.deepEqual(responder.carriers, [false, true]);
-        t.regex(await ns.run("ping", "-q", "-n", "-f", "-c", "300", "10.99.0.2"), / 0% packet loss/);
         t.regex(
-          await ns.run("ping", "-q", "-n", "-c", "3", "-i", "0.01", "-s", "1472", "10.99.0.2"),
-          / 0% packet loss/,
+          await ns.run("ping", "-q", "-n", "-f", "-c", "300", "-w", "60", "10.99.0.2"),
+          / 300 received/,
         );
-        t.is(responder.echoes, 303);
+        t.regex(
+          await ns.run("ping", "-q", "-n", "-c", "3", "-w", "60", "-i", "0.01", "-s", "1472", "10.99.0.2"),
+          / 3 received/,
+        );
+        t.true(responder.echoes >= 303);
         t.is(link.transmitErrors, 0);
         if (mode === "tap") {
           const mac = Array.from(link.mac!, (byte) => byte.toString(16).padStart(2, "0")).join(":");
