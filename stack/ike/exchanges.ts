@@ -131,6 +131,12 @@ export class DeleteChild implements Task {
     remove(sa, this.child);
     sa.next();
   }
+
+  /** The peer has replaced the IKE SA and ended the old one before its answer came: it is asked again by the new one. */
+  abort(sa: IkeSa): void {
+    const child = this.child;
+    if (child.sa !== sa) child.sa.request(new DeleteChild(child));
+  }
 }
 
 /** Asks the peer for a sign of life. */

@@ -6,6 +6,7 @@ import { nodeCrypto } from "../../ports/node/crypto.js";
 import type { DatagramInfo } from "../../stack/core/datagrams.js";
 import type { Ike } from "../../stack/ike/ike.js";
 import { ikeFragmentation } from "../../stack/ike/ike-fragmentation.js";
+import { DeleteChild, rekeyIke } from "../../stack/ike/exchanges.js";
 import { ikeResponder } from "../../stack/ike/ike-responder.js";
 import { Writer, emitPlain } from "../../stack/ike/message.js";
 import { emitProposals } from "../../stack/ike/proposals.js";
@@ -379,4 +380,24 @@ test("a NAT between: found by both, port 4500 from then on, and followed when it
   peer.rekey(site.children[0]![0]);
   turn(3000);
   t.deepEqual(site.told, [["established"], ["established"]]);
+});
+
+test("a child's end whose answer is lost, while the peer replaces the IKE SA: the child ends at both", (t) => {
+  let lose = 0;
+  const net = ends(t, { wire: { delay: 1, b: { filter: (frame) => !(frame[23] === 17 && lose-- > 0) } } });
+  const connection = net.connect(0, { remote: B });
+  net.connect(1);
+  net.run(2000);
+  same(t, net);
+  const old = connection.sa!;
+  lose = 1;
+  old.request(new DeleteChild(net.children[0]![0]!));
+  net.run(10);
+  t.deepEqual([net.children[0]!.length, net.children[1]!.length], [1, 0]);
+  rekeyIke(net.vpn[1]!.find(old.spiR)!);
+  net.run(500);
+  t.true(old.dead && connection.sa !== old && connection.established());
+  t.is(net.children[0]!.length, 0);
+  connection.close();
+  net.run(1000);
 });
