@@ -183,7 +183,7 @@ class Queue implements PacketQueue, Deferred {
     } else if (slot.way === OUT) {
       sa.path.tos = packet.tos;
       sa.path.ttl = packet.ttl;
-      sendProtected(this.own, packet, sa, sa.path, encapsulate(this.own, packet, sa));
+      sendProtected(this.own, packet, sa, sa.path, encapsulate(this.own, packet, sa, sa.path));
     } else {
       sa.window.candidate = slot.high;
       const next = slot.protocol.opened!(sa, packet);

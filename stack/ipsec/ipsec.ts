@@ -135,7 +135,7 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
   readonly protocols: SecurityProtocol[] = [];
   readonly depth: number;
   /** Ports of ESP in UDP are looked at by this: see nat-traversal.ts. */
-  encapsulation: { input(packet: Packet): number; emit(sa: Sa, packet: Packet): void; added(): void } | null =
+  encapsulation: { input(packet: Packet): number; emit(sa: Sa, packet: Packet, path: Path): void; added(): void } | null =
     null;
   /** Ports that SAs receive ESP in UDP on, one entry for each SA. */
   readonly ports: number[] = [];

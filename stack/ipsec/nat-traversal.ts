@@ -7,6 +7,7 @@
 import { get16, get32, put16 } from "../core/bytes.js";
 import { fold } from "../core/checksum.js";
 import { fail, requireInteger } from "../core/errors.js";
+import type { Path } from "../core/network.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
@@ -91,8 +92,8 @@ export class NatTraversal implements Component {
     return PROTOCOL_ESP;
   }
 
-  /** Puts the UDP header before the ESP packet; the SA's path has been routed. */
-  emit(sa: Sa, packet: Packet): void {
+  /** Puts the UDP header before the ESP packet, which goes by the routed `path`. */
+  emit(sa: Sa, packet: Packet, path: Path): void {
     const data = packet.data;
     const at = (packet.start -= UDP_HEADER);
     const length = packet.end - at;
@@ -102,7 +103,7 @@ export class NatTraversal implements Component {
     put16(data, at + 6, 0);
     // Over IPv4 there is none (section 2.1); IPv6 wants one.
     if (sa.net.family === 6) {
-      const seed = fold(sa.path.pseudo + PROTOCOL_UDP + length);
+      const seed = fold(path.pseudo + PROTOCOL_UDP + length);
       put16(data, at + 6, ~this.stack.host.sum(data, at, packet.end, seed) & 0xffff || 0xffff);
     }
     this.counters.sent++;
@@ -139,7 +140,7 @@ export class NatTraversal implements Component {
     packet.data[packet.start] = KEEPALIVE;
     this.ipsec.sending = true;
     if (sa.net.route(sa.path) === 0) {
-      this.emit(sa, packet);
+      this.emit(sa, packet, sa.path);
       this.counters.sent--;
       if (sa.net.output(packet, sa.path, PROTOCOL_UDP) >= 0) this.counters.keepalivesSent++;
     }

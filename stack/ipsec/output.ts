@@ -133,15 +133,15 @@ export function protect(
     return taken;
   }
   if (protocol.seal(sa, packet, next, outer) !== CIPHER_DONE) return EACCES;
-  const carried = encapsulate(own, packet, sa);
+  const carried = encapsulate(own, packet, sa, outer);
   own.count(sa, length);
   return transport && path ? carried : sendProtected(own, packet, sa, outer, carried);
 }
 
 /** ESP in UDP, where the SA has it. The protocol that the packet goes on with. */
-export function encapsulate(own: Ipsec, packet: Packet, sa: Sa): number {
+export function encapsulate(own: Ipsec, packet: Packet, sa: Sa, path: Path): number {
   if (sa.localPort && own.encapsulation) {
-    own.encapsulation.emit(sa, packet);
+    own.encapsulation.emit(sa, packet, path);
     return PROTOCOL_UDP;
   }
   return sa.ah ? PROTOCOL_AH : PROTOCOL_ESP;

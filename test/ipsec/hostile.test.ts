@@ -578,3 +578,24 @@ test("selectors and flows by property: no bytes throw, ranges are what they say"
   );
   t.pass();
 });
+
+test("ESP in UDP over IPv6 has a checksum, in transport mode of the packet's own way", (t) => {
+  for (const mode of ["transport", "tunnel"] as const) {
+    const net = build(t, { delay: 1 });
+    const { a, b } = net;
+    join(net, GCM, { family: 6, mode, encapsulation: { localPort: 4500, remotePort: 4500 } });
+    net.run(2000);
+    const client = a.udp.open();
+    for (let i = 0; i < 2; i++) {
+      client.sendTo(b.address6, 7, HELLO);
+      net.run(300);
+    }
+    const frame = net.sent[0].filter((each) => each[12] === 0x86 && each[20] === 17).at(-1)!;
+    // Pseudo-header and datagram sum up to ones (RFC 8200 section 8.1).
+    let sum = 17 + frame.length - 54;
+    for (let i = 22; i < frame.length; i += 2) sum += (frame[i]! << 8) | (frame[i + 1] ?? 0);
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+    t.is(sum, 0xffff, mode);
+    client.close();
+  }
+});

@@ -42,8 +42,8 @@ def pattern(n):
 
 def udp(address, size):
     with socket.socket(family(address), socket.SOCK_DGRAM) as s:
-        s.settimeout(0.7)
-        for _ in range(3):
+        s.settimeout(5)
+        for _ in range(6):
             s.sendto(pattern(size), (address, 7))
             try:
                 return s.recvfrom(65536)[0] == pattern(size)
@@ -53,7 +53,7 @@ def udp(address, size):
 
 
 def tcp(address, size):
-    with socket.create_connection((address, 7), timeout=4) as s:
+    with socket.create_connection((address, 7), timeout=30) as s:
         s.sendall(pattern(size))
         s.shutdown(socket.SHUT_WR)
         got = b""
@@ -66,7 +66,7 @@ def ping(address, size):
     six = ":" in address
     protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
     with socket.socket(family(address), socket.SOCK_RAW, protocol) as s:
-        s.settimeout(0.7)
+        s.settimeout(5)
         body = struct.pack(">HH", 4711, 1) + pattern(size)
         message = bytes([128 if six else 8, 0, 0, 0]) + body
         if not six:
@@ -75,9 +75,9 @@ def ping(address, size):
             while total > 0xFFFF:
                 total = (total & 0xFFFF) + (total >> 16)
             message = message[:2] + struct.pack(">H", ~total & 0xFFFF) + body
-        for _ in range(3):
+        for _ in range(6):
             s.sendto(message, (address, 0))
-            end = time.time() + 0.7
+            end = time.time() + 5
             try:
                 while time.time() < end:
                     data, who = s.recvfrom(65536)
@@ -98,11 +98,29 @@ def hear(port):
         return s.recv(65536).decode()
 
 
+# A datagram with a TOS or traffic class, and that of what came back; 0 of several: none did.
+def tos(address, value, wait):
+    six = ":" in address
+    level, send, receive = (41, 67, 66) if six else (0, 1, 13)
+    with socket.socket(family(address), socket.SOCK_DGRAM) as s:
+        s.setsockopt(level, send, value)
+        s.setsockopt(level, receive, 1)
+        s.settimeout(wait)
+        s.sendto(b"tos", (address, 7))
+        try:
+            _, extra, _, _ = s.recvmsg(100, 100)
+            return [extra[0][2][0]]
+        except TimeoutError:
+            return []
+
+
 # A socket that takes ESP out of UDP for the kernel.
-def encapsulate(port):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def encapsulate(port, any):
+    s = socket.socket(family(any), socket.SOCK_DGRAM)
+    if ":" in any:
+        s.setsockopt(41, 26, 1)
     s.setsockopt(socket.IPPROTO_UDP, 100, 2)
-    s.bind(("0.0.0.0", port))
+    s.bind((any, port))
     kept.append(s)
     return True
 
@@ -118,7 +136,7 @@ def do(order):
     if name == "batch":
         done = subprocess.run(["ip", "-batch", "-"], input=rest[0], capture_output=True, text=True)
         return [done.returncode, done.stdout + done.stderr]
-    return {"udp": udp, "tcp": tcp, "ping": ping, "hear": hear, "encapsulate": encapsulate}[name](*rest)
+    return {"udp": udp, "tcp": tcp, "ping": ping, "hear": hear, "tos": tos, "encapsulate": encapsulate}[name](*rest)
 
 
 for f in (udp_echo, tcp_echo):
