@@ -135,8 +135,11 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
   readonly protocols: SecurityProtocol[] = [];
   readonly depth: number;
   /** Ports of ESP in UDP are looked at by this: see nat-traversal.ts. */
-  encapsulation: { input(packet: Packet): number; emit(sa: Sa, packet: Packet, path: Path): void; added(): void } | null =
-    null;
+  encapsulation: {
+    input(packet: Packet): number;
+    emit(sa: Sa, packet: Packet, path: Path): void;
+    added(): void;
+  } | null = null;
   /** Ports that SAs receive ESP in UDP on, one entry for each SA. */
   readonly ports: number[] = [];
   /** Told of what happens to SAs, when the stack is at rest. */
