@@ -227,7 +227,9 @@ function detect(c: Connection, rack: Rack): boolean {
     }
     if (!c.again) c.again = [];
     if (c.again.length >= 2 * AGAIN_LIMIT) break;
-    c.again.push(repeats[gone], repeats[gone + 1]);
+    // A part of it may have arrived.
+    const start = repeats[gone];
+    c.again.push(((start - c.sndUna) | 0) > 0 ? start : c.sndUna, repeats[gone + 1]);
     found = true;
     gone += 3;
   }

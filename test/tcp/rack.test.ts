@@ -4,7 +4,7 @@ import { prr } from "../../stack/tcp/prr.js";
 import { newReno } from "../../stack/tcp/congestion.js";
 import { rack } from "../../stack/tcp/rack.js";
 import { race } from "../sim/dumbbell.js";
-import { ALL_OPTIONS, accepted, patternFrom, show } from "./support.js";
+import { ALL_OPTIONS, WITH_SACK, accepted, patternFrom, show } from "./support.js";
 import type { Fields, MeetOptions, Met } from "./support.js";
 
 const MSS = 1000;
@@ -215,4 +215,25 @@ test("under loss RACK-TLP needs fewer timeouts and is faster", (t) => {
   );
   t.true(timing!.timeouts < counting!.timeouts);
   t.true(timing!.goodput > counting!.goodput);
+});
+
+test("a retransmission that is acknowledged in part, and then taken for lost, goes again without what has arrived", (t) => {
+  const { c, peer, run, socket } = accepted(t, { syn: WITH_SACK, tcp: { recovery: rack() } });
+  const step = (ack: number, sack?: [number, number]) => {
+    t.is(socket.write(new Uint8Array(5000)), 5000);
+    run(1);
+    const sent = peer.take();
+    peer.send("A", { ack, sack: sack && [sack] });
+    return sent;
+  };
+  step(1, [2102, 5001]);
+  step(2064);
+  step(2064, [2065, 13761]);
+  t.true(socket.write(new Uint8Array(5000)) > 0, "what lies below sndUna is gone from the send buffer");
+  for (let i = 0; i < 20; i++) {
+    run(200);
+    t.true(peer.take().every(({ seq }) => seq >= 2064));
+    peer.send("A");
+  }
+  t.is(c.sndBuf.length, 0);
 });
