@@ -1,8 +1,10 @@
-/** Pacing, delivery rates and BBR (draft-ietf-ccwg-bbr): arithmetic, bounds, and what they do on simulated paths. */
+/** Pacing, windows of senders that pause (RFC 7661), delivery rates and BBR (draft-ietf-ccwg-bbr): arithmetic, bounds, and what they do on simulated paths. */
 import test from "ava";
+import type { ExecutionContext } from "ava";
 import fc from "fast-check";
 import { bbr } from "../../stack/tcp/bbr.js";
 import { newReno } from "../../stack/tcp/congestion.js";
+import type { Congestion } from "../../stack/tcp/congestion.js";
 import { RETRY } from "../../stack/tcp/connection.js";
 import type { Connection } from "../../stack/tcp/connection.js";
 import { cubic } from "../../stack/tcp/cubic.js";
@@ -10,6 +12,7 @@ import { ecn } from "../../stack/tcp/ecn.js";
 import { hystart } from "../../stack/tcp/hystart.js";
 import { Pacer, paced, pacing } from "../../stack/tcp/pacing.js";
 import { prr } from "../../stack/tcp/prr.js";
+import { revalidation } from "../../stack/tcp/revalidation.js";
 import { rack } from "../../stack/tcp/rack.js";
 import { race } from "../sim/dumbbell.js";
 import type { Flow } from "../sim/dumbbell.js";
@@ -150,6 +153,72 @@ test("pacing hands on what it wraps: PRR inside of it reduces the window with ea
     5000,
   );
   t.true(outcomes[0]!.goodput > 1e6);
+});
+
+/** Bursts of `segments` with pauses of `pause` ms over a path of 100 ms; how many segments of the last one leave in the first 50 ms. */
+function bursts(t: ExecutionContext, congestion: Congestion, count: number, pause: number, segments = 40) {
+  const met = accepted(t, { syn: WITH_SACK, tcp: { congestion } });
+  const { c, peer, run, socket } = met;
+  let first = 0;
+  for (let burst = 0; burst < count; burst++) {
+    socket.write(new Uint8Array(segments * c.mss));
+    for (let round = 0; round < 20; round++) {
+      run(50);
+      const sent = peer.take().length;
+      if (round === 0) first = sent;
+      // Every second segment is acknowledged, as a receiver does.
+      run(50);
+      const acks = Math.ceil((peer.ack - ((c.sndUna - c.iss) | 0)) / (2 * c.mss));
+      for (let i = acks - 1; i >= 0; i--) peer.send("A", { ack: peer.ack - i * 2 * c.mss });
+    }
+    run(pause);
+  }
+  return { ...met, first };
+}
+
+test("RFC 7661: a window that bursts have shown to be good outlives pauses; without it each burst starts slowly", (t) => {
+  const plain = bursts(t, newReno(), 4, 5000);
+  t.is(plain.first, 10);
+  const kept = bursts(t, revalidation(newReno()), 4, 5000);
+  t.is(kept.first, 40);
+  t.is(kept.c.congestionState, null);
+});
+
+test("RFC 7661: after five minutes of little use the window is halved, step by step to the initial one", (t) => {
+  const { c, run, socket, peer } = bursts(t, revalidation(newReno()), 4, 1000);
+  const before = c.cwnd;
+  t.true(before >= 40 * c.mss);
+  const windows: number[] = [];
+  for (let minute = 0; minute < 31; minute++) {
+    run(60_000);
+    socket.write(new Uint8Array(100));
+    peer.take();
+    peer.send("A");
+    windows.push(c.cwnd);
+  }
+  t.is(windows[3], before);
+  t.is(windows[5], before >> 1);
+  t.is(windows.at(-1), 10 * c.mss);
+  t.true(c.ssthresh >= (before * 3) >> 2);
+});
+
+test("RFC 7661: a loss in a window that was not used leaves half of what was used", (t) => {
+  const { c, run, socket, peer } = bursts(t, revalidation(pacing(newReno())), 4, 1000);
+  const before = c.cwnd;
+  for (let i = 0; i < 40; i++) {
+    socket.write(new Uint8Array(6 * c.mss));
+    run(100);
+    peer.take();
+    peer.send("A");
+  }
+  t.is(c.cwnd, before);
+  socket.write(new Uint8Array(6 * c.mss));
+  run(100);
+  peer.take();
+  const una = peer.ack - 6 * c.mss;
+  peer.send("A", { ack: una, sack: [[una + c.mss, peer.ack]] });
+  t.true(c.recovering);
+  t.true(c.cwnd <= 3 * c.mss, `${c.cwnd} of ${before}`);
 });
 
 test("BBR fills a line with a deep queue and leaves the queue all but empty; CUBIC fills both", (t) => {

@@ -1,7 +1,9 @@
 /** Windows (RFC 9293 section 3.8.6): offered, scaled, closed, probed, shrunk; silly ones avoided at both ends. */
 import test from "ava";
 import { ETIMEDOUT } from "../../stack/core/errors.js";
-import { ALL_OPTIONS, accepted, drain, patternFrom, show } from "./support.js";
+import type { TcpSocket } from "../../stack/tcp/socket.js";
+import { pair } from "../support/network.js";
+import { ALL_OPTIONS, accepted, connectionOf, drain, patternFrom, show } from "./support.js";
 import type { Met } from "./support.js";
 
 /** The peer takes all that comes, acknowledges it, and has `window` from now on. */
@@ -421,4 +423,51 @@ test("both windows closed, data on both sides: each end gets its data through on
   run(10);
   t.is(Math.max(...peer.take().map((seen) => seen.seq + seen.length)), 2001);
   t.is(drain(t, socket, 1000), 2000);
+});
+
+test("both buffers grow with what the path holds, and no further than they may; a slow reader gets no more", (t) => {
+  const run = (maximum: number, reads: boolean) => {
+    const { a, b, world } = pair(t, {
+      delay: 50,
+      bandwidth: 1e8,
+      stack: { budget: 16 << 20 },
+      tcp: {
+        sendBuffer: 65536,
+        receiveBuffer: 65536,
+        maximumSendBuffer: maximum,
+        maximumReceiveBuffer: maximum,
+      },
+    });
+    const target = new Uint8Array(1 << 20);
+    let received = 0;
+    const sockets: TcpSocket[] = [];
+    b.tcp.listen({
+      port: 80,
+      onConnection(socket) {
+        sockets.push(socket);
+        socket.handle({ onReadable: () => void (reads && (received += socket.read(target))) });
+      },
+    });
+    const source = new Uint8Array(16384);
+    const pump = () => {
+      while (client.write(source) > 0);
+    };
+    const client = a.tcp.connect({ address: b.address, port: 80, onConnect: pump, onWritable: pump });
+    world.run(5000);
+    const limits = [connectionOf(client).sndLimit, connectionOf(sockets[0]!).rcvLimit];
+    client.abort();
+    sockets[0]!.abort();
+    world.run(1000);
+    return { limits, rate: (received * 8) / 5 };
+  };
+  const wide = run(4 << 20, true);
+  t.true(
+    wide.limits.every((limit) => limit > 1 << 20),
+    wide.limits.join(),
+  );
+  t.true(wide.rate > 4e7, "more than twelve times what 64 kB would carry");
+  const narrow = run(200_000, true);
+  t.deepEqual(narrow.limits, [200_000, 200_000]);
+  t.true(narrow.rate < 200_000 * 80 * 1.1);
+  t.is(run(4 << 20, false).limits[1], 65536);
 });
