@@ -323,6 +323,7 @@ export const API = {
   Ping: "open",
   PingSocket: "send close",
   Tcp: "connect listen",
+  FastOpen: "connect",
   Listener: "accept close port closed",
   TcpSocket:
     "handle readable writable read write shutdown close abort state error setNoDelay setKeepAlive setUserTimeout " +

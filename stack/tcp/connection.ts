@@ -181,6 +181,7 @@ export class Connection implements TableEntry, Deferred, Lender {
   slowStartState: unknown = null;
   reductionState: unknown = null;
   pacingState: unknown = null;
+  usageState: unknown = null;
   timeoutState: unknown = null;
   recoveryState: unknown = null;
 
@@ -233,6 +234,11 @@ export class Connection implements TableEntry, Deferred, Lender {
 /** Bytes sent and not acknowledged. */
 export function outstanding(c: Connection): number {
   return (c.sndNxt - c.sndUna) | 0;
+}
+
+/** Our SYN has not been acknowledged: the send buffer begins behind it. */
+export function handshaking(c: Connection): boolean {
+  return ((c.sndBufSeq - c.sndUna) | 0) > 0;
 }
 
 /** Sequence number behind the last byte that is queued, FIN included. */

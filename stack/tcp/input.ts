@@ -21,6 +21,7 @@ import {
   REXMIT,
   SYN_RCVD,
   SYN_SENT,
+  handshaking,
   outstanding,
   sndEnd,
   tell,
@@ -52,11 +53,16 @@ export function segmentArrives(c: Connection, segment: Segment, packet: Packet):
   else synchronized(c, segment, packet);
 }
 
+/** Does it acknowledge our SYN, at the least? */
+function acknowledges(c: Connection, segment: Segment): boolean {
+  return (segment.ack - c.sndUna - 1) >>> 0 < outstanding(c);
+}
+
 /** RFC 9293 section 3.10.7.3. */
 function synSent(c: Connection, segment: Segment, packet: Packet): void {
   const tcp = c.tcp;
   const flags = segment.flags;
-  if (flags & wire.ACK && segment.ack !== c.sndNxt) {
+  if (flags & wire.ACK && !acknowledges(c, segment)) {
     if ((flags & wire.RST) === 0) respondReset(tcp, packet, segment);
     tcp.counters.badAck++;
     return;
@@ -86,6 +92,7 @@ function synSent(c: Connection, segment: Segment, packet: Packet): void {
   }
   c.sndUna = segment.ack;
   if (c.retries === 0) updateRtt(c, (tcp.time - c.silentSince) | 0);
+  if (tcp.early) tcp.early.answered(c, segment, packet);
   establish(c, segment);
   c.ackNow = true;
   takePayload(c, segment);
@@ -111,8 +118,8 @@ export function acceptOptions(c: Connection, segment: Segment): void {
   c.rcvMss = c.mss;
 }
 
-/** The connection is established: `sndUna` is past our SYN. */
-function establish(c: Connection, segment: Segment): void {
+/** The connection is established: `sndUna` is past our SYN (or before it, where data came with the peer's: see fast-open.ts). */
+export function establish(c: Connection, segment: Segment): void {
   const tcp = c.tcp;
   c.state = c.finQueued ? FIN_WAIT_1 : ESTABLISHED;
   c.lostEdge = c.rexmitNext = c.recover = c.sndSmall = c.sndUna;
@@ -136,7 +143,7 @@ function establish(c: Connection, segment: Segment): void {
 function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   const tcp = c.tcp;
   const counters = tcp.counters;
-  if (c.state === SYN_RCVD && segment.seq === c.irs && (segment.flags & (wire.SYN | wire.RST)) === wire.SYN) {
+  if (handshaking(c) && segment.seq === c.irs && (segment.flags & (wire.SYN | wire.RST)) === wire.SYN) {
     if ((segment.flags & wire.ACK) === 0) {
       // Our SYN-ACK was lost; the timer would send it as well, but the peer is here now.
       if (mayRepeat(c)) sendSyn(c);
@@ -185,7 +192,7 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
       (flags & (wire.SYN | wire.ACK)) === wire.ACK &&
       ahead >= 0 &&
       ahead <= window + 1 &&
-      c.state !== SYN_RCVD
+      !handshaking(c)
     ) {
       c.lastReceived = tcp.time;
       if (!acknowledge(c, segment)) return;
@@ -224,16 +231,18 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
     counters.badFlags++;
     return;
   }
-  if (c.state === SYN_RCVD) {
-    if (((segment.ack - c.sndUna) | 0) <= 0 || ((segment.ack - c.sndNxt) | 0) > 0) {
+  if (handshaking(c)) {
+    if (!acknowledges(c, segment)) {
       counters.badAck++;
       respondReset(tcp, packet, segment);
       return;
     }
-    if (!mayEstablish(c)) return;
-    c.sndUna = (c.iss + 1) | 0;
-    if (c.retries === 0) updateRtt(c, (tcp.time - c.silentSince) | 0);
-    establish(c, segment);
+    if (c.state === SYN_RCVD) {
+      if (!mayEstablish(c)) return;
+      c.sndUna = (c.iss + 1) | 0;
+      if (c.retries === 0) updateRtt(c, (tcp.time - c.silentSince) | 0);
+      establish(c, segment);
+    }
   }
   c.lastReceived = tcp.time;
   if (tcp.ecn) tcp.ecn.input(c, segment, packet.tos);

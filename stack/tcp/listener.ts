@@ -17,6 +17,11 @@ export interface TcpListenOptions {
   family?: number;
   /** Connections that may wait to be accepted, and as many half-open ones. Default 16. A SYN beyond that is dropped. */
   backlog?: number;
+  /**
+   * Takes data of SYNs that bring a cookie, before the handshake has ended; with the component `fastOpen()` alone. For requests that may
+   * come twice.
+   */
+  fastOpen?: boolean;
   /** Takes an accepted connection: set its callbacks with `socket.handle`. Without it, call `accept`. */
   onConnection?(this: Listener, socket: TcpSocket): void;
 }

@@ -13,7 +13,6 @@ import {
   PROTOCOL_TCP,
   RETRY,
   REXMIT,
-  SYN_RCVD,
   SYN_SENT,
   TIME_WAIT,
   outstanding,
@@ -101,7 +100,7 @@ function sendLost(c: Connection): boolean {
   const again = c.again;
   const repeats = again !== null && again.length > 0;
   if (!repeats && ((c.lostEdge - c.sndUna) | 0) <= 0) return false;
-  if (((c.rexmitNext - c.sndUna) | 0) < 0) c.rexmitNext = c.sndUna;
+  if (((c.rexmitNext - c.sndBufSeq) | 0) < 0) c.rexmitNext = c.sndBufSeq;
   let seq = repeats ? again[0] : c.rexmitNext;
   let stop = repeats ? again[1] : c.lostEdge;
   const sacked = c.sacked;
@@ -280,7 +279,7 @@ export function sendSyn(c: Connection): number {
   const path = c.path;
   const code = path.net.route(path);
   if (code < 0) return code;
-  const reply = c.state === SYN_RCVD;
+  const reply = c.state !== SYN_SENT;
   const header = wire.TCP_HEADER + (c.timestamps ? 16 : 4) + (c.sackPermitted ? 4 : 0) + (c.scaling ? 4 : 0);
   const packet = stack.prepare(header);
   if (!packet) return ENOBUFS;
@@ -305,6 +304,7 @@ export function sendSyn(c: Connection): number {
     at += 4;
   }
   if (c.scaling) put32(data, at, 0x01030300 | c.rcvScale);
+  if (tcp.early) tcp.early.syn(c, packet);
   fillChecksum(stack, packet, path, PROTOCOL_TCP, packet.start + wire.TCP_CHECKSUM, 0);
   c.rcvAdv = (c.rcvNxt + window) | 0;
   c.lastAckSent = c.rcvNxt;

@@ -104,6 +104,7 @@ export function open(
   c.sndWl1 = segment.seq;
   enter(c, listener);
   setDeadline(c, REXMIT, (tcp.time + c.rto) | 0);
+  if (tcp.early) tcp.early.offered(c, segment, packet);
   sendSyn(c);
 }
 

@@ -17,6 +17,7 @@ import type { Connection } from "./connection.js";
 import { TcpCounters } from "./counters.js";
 import { icmpError, input } from "./demultiplex.js";
 import type { Ecn } from "./ecn.js";
+import type { EarlyData } from "./fast-open.js";
 import type { Listener, TcpListenOptions } from "./listener.js";
 import { output } from "./output.js";
 import { listen } from "./passive.js";
@@ -107,6 +108,8 @@ export class Tcp implements Component {
   scale = 0;
   readonly segment = new Segment();
   last: Connection | null = null;
+  /** Data with SYNs: set by fast-open.ts. */
+  early: EarlyData | null = null;
   readonly replyPaths: Path[] = [];
   readonly resets: RateLimit;
   readonly starved: Connection[] = [];

@@ -10,8 +10,7 @@ import {
   PERSIST,
   RECOVERY,
   REXMIT,
-  SYN_RCVD,
-  SYN_SENT,
+  handshaking,
   outstanding,
   sndEnd,
 } from "./connection.js";
@@ -75,7 +74,7 @@ export function onTimer(c: Connection): void {
 function retransmissionTimeout(c: Connection): void {
   const tcp = c.tcp;
   c.retries++;
-  const handshake = c.state === SYN_SENT || c.state === SYN_RCVD;
+  const handshake = handshaking(c);
   const left = handshake ? RTO_MAX : patience(c);
   if (handshake ? c.retries > (c.listener ? tcp.synAckRetries : tcp.synRetries) : left === 0) {
     end(c, c.softError || ETIMEDOUT);

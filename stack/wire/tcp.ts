@@ -1,4 +1,4 @@
-/** TCP header (RFC 9293 section 3.1) and options (RFC 9293, 7323, 2018): offsets, flags, kinds. */
+/** TCP header (RFC 9293 section 3.1) and options (RFC 9293, 7323, 2018, 7413): offsets, flags, kinds. */
 
 export const TCP_HEADER = 20;
 export const TCP_SOURCE_PORT = 0;
@@ -27,3 +27,4 @@ export const OPTION_WINDOW_SCALE = 3;
 export const OPTION_SACK_PERMITTED = 4;
 export const OPTION_SACK = 5;
 export const OPTION_TIMESTAMPS = 8;
+export const OPTION_FAST_OPEN = 34;

@@ -32,6 +32,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   icmpv6: ["ethernet", "ipv6"],
   nd: ["ethernet", "ipv6", "icmpv6"],
   "nat-traversal": [...IPV4, "ipsec", "esp"],
+  "fast-open": [...IPV4, "tcp"],
   vxlan: [...IPV4, "udp"],
   dhcpv6: [...IPV6, "udp"],
   "dhcpv6-relay": [...IPV6, "udp"],
@@ -91,6 +92,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   pacing: null,
   prr: null,
   rack: null,
+  revalidation: null,
   "syn-cookies": null,
 };
 

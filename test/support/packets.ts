@@ -323,6 +323,8 @@ export interface TcpOptionFields {
   timestamps?: [number, number];
   /** Left and right edges. */
   sack?: [number, number][];
+  /** Cookie of TCP Fast Open; empty: asked for. */
+  fastOpen?: Uint8Array;
 }
 
 /** The bytes of TCP options, padded with NOPs in front. */
@@ -337,6 +339,7 @@ export function tcpOptions(fields: TcpOptionFields): Uint8Array {
     parts.push(Uint8Array.of(5, 2 + 8 * fields.sack.length));
     for (const [left, right] of fields.sack) parts.push(be32(left), be32(right));
   }
+  if (fields.fastOpen) parts.push(Uint8Array.of(34, 2 + fields.fastOpen.length), fields.fastOpen);
   const bytes = concat(...parts);
   return concat(new Uint8Array(-bytes.length & 3).fill(1), bytes);
 }

@@ -226,7 +226,7 @@ function parseTcpOptions(bytes: Uint8Array, parsed: Parsed): TcpOptionFields {
       for (let edge = at + 2; edge + 8 <= at + length; edge += 8) {
         fields.sack.push([read.u32(edge), read.u32(edge + 4)]);
       }
-    }
+    } else if (bytes[at] === 34) fields.fastOpen = bytes.slice(at + 2, at + length);
     at += length;
   }
   return fields;

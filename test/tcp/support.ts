@@ -53,6 +53,7 @@ export interface Fields {
   mss?: number;
   windowScale?: number;
   sackPermitted?: boolean;
+  fastOpen?: Uint8Array;
   urgent?: number;
   checksum?: number;
   /** Instead of all options. */
@@ -119,6 +120,7 @@ export class Peer {
     if (fields.mss !== undefined) options.mss = fields.mss;
     if (fields.windowScale !== undefined) options.windowScale = fields.windowScale;
     if (fields.sackPermitted) options.sackPermitted = true;
+    if (fields.fastOpen) options.fastOpen = fields.fastOpen;
     const stamps = fields.timestamps === undefined && this.stamped ? this.stamps() : fields.timestamps;
     if (stamps) options.timestamps = [stamps[0] >>> 0, stamps[1] >>> 0];
     if (fields.sack) {

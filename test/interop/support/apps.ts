@@ -51,11 +51,12 @@ export async function udpClient<T = UdpOutcome>(
 export function tcpEcho(
   tcp: Tcp,
   port: number,
-  handlers: { onClose?(code: number): void; backlog?: number } = {},
+  handlers: { onClose?(code: number): void; backlog?: number; fastOpen?: boolean } = {},
 ): Listener {
   return tcp.listen({
     port,
     backlog: handlers.backlog ?? 1024,
+    fastOpen: handlers.fastOpen,
     onConnection(socket) {
       let ended = false;
       const turn = () => {

@@ -6,7 +6,8 @@ connect ADDRESS PORT            the outcome of a connect
 outcome ADDRESS PORT            what a connection brings: the number of bytes, and how it ends
 reset ADDRESS PORT              sends 5 bytes, waits for 5, then resets the connection
 urgent ADDRESS PORT             sends "before", "!" as urgent data, "after", and a half close; what comes back
-serve ADDRESS PORT              echoes; never ends
+early ADDRESS PORT LENGTH ...   as echo, the data with the SYN (MSG_FASTOPEN): for each LENGTH whether they were acknowledged with it
+serve ADDRESS PORT [QUEUE]      echoes; never ends. QUEUE: takes data with SYNs (TCP_FASTOPEN)
 """
 import errno, json, random, socket, struct, sys, threading
 
@@ -42,6 +43,20 @@ def echo(length):
         return f"{length} bytes: {len(back)} came back" + (", changed" if len(back) == length else "")
 
 
+def early(length):
+    data = random.randbytes(length)
+    peer = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    peer.sendto(data, socket.MSG_FASTOPEN, (address, port))
+    peer.shutdown(socket.SHUT_WR)
+    back = b""
+    while piece := peer.recv(65536):
+        back += piece
+    TCPI_OPT_SYN_DATA = 32
+    with_syn = bool(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5] & TCPI_OPT_SYN_DATA)
+    peer.close()
+    return with_syn if back == data else f"{length} bytes: {len(back)} came back"
+
+
 def outcome():
     count = 0
     try:
@@ -67,6 +82,8 @@ def many(count, length):
 def main():
     if command == "echo":
         return [result for length in numbers if (result := echo(length))] or "ok"
+    if command == "early":
+        return [early(length) for length in numbers]
     if command == "many":
         return many(*numbers)
     if command == "connect":
@@ -99,6 +116,8 @@ def main():
 def serve():
     family, _, _, _, target = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
     listener = socket.create_server(target, family=family, backlog=1024)
+    if numbers:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, numbers[0])
 
     def answer(peer):
         try:
