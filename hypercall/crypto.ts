@@ -82,6 +82,16 @@ export interface KeyExchange {
   close(): void;
 }
 
+/** A private key that lasts, of a group. */
+export interface AgreementKey {
+  /** Its public key, as `KeyExchange.share`. */
+  readonly share: Uint8Array;
+  /** The secret with a peer's share; null: it is none, or the secret would be zero. As often as wanted. At once. */
+  agree(peer: Uint8Array): Uint8Array | null;
+  /** Overwrites the private key. Legal twice. */
+  close(): void;
+}
+
 /** A private key that signs. */
 export interface SigningKey {
   /** `"rsa"`, `"p256"`, `"p384"`, `"p521"`, `"ed25519"`, `"ed448"`. */
@@ -114,6 +124,7 @@ export interface Certificate {
  * | AEAD, keys of 16 or 32 bytes (ChaCha20: 32) | `aes-gcm-16`, `chacha20-poly1305` |
  * | cipher alone, keys of 16, 24, 32 bytes | `aes-cbc` |
  * | MAC | `aes-gmac`, `hmac-sha2-256-128`, `hmac-sha2-384-192`, `hmac-sha2-512-256` |
+ * | WireGuard's | AEAD `xchacha20-poly1305` (nonces of 24 bytes), MAC `blake2s-128` (keyed BLAKE2s), digest `blake2s`, `agreementKey` of `x25519` |
  * | digests | `sha1`, `sha2-256`, `sha2-384`, `sha2-512` |
  * | key exchange | `x25519`, `p256`, `p384`, `p521`, `modp2048`, `modp3072`, `modp4096`, `mlkem512`, `mlkem768`, `mlkem1024` |
  * | signatures | `ed25519`, `ecdsa-sha2-256`, `-384`, `-512`, `rsa-pss-sha2-256`, `-384`, `-512`, `rsa-pkcs1-sha2-256`, `-384`, `-512` |
@@ -140,6 +151,8 @@ export interface CryptoHypercalls {
     peer: Uint8Array,
     done: (share: Uint8Array | null, secret: Uint8Array | null) => void,
   ): void;
+  /** A private key of a group from its bytes (x25519: 32); null: unknown group, or no key. */
+  agreementKey?(group: string, secret: Uint8Array): AgreementKey | null;
   /** A private key from PKCS #8 in DER; null: it is none, or of a type that the host does not have. */
   signingKey?(pkcs8: Uint8Array): SigningKey | null;
   /** Signs `data`. ECDSA signatures are DER (RFC 3279), RSA-PSS has a salt as long as the hash. `done(null)`: scheme and key do not fit. */

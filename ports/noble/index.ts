@@ -14,6 +14,8 @@ import { KeyedCipher } from "../crypto/keyed-cipher.js";
 import { exchange, groups, respond } from "./exchange.js";
 import { sign, signingKey, verify } from "./signatures.js";
 
+export { withWireguard } from "./wireguard.js";
+
 const HASHES = { sha1, "sha2-256": sha256, "sha2-384": sha384, "sha2-512": sha512 } as const;
 type HashName = keyof typeof HASHES;
 const MACS: Readonly<Record<string, readonly [hash: HashName, tag: number]>> = {
@@ -133,7 +135,9 @@ class NobleDigest implements Digest {
 }
 
 /** The ciphers of the @noble packages, for any host. Certificates: `withCertificates` of port `x509`. */
-export function nobleCrypto(): Required<Omit<CryptoHypercalls, "parseCertificate" | "verifyChain">> {
+export function nobleCrypto(): Required<
+  Omit<CryptoHypercalls, "agreementKey" | "parseCertificate" | "verifyChain">
+> {
   return {
     algorithms: [
       ...["aes-gcm-16", "chacha20-poly1305", "aes-cbc", "aes-gmac"],

@@ -251,7 +251,7 @@ function verify(
  * The ciphers of Node.js, for `nodeHost({ crypto })` (its default) or any other host in Node. Certificates are read by @peculiar/asn1-x509
  * and @peculiar/asn1-schema (optional peers).
  */
-export function nodeCrypto(): Required<CryptoHypercalls> {
+export function nodeCrypto(): Required<Omit<CryptoHypercalls, "agreementKey">> {
   const schemes = ["ecdsa", "rsa-pss", "rsa-pkcs1"].flatMap((kind) =>
     [256, 384, 512].map((bits) => `${kind}-sha2-${bits}`),
   );

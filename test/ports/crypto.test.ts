@@ -9,7 +9,7 @@ import { withCertificates } from "../../ports/x509/index.js";
 import { need } from "../support/need.js";
 import { aeadVectors, FOLDER, plainVectors } from "./vectors.js";
 
-type Provider = Required<CryptoHypercalls>;
+type Provider = Required<Omit<CryptoHypercalls, "agreementKey">>;
 const PROVIDERS: readonly (readonly [string, Provider])[] = [
   ["node", nodeCrypto()],
   ["noble", withCertificates(nobleCrypto())],
