@@ -1,36 +1,31 @@
-/** Which peer has which addresses (section 2, "cryptokey routing"): a trie over prefixes of both families, IPv4's in mapped form. */
+/** Which peer has which addresses (section 2, "cryptokey routing"): a trie over prefixes for each family, for ::/0 has no IPv4 in it. */
 import { fail } from "../core/errors.js";
+import { parse4 } from "../core/text4.js";
+import { parse6 } from "../core/text6.js";
+import { put32 } from "../core/bytes.js";
 import { CHILDREN, nibble, NODE_SHIFT, Trie } from "../route/trie.js";
-import { mapTo, mask, parseAddress, isV4, MAPPED } from "../routing/prefix.js";
 
-const BITS = 128;
+class Family<T> {
+  readonly trie: Trie;
+  readonly values: (T | null)[] = [];
+  readonly key: Uint8Array;
 
-export class AllowedIps<T> {
-  private readonly trie: Trie;
-  private readonly values: (T | null)[] = [];
-  private readonly key = new Uint8Array(16);
-
-  constructor(limit: number) {
-    this.trie = new Trie(16, limit);
+  constructor(size: number, limit: number) {
+    this.trie = new Trie(size, limit);
+    this.key = new Uint8Array(size);
   }
 
-  /** Gives a prefix ("10.0.0.0/8", "fd00::1") to `value`; another's goes over. `EINVAL`, `ENOBUFS`. */
-  add(text: string, value: T): void {
-    const slash = text.indexOf("/");
-    const bytes = parseAddress(slash < 0 ? text : text.substring(0, slash));
-    if (!bytes) return fail("EINVAL", "allowedIps " + text);
-    const most = isV4(bytes) ? 32 : BITS;
-    const length = slash < 0 ? most : lengthOf(text.substring(slash + 1));
-    if (length < 0 || length > most) fail("EINVAL", "allowedIps " + text);
-    const bits = most === 32 ? length + MAPPED : length;
-    mask(bytes, bits);
-    let id = this.trie.find(bytes, bits);
-    if (id < 0) id = this.trie.insert(bytes, bits);
-    if (id < 0) fail("ENOBUFS", "allowedIps");
+  /** False: there is no room. */
+  add(bytes: Uint8Array, length: number, value: T): boolean {
+    for (let i = length >> 3; i < bytes.length; i++)
+      bytes[i] &= i === length >> 3 ? 0xff00 >> (length & 7) : 0;
+    let id = this.trie.find(bytes, length);
+    if (id < 0) id = this.trie.insert(bytes, length);
+    if (id < 0) return false;
     this.values[id] = value;
+    return true;
   }
 
-  /** Takes all prefixes of `value` away. */
   remove(value: T): void {
     for (let id = 0; id < this.values.length; id++) {
       if (this.values[id] !== value) continue;
@@ -39,19 +34,9 @@ export class AllowedIps<T> {
     }
   }
 
-  /** Whose is the address of a packet, at `data[at..]`: 4 or 16 bytes? Null: nobody's. */
-  lookup(data: Uint8Array, at: number, four: boolean): T | null {
-    const key = this.key;
-    if (four) {
-      mapTo(key, 0);
-      for (let i = 0; i < 4; i++) key[12 + i] = data[at + i];
-    } else for (let i = 0; i < 16; i++) key[i] = data[at + i];
-    const id = this.longest(key);
-    return id < 0 ? null : this.values[id];
-  }
-
-  private longest(key: Uint8Array): number {
+  longest(): T | null {
     const trie = this.trie;
+    const key = this.key;
     const nodes = trie.nodes;
     let best = -1;
     let node = 0;
@@ -65,12 +50,50 @@ export class AllowedIps<T> {
         best = id;
         break;
       }
-      const child = nodes[base + CHILDREN + four];
-      if (child <= 0) {
-        return child < 0 && trie.common(key, ~child) >= trie.lengths[~child] ? ~child : best;
-      }
-      node = child;
+      node = nodes[base + CHILDREN + four];
+      if (node > 0) continue;
+      if (node < 0 && trie.common(key, ~node) >= trie.lengths[~node]) best = ~node;
+      return best < 0 ? null : this.values[best];
     }
+  }
+}
+
+export class AllowedIps<T> {
+  private readonly four: Family<T>;
+  private readonly six: Family<T>;
+
+  /** @param limit prefixes of each family */
+  constructor(limit: number) {
+    this.four = new Family(4, limit);
+    this.six = new Family(16, limit);
+  }
+
+  /** Gives a prefix ("10.0.0.0/8", "fd00::1") to `value`; another's goes over. `EINVAL`, `ENOBUFS`. */
+  add(text: string, value: T): void {
+    const slash = text.indexOf("/");
+    const address = slash < 0 ? text : text.substring(0, slash);
+    const four = parse4(address);
+    const bytes = four === null ? parse6(address) : new Uint8Array(4);
+    if (!bytes) return fail("EINVAL", "allowedIps " + text);
+    if (four !== null) put32(bytes, 0, four);
+    const most = bytes.length * 8;
+    const length = slash < 0 ? most : lengthOf(text.substring(slash + 1));
+    if (length < 0 || length > most) fail("EINVAL", "allowedIps " + text);
+    if (!(four === null ? this.six : this.four).add(bytes, length, value)) fail("ENOBUFS", "allowedIps");
+  }
+
+  /** Takes all prefixes of `value` away. */
+  remove(value: T): void {
+    this.four.remove(value);
+    this.six.remove(value);
+  }
+
+  /** Whose is the address of a packet, at `data[at..]`: 4 or 16 bytes? Null: nobody's. */
+  lookup(data: Uint8Array, at: number, four: boolean): T | null {
+    const family = four ? this.four : this.six;
+    const key = family.key;
+    for (let i = 0; i < key.length; i++) key[i] = data[at + i];
+    return family.longest();
   }
 }
 

@@ -34,7 +34,8 @@ export class CookieChecker {
 
   /** Has it been sent a cookie of ours at `from`, its address and port? */
   proves(message: Uint8Array, from: Uint8Array, now: number): boolean {
-    const { suite, own } = this;
+    const suite = this.suite;
+    const own = this.own;
     const second = message.length - wire.MAC;
     if (!this.fresh || ((now - this.made) | 0) >= COOKIE_TIME) return false;
     suite.mac(this.secret, from, 0, from.length, this.cookie, 0);

@@ -45,7 +45,7 @@ export interface DeviceOptions {
   mtu?: number;
   /** Peers at most. Default 64. */
   peers?: number;
-  /** Prefixes of all peers at most. Default 1024. */
+  /** Prefixes of all peers at most, in each family. Default 1024. */
   prefixes?: number;
   /** Handshakes a second that are dealt with for anybody; above that a sender must show that it can receive (a cookie). Default 10. */
   load?: number;
@@ -114,7 +114,7 @@ export class Device implements Link {
     const load = setting(options.load, 10, 1, 1000, "load");
     this.load = new RateLimit(load, 2 * load);
     this.proven = new RateLimit(2 * load, 4 * load);
-    this.replies = new RateLimit(10 * load, 10 * load);
+    this.replies = new RateLimit(100 * load, 100 * load);
     this.key = this.suite.key(options.privateKey, "privateKey");
     this.checker = new CookieChecker(this.suite, this.key.share);
     this.heard = new Handshake(this.suite);
@@ -302,7 +302,7 @@ export class Device implements Link {
 
   /** Sends what has waited for the session. */
   flush(peer: Peer): void {
-    const { queue } = peer;
+    const queue = peer.queue;
     const at = ROOM + wire.TRANSPORT_HEADER;
     while (peer.waiting > 0 && peer.ready()) {
       queue.read(0, this.scratch, 0, 2);
@@ -340,7 +340,8 @@ export class Device implements Link {
   }
 
   private sendPacket(peer: Peer, session: Session, frame: Uint8Array, start: number, end: number): number {
-    const { scratch, job } = this;
+    const scratch = this.scratch;
+    const job = this.job;
     const length = end - start;
     const at = ROOM + wire.TRANSPORT_HEADER;
     const tos = tosOf(frame, start, end);
@@ -389,7 +390,8 @@ export class Device implements Link {
       counters.nested++;
       return 0;
     }
-    const { packet, scratch } = this;
+    const packet = this.packet;
+    const scratch = this.scratch;
     const at = start - UDP_HEADER;
     packet.data = scratch;
     packet.start = at;
@@ -478,7 +480,7 @@ export class Device implements Link {
       return;
     }
     const counter = wire.getLittle32(data, at + wire.COUNTER);
-    const { job } = this;
+    const job = this.job;
     // Windows of IPsec begin at 1.
     if (
       wire.getLittle32(data, at + wire.COUNTER + 4) !== 0 ||

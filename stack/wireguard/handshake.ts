@@ -45,7 +45,10 @@ export class Handshake {
     ephemeral: AgreementKey,
     timestamp: Uint8Array,
   ): boolean {
-    const { suite, h, c, k } = this;
+    const suite = this.suite;
+    const h = this.h;
+    const c = this.c;
+    const k = this.k;
     this.close();
     this.begin(peer);
     this.ephemeral = ephemeral;
@@ -67,7 +70,11 @@ export class Handshake {
 
   /** Reads who sends an initiation; the static key stands in `message` then. False: it is not for us. */
   identify(message: Uint8Array, own: AgreementKey): boolean {
-    const { suite, h, c, k, remote } = this;
+    const suite = this.suite;
+    const h = this.h;
+    const c = this.c;
+    const k = this.k;
+    const remote = this.remote;
     this.close();
     this.begin(own.share);
     for (let i = 0; i < KEY; i++) remote[i] = message[wire.INITIATION_EPHEMERAL + i];
@@ -83,7 +90,9 @@ export class Handshake {
 
   /** Reads the rest, when it is known who sends it: the timestamp stands in `message` then. */
   finish(message: Uint8Array, own: AgreementKey, peer: Uint8Array): boolean {
-    const { suite, h, k } = this;
+    const suite = this.suite;
+    const h = this.h;
+    const k = this.k;
     if (!this.agree(own, peer, k)) return false;
     const last = wire.INITIATION_TIMESTAMP + TIMESTAMP;
     const before = new Uint8Array(KEY);
@@ -94,7 +103,10 @@ export class Handshake {
 
   /** Writes a response's middle into `message`. */
   respond(message: Uint8Array, peer: Uint8Array, ephemeral: AgreementKey, preshared: Uint8Array): boolean {
-    const { suite, h, c, k } = this;
+    const suite = this.suite;
+    const h = this.h;
+    const c = this.c;
+    const k = this.k;
     message.set(ephemeral.share, wire.RESPONSE_EPHEMERAL);
     suite.mix(h, ephemeral.share, 0, KEY);
     suite.derive(c, ephemeral.share, null, null);
@@ -107,7 +119,10 @@ export class Handshake {
 
   /** Reads a response to what we have begun. Nothing changes if it is not authentic. */
   complete(message: Uint8Array, own: AgreementKey, preshared: Uint8Array): boolean {
-    const { suite, h, c, k } = this;
+    const suite = this.suite;
+    const h = this.h;
+    const c = this.c;
+    const k = this.k;
     if (!this.ephemeral) return false;
     const savedC = new Uint8Array(KEY);
     const savedH = new Uint8Array(KEY);
@@ -132,7 +147,9 @@ export class Handshake {
 
   /** The ciphers of the session: `[sends, receives]`. The handshake is over. */
   split(initiator: boolean): [Cipher, Cipher] {
-    const { suite, c, k } = this;
+    const suite = this.suite;
+    const c = this.c;
+    const k = this.k;
     suite.derive(c, NONE, k, null);
     const first = suite.cipher("chacha20-poly1305", c);
     const second = suite.cipher("chacha20-poly1305", k);

@@ -156,7 +156,7 @@ export class Peer implements Deferred {
 
   /** An initiation of this peer is authentic: answers it, if it is newer than all before. */
   respond(message: Uint8Array, heard: Handshake, path: Path, port: number): void {
-    const { device } = this;
+    const device = this.device;
     const now = device.stack.now();
     const counters = device.counters;
     let order = 0;
@@ -209,10 +209,11 @@ export class Peer implements Deferred {
     session.initiator = true;
     session.born = device.stack.now();
     if (this.previous) device.forget(this.previous);
-    this.previous = this.current;
-    this.current = session;
-    if (this.next) device.forget(this.next);
+    // Both have begun at once: the peer may use the session that we have answered with.
+    if (this.next && this.current) device.forget(this.current);
+    this.previous = this.next || this.current;
     this.next = null;
+    this.current = session;
     this.moved(path, port);
     this.established();
     this.heard();
@@ -347,7 +348,11 @@ export class Peer implements Deferred {
 
   /** Overwrites all keys but those that last. */
   wipe(): void {
-    const { device, current, previous, next, pending } = this;
+    const device = this.device;
+    const current = this.current;
+    const previous = this.previous;
+    const next = this.next;
+    const pending = this.pending;
     if (current) device.forget(current);
     if (previous) device.forget(previous);
     if (next) device.forget(next);

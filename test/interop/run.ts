@@ -89,7 +89,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   },
   links: {
     about:
-      "tunnels, VXLAN, PPPoE, SLIP and bridges against Linux (its kernel, and one in user mode), Open vSwitch, pppoe-server, pppd, curl, nginx",
+      "tunnels, VXLAN, PPPoE, SLIP, WireGuard and bridges against Linux (its kernel, and one in user mode), wireguard-go, Open vSwitch, pppoe-server, pppd, curl, nginx",
     programs: [
       "ip",
       "ping",
@@ -102,6 +102,8 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "pppd",
       "slattach",
       "ovs-vswitchd",
+      "wireguard-go",
+      "wg",
     ],
   },
   ipsec: {

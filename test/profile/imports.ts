@@ -32,6 +32,7 @@ export const ARROWS: Record<string, string[]> = {
   "stack/ike": ["hypercall", "stack/core", "stack/wire", "stack/udp", "stack/ipsec"],
   // Tunnels are links over networks, PPP configures them.
   "stack/tunnel": [...NETWORK, "stack/ipv4", "stack/ipv6", "stack/udp"],
+  "stack/wireguard": [...NETWORK, "stack/ipsec", "stack/route", "stack/tunnel", "stack/udp"],
   "stack/ppp": [...NETWORK, "stack/ipv4", "stack/ipv6"],
   "stack/udp": TRANSPORT,
   "stack/tcp": TRANSPORT,

@@ -19,6 +19,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   queue: ["ethernet"],
   ipsec: [...IPV4, "ipsec"],
   tunnel: [...IPV4, "ip-link"],
+  wireguard: [...IPV4, "udp"],
   translator: [...IPV4, ...IPV6.slice(1), "forwarding6"],
   ppp: [...IPV4, "ip-link"],
 };

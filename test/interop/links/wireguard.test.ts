@@ -1,10 +1,10 @@
 /**
- * WireGuard with wireguard-go (Go's, in user space) at the other end: both roles, both families inside and outside, a preshared key, roaming,
- * a new session while packets go, and tshark, which reads a handshake that it has the keys of.
+ * WireGuard with wireguard-go (Go's, in user space) at the other end: both roles, both families inside and outside, with and without a
+ * preshared key, roaming of either end, new sessions, and cookies when we say that there is load.
  */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
@@ -28,7 +28,6 @@ import { findLeaks } from "../../support/leaks.js";
 import { until } from "../../support/until.js";
 import { namespace6 } from "../support/host6.js";
 import { scratch } from "../support/site.js";
-import { writeFileSync } from "node:fs";
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 const bytesOf = (text: string) => Uint8Array.from(Buffer.from(text.trim(), "base64"));
@@ -96,21 +95,20 @@ async function tunnel(t: ExecutionContext, { noble = false, outside = 4, psk = t
       return code === 0;
     });
   const weReach = (target: string) =>
-    until(`we reach ${target}`, () => {
-      return new Promise<boolean>((resolve) => {
-        const timer = setTimeout(() => finish(false), 2000);
-        const socket = echo.open({
-          address: target,
-          onReply: () => finish(true),
-        } as never);
-        function finish(good: boolean) {
-          clearTimeout(timer);
-          socket.close();
-          resolve(good);
-        }
-        (socket as unknown as { send(): number }).send();
-      });
-    });
+    until(
+      `we reach ${target}`,
+      () =>
+        new Promise<boolean>((resolve) => {
+          const finish = (good: boolean) => {
+            clearTimeout(timer);
+            socket.close();
+            resolve(good);
+          };
+          const socket = echo.open({ address: target, onReply: () => finish(true) });
+          const timer = setTimeout(() => finish(false), 1000);
+          socket.send();
+        }),
+    );
   return {
     peer,
     stack,
@@ -150,3 +148,51 @@ for (const [title, options] of [
     t.is(endpoint?.port, 51821);
     t.true(received > 5000 && Date.now() - lastHandshake < 300_000);
   });
+
+test("wireguard-go: we begin; both roam; sessions are made anew; who has another secret gets nowhere", async (t) => {
+  const { reaches, weReach, counters, device, friend, set, name, peer, ip, eth } = await tunnel(t);
+  await weReach("10.92.0.2");
+  await weReach("fd92::2");
+  t.true(counters.initiationsSent >= 1);
+  // They move to another port, and say so by the first packet from there.
+  execFileSync("wg", ["set", name, "listen-port", "51822"]);
+  await reaches("10.92.0.1");
+  t.is(device.status(friend).endpoint!.port, 51822);
+  await weReach("10.92.0.2");
+  // We move to another address: they follow when they hear us.
+  ip.addAddress(eth, "10.91.0.7/24");
+  ip.removeAddress(eth, "10.91.0.1");
+  await weReach("10.92.0.2");
+  t.regex(execFileSync("wg", ["show", name, "endpoints"], { encoding: "utf8" }), /10\.91\.0\.7:51820/);
+  await reaches("fd92::1");
+  // A session that is old, as its initiator sees it: the next packet makes another, and none is lost.
+  for (let round = 0; round < 2; round++) {
+    const { handshakes } = counters;
+    const session = friend.current!;
+    session.born -= 121_000;
+    session.initiator = true;
+    (friend as unknown as { lastInitiation: number }).lastInitiation -= 10_000;
+    const { stdout } = await peer.run("ping", ["-n", "-c", "20", "-i", "0.05", "-W", "10", "10.92.0.1"], {
+      codes: null,
+    });
+    t.regex(stdout, / 20 received/);
+    await until("another session", () => counters.handshakes > handshakes);
+  }
+  t.deepEqual([counters.forged, counters.notAllowed, counters.malformed, counters.badMac], [0, 0, 0, 0]);
+  // They forget us and the preshared key: what they begin with is authentic, what we answer is not.
+  const { handshakes } = counters;
+  set("remove");
+  set("allowed-ips", "10.92.0.1/32,fd92::1/128", "endpoint", "10.91.0.7:51820");
+  const reply = await peer.run("ping", ["-n", "-c", "1", "-W", "2", "10.92.0.1"], { codes: null });
+  t.not(reply.code, 0);
+  t.is(counters.handshakes, handshakes);
+});
+
+test("wireguard-go: under load it shows with a cookie that it can receive", async (t) => {
+  const { reaches, counters, device } = await tunnel(t, { knows: "they" });
+  (device as unknown as { load: { take(): boolean } }).load.take = () => false;
+  await reaches("10.92.0.1");
+  t.true(counters.cookiesSent >= 1);
+  t.true(counters.handshakes >= 1);
+  t.deepEqual([counters.badMac, counters.unknown, counters.malformed], [0, 0, 0]);
+});
