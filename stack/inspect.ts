@@ -216,10 +216,11 @@ export function inspectSockets(component: Udp | Tcp | Ping | Raw): SocketView[] 
 }
 
 export interface MemoryView {
-  /** Bytes of packet memory: in use, the most that ever were, and the budget. */
+  /** Bytes of packet memory: in use, the most that ever were, all; and what is set aside for tables and the packet that goes out. */
   used: number;
   peak: number;
-  budget: number;
+  packetMemory: number;
+  reserved: number;
   /** How often there was none. */
   refused: number;
   /** Timers that are armed, and milliseconds until the first (0: due), or -1 without any. */
@@ -233,7 +234,8 @@ export function inspectMemory(stack: Stack): MemoryView {
   return {
     used: pool.used << shift,
     peak: pool.peak << shift,
-    budget: pool.limit << shift,
+    packetMemory: pool.limit << shift,
+    reserved: stack.reserved,
     refused: pool.refused,
     timers: stack.timers.count(),
     nextTimer: stack.timers.delay(stack.now()),

@@ -51,7 +51,7 @@ export function machine(name: string, link: Link, address: string) {
         echoes,
         leases,
       ],
-      { budget: BUDGET },
+      { packetMemory: BUDGET },
     ),
   );
   const nif = stack.addInterface(watch);

@@ -236,7 +236,7 @@ function choose(name, values, value, unit) {
 function showTiles({ device, started, time }) {
   const sample = samples.at(-1);
   const tcp = device.counters.tcp ?? {};
-  const { used, budget } = device.memory;
+  const { used, packetMemory } = device.memory;
   const seconds = Math.floor((time - started) / 1000);
   const lost = (100 * (tcp.retransmitted ?? 0)) / Math.max(1, tcp.sent ?? 0);
   /** @type {[name: string, value: string, unit: string][]} */
@@ -246,7 +246,7 @@ function showTiles({ device, started, time }) {
     ["round trip", sample?.tcp ? count(sample.tcp) : "–", "ms"],
     ["TCP segments sent", count(tcp.sent ?? 0), ""],
     ["retransmitted", count(tcp.retransmitted ?? 0), `${lost.toFixed(2)} %`],
-    ["packet memory", size(used), `of ${size(budget)}`],
+    ["packet memory", size(used), `of ${size(packetMemory)}`],
     ["up for", `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`, "min"],
   ];
   get("tiles").replaceChildren(

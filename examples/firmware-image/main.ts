@@ -33,10 +33,10 @@ export interface Device {
   exit(code: number): void;
 }
 
-/** All queues of the stack together, and what they are made of, bytes. */
-const MEMORY = { budget: 32768, chunkSize: 512, maximumPacket: 1500 };
+/** All queues and tables of the stack together, and what the queues are made of, bytes. */
+const MEMORY = { budget: 131072, chunkSize: 512, maximumPacket: 1500 };
 /** Connections at most, those in TIME-WAIT apart. */
-const CONNECTIONS = { limit: 8, timeWaitLimit: 32 };
+const CONNECTIONS = { limit: 8, timeWaitLimit: 8 };
 /** Seconds until something is tried again that could not be done. */
 const RETRY = 10;
 /** The largest answer to /bytes/N. */
@@ -50,7 +50,11 @@ export function start(bare: BareCalls, device: Device): void {
   const server = device.option("dns");
   const names = dns({ servers: server ? [server] : [], entries: 8, bytes: 2048, limit: 4, udpSize: 512 });
   const stack = host.drive(
-    createStack(host, [ethernet(), arp({ limit: 16 }), ip, icmp(), udp(), sockets, leases, names], MEMORY),
+    createStack(
+      host,
+      [ethernet(), arp({ limit: 16 }), ip, icmp(), udp({ limit: 6 }), sockets, leases, names],
+      MEMORY,
+    ),
   );
   const nif = stack.addInterface(host.link());
   const pattern = new Uint8Array(1021);

@@ -9,8 +9,8 @@ import { ipv4 } from "anystack/ipv4";
 import { tcp } from "anystack/tcp";
 import { udp } from "anystack/udp";
 
-/** Packet memory, bytes, and its pieces. */
-const MEMORY = { budget: 16384, chunkSize: 256, maximumPacket: 1500 };
+/** Packets and tables, bytes, and the pieces of packet memory. */
+const MEMORY = { budget: 65536, chunkSize: 256, maximumPacket: 1500 };
 
 /**
  * Starts the network: the firmware calls it once, with its hypercalls and its Ethernet device.

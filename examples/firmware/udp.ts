@@ -8,8 +8,8 @@ import { ipv4 } from "anystack/ipv4";
 import { udp } from "anystack/udp";
 import type { DatagramInfo } from "anystack/udp";
 
-/** Packet memory, bytes, and its pieces: small datagrams are what is expected here. */
-const MEMORY = { budget: 8192, chunkSize: 256, maximumPacket: 1500 };
+/** Packets and tables, bytes, and the pieces of packet memory: small datagrams are what is expected here. */
+const MEMORY = { budget: 24576, chunkSize: 256, maximumPacket: 1500 };
 
 /**
  * Starts the network: the firmware calls it once, with its hypercalls and its Ethernet device.

@@ -31,7 +31,7 @@ export function start(bare: BareCalls, device: Device): void {
   const needed = (name: string) => device.option(name) || fail("EINVAL", name);
   const stack = host.drive(
     createStack(host, [ethernet(), arp({ limit: 16 }), ip, icmp(), sockets, security, esp()], {
-      budget: 16384,
+      packetMemory: 16384,
       chunkSize: 512,
       maximumPacket: 1500,
     }),

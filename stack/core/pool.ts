@@ -1,4 +1,4 @@
-/** The one budget of packet memory: chunks of equal size, cut from slabs that are taken from the host as they are needed. */
+/** Packet memory, what tables leave of the budget: chunks of equal size, cut from slabs that are taken from the host as they are needed. */
 
 /** A piece of packet memory: `data[base .. base + pool.chunkSize)`. */
 export class Chunk {
@@ -8,6 +8,9 @@ export class Chunk {
     readonly base: number,
   ) {}
 }
+
+/** Bytes that a chunk takes besides its own, in Duktape with 32-bit pointers. */
+export const CHUNK_BYTES = 96;
 
 /** The first slab that is asked of the host, bytes; each further one is as large as all before it. */
 const SLAB = 65536;
@@ -19,23 +22,19 @@ export class Pool {
   peak = 0;
   /** How often `get` had to refuse. */
   refused = 0;
-  /** The most chunks that there may be. */
-  readonly limit: number;
+  /** The most chunks that there may be: known when all components are attached. */
+  limit = 0;
   private made = 0;
   private free: Chunk | null = null;
 
   /**
-   * @param budget bytes that all chunks together may take
    * @param chunkShift chunks have `1 << chunkShift` bytes
    * @param allocate takes memory from the host; returns null when there is none
    */
   constructor(
-    budget: number,
     readonly chunkShift: number,
     private readonly allocate: (size: number) => Uint8Array | null,
-  ) {
-    this.limit = budget >> chunkShift;
-  }
+  ) {}
 
   /**
    * A chunk, or null when the budget is spent.

@@ -1,11 +1,11 @@
 /**
  * Reassembly as both networks need it (RFC 815): bounded, and the same whatever order the fragments come in.
  *
- * Bounds: `memory` bytes of packet memory, `datagrams` at once (a quarter of them from one source), `ranges` of data in each,
+ * Bounds: `memory` bytes of packet memory, and as many for a datagram that is whole, `datagrams` at once (a quarter of them from one source), `ranges` of data in each,
  * `timeout` ms. What is new evicts what is oldest: of its own source when that has its share, else of all. Datagrams are found by
  * a walk over the few that there are, so that no choice of identifications makes it slow.
  */
-import { requireInteger } from "./errors.js";
+import { requireInteger, setting } from "./errors.js";
 import type { Interface } from "./interface.js";
 import type { Network } from "./network.js";
 import { CHECKSUM_OK, NOT_UNICAST, REASSEMBLED, ROUTER_ALERT } from "./packet.js";
@@ -44,10 +44,11 @@ export interface FragmentOptions {
   /** Time that a datagram has to become complete, ms. Default 30000. */
   timeout?: number;
   /**
-   * Bytes of packet memory for reassembly, in whole chunks; no larger datagram is taken. Default: a quarter of the budget.
+   * Bytes of packet memory for reassembly, in whole chunks; no larger datagram is taken. Default: a quarter of it; a datagram then has
+   * a 16th of `StackOptions.budget`, 64 KiB at most.
    */
   memory?: number;
-  /** Datagrams in reassembly, 1..256. Default 16. */
+  /** Datagrams in reassembly, 1..256. Default 16, or what a 16th of `StackOptions.budget` holds. */
   datagrams?: number;
   /** Separate pieces of one datagram, 1..256. Default 32. */
   ranges?: number;
@@ -57,6 +58,10 @@ export interface FragmentOptions {
 const QUOTE = 8;
 /** Bytes that are compared at a time. */
 const WINDOW = 64;
+
+/** Bytes of a datagram's record, and of one of its ranges: see `Stack.reserve`. */
+export const DATAGRAM_BYTES = 768;
+const RANGE_BYTES = 16;
 
 /** A datagram in reassembly. */
 export class Datagram {
@@ -117,7 +122,7 @@ export class Reassembly {
   private limit = 0;
   private readonly timeout: number;
   private readonly memory: number;
-  private readonly count: number;
+  private count: number;
   private readonly ranges: number;
 
   /**
@@ -131,14 +136,21 @@ export class Reassembly {
   ) {
     this.timeout = requireInteger(options.timeout || 30000, 1, 0x7fffffff, "timeout");
     this.memory = requireInteger(options.memory || 0, 0, 0x7fffffff, "memory");
-    this.count = requireInteger(options.datagrams || 16, 1, 256, "datagrams");
+    this.count = setting(options.datagrams, -1, 1, 256, "datagrams");
     this.ranges = requireInteger(options.ranges || 32, 1, 256, "ranges");
   }
 
   attach(stack: Stack): void {
     this.stack = stack;
-    this.limit = this.memory ? this.memory >> stack.pool.chunkShift : stack.pool.limit >> 2;
-    this.capacity = this.limit << stack.pool.chunkShift;
+    this.count = stack.reserve(this.count, 16, 4, DATAGRAM_BYTES + this.ranges * RANGE_BYTES);
+    this.capacity = stack.reserve(this.memory || -1, 65536, 4, 1);
+  }
+
+  start(): void {
+    const pool = this.stack.pool;
+    this.limit = this.memory ? this.memory >> pool.chunkShift : pool.limit >> 2;
+    const most = this.limit << pool.chunkShift;
+    if (this.capacity > most) this.capacity = most;
   }
 
   /** The datagram of a fragment, made where there is none; what is too many goes for it. */

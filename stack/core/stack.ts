@@ -1,6 +1,6 @@
 /** A stack: the instance that holds the components, the interfaces, and the memory and time they share. */
 import type { Hypercalls, Link } from "../../hypercall/index.js";
-import { fail, requireInteger } from "./errors.js";
+import { fail, requireInteger, setting } from "./errors.js";
 import type { SipHash } from "./hash.js";
 import { Host } from "./host.js";
 import { Interface } from "./interface.js";
@@ -9,7 +9,7 @@ import type { NameServers } from "./name-servers.js";
 import type { Memberships } from "./membership.js";
 import type { Network, Transport } from "./network.js";
 import { Packet } from "./packet.js";
-import { Pool } from "./pool.js";
+import { CHUNK_BYTES, Pool } from "./pool.js";
 import { Timers } from "./timers.js";
 
 /** A part of a stack: one factory, one import. Belongs to the one stack that it is given to. */
@@ -55,13 +55,17 @@ export interface Lender {
 
 export interface StackOptions {
   /**
-   * Bytes of packet memory: all socket buffers, queues and reassembly together never take more. Default 1 MiB.
-   * Tables (connections, neighbours, routes) are bounded in their components' options.
+   * Bytes of packets and tables together. Each table (connections, sockets, neighbours, routes, ...) has its room set aside, for as many
+   * entries as its component's `limit` says, or by default for a sixteenth of the budget (connections: a quarter), two at the least. What
+   * is left is packet memory: socket buffers, queues, reassembly. An entry counts as it weighs in Duktape with 32-bit pointers; `EINVAL`
+   * when the tables leave too little. Default: `packetMemory`, and tables by their own limits.
    */
   budget?: number;
+  /** Bytes of packet memory. Default 1 MiB, with a budget what the tables leave of it. */
+  packetMemory?: number;
   /** Bytes of one chunk of packet memory, a power of two from 64 to 65536. Default 2048; small hosts take 256 or 512. */
   chunkSize?: number;
-  /** Largest network packet that is ever built, bytes. Default 65535. Small hosts take their MTU. */
+  /** Largest network packet that is ever built, bytes. Default 65535, with a budget a 16th of it, 1500 at the least. Small hosts take their MTU. */
   maximumPacket?: number;
   /** Timers fired in one `poll`. Default 256. */
   timersPerPoll?: number;
@@ -73,6 +77,9 @@ export const HEADROOM = 192;
 /** Bytes behind the packet: a last fragment may be all but empty, and Ethernet pads a packet to 46 bytes. */
 const TAILROOM = 44;
 
+/** Chunks without which there is no stack. */
+const LEAST_CHUNKS = 4;
+
 /** Milliseconds by which a wake-up may be late before the next packet makes up for it. */
 const LATE = 20;
 
@@ -80,6 +87,10 @@ export class Stack {
   readonly host: Host;
   readonly timers: Timers;
   readonly pool: Pool;
+  /** See `StackOptions.budget`; 0: none was given. */
+  readonly budget: number;
+  /** Bytes of it that are set aside: see `reserve`. */
+  reserved = 0;
   /** Keyed hash for tables and secrets, or null as yet: see `hashOf` in hash.ts. */
   hash: SipHash | null = null;
   readonly components: Component[];
@@ -126,16 +137,19 @@ export class Stack {
   private readonly timersPerPoll: number;
 
   constructor(hypercalls: Hypercalls, components: Component[], options: StackOptions) {
-    const budget = requireInteger(options.budget || 1 << 20, 1024, 0x7fffffff, "budget");
+    const budget = (this.budget = setting(options.budget, 0, 1024, 0x7fffffff, "budget"));
     const chunkSize = requireInteger(options.chunkSize || 2048, 64, 65536, "chunkSize");
     if (chunkSize & (chunkSize - 1)) fail("EINVAL", "chunkSize");
-    this.maximumPacket = requireInteger(options.maximumPacket || 65535, 576, 65535, "maximumPacket");
+    const sixteenth = budget >> 4;
+    const largest = !budget || sixteenth > 65535 ? 65535 : sixteenth < 1500 ? 1500 : sixteenth;
+    this.maximumPacket = requireInteger(options.maximumPacket || largest, 576, 65535, "maximumPacket");
+    this.reserve(1, 0, 0, HEADROOM + this.maximumPacket + TAILROOM);
     this.timersPerPoll = requireInteger(options.timersPerPoll || 256, 1, 65536, "timersPerPoll");
     const host = (this.host = new Host(hypercalls));
     this.timers = new Timers((at) => this.arm(at));
     let shift = 6;
     while (1 << shift < chunkSize) shift++;
-    this.pool = new Pool(budget, shift, (size) => host.allocate(size));
+    const pool = (this.pool = new Pool(shift, (size) => host.allocate(size)));
     const nothing = new Uint8Array(0);
     this.rx = new Packet(nothing);
     this.tx = new Packet(nothing);
@@ -143,6 +157,10 @@ export class Stack {
     this.components = components;
     this.counters.host = host.counters as never;
     for (let i = 0; i < components.length; i++) components[i].attach(this);
+    const left = ((budget - this.reserved) / (chunkSize + CHUNK_BYTES)) | 0;
+    const most = setting(options.packetMemory, budget || 1 << 20, 1024, 0x7fffffff, "packetMemory") >> shift;
+    pool.limit = budget && left < most ? left : most;
+    if (budget && left < LEAST_CHUNKS) fail("EINVAL", "budget: tables take " + this.reserved);
     for (let i = 0; i < components.length; i++) {
       const component = components[i];
       if (component.start) component.start();
@@ -168,6 +186,21 @@ export class Stack {
   /** As `now`, but in a callback the time of what it is told: for what may be late by as long as the callback takes. */
   recent(): number {
     return this.running && this.timely ? this.time : this.now();
+  }
+
+  /**
+   * Sets a part of the budget aside for a table. Called by components while they are attached.
+   *
+   * @param wanted entries that the application asks for; -1: `standard`, or what the table's share of the budget holds
+   * @param shift the share: `budget >> shift`
+   * @param size bytes of an entry
+   * @returns entries that the table may have
+   */
+  reserve(wanted: number, standard: number, shift: number, size: number): number {
+    const share = ((this.budget >> shift) / size) | 0;
+    if (wanted < 0) wanted = !this.budget || share > standard ? standard : share > 2 ? share : 2;
+    this.reserved += wanted * size;
+    return wanted;
   }
 
   /**

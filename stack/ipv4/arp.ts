@@ -37,7 +37,7 @@ export interface ConflictDetector {
 }
 
 export interface ArpOptions {
-  /** Entries of the cache. Default 64. */
+  /** Entries of the cache. Default 64, or what a 16th of `StackOptions.budget` holds. */
   limit?: number;
 }
 
@@ -212,5 +212,5 @@ export class Arp implements Component, LinkProtocol, Resolver {
 
 /** The ARP component. Needs `ipv4`. Counters: `arp`. */
 export function arp(options: ArpOptions = {}): Arp {
-  return new Arp(options.limit || 64);
+  return new Arp(options.limit || -1);
 }

@@ -54,6 +54,7 @@ export class Fragments implements Component, FragmentHooks {
     const ip = (this.ip = this.stack.network(4) as Ipv4);
     if (!ip) fail("ENOPROTOOPT", "fragments needs ipv4");
     ip.fragments = this;
+    this.reassembly.start();
     const ids = new Identifications(this.stack);
     ip.nextId = (path, protocol) => ids.next(path, protocol);
   }

@@ -8,7 +8,7 @@ import { NET_BROADCAST, NET_MULTICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, LinkProtocol, Stack } from "../core/stack.js";
 import { format4, parse4, splitPrefix } from "../core/text4.js";
-import { Route4, smallTable4 } from "../route/table.js";
+import { ROUTE4_BYTES, Route4, smallTable4 } from "../route/table.js";
 import type { Fib4 } from "../route/table.js";
 import { TYPE_IPV4 } from "../wire/ethernet.js";
 import { BROADCAST, IPV4_HEADER, isLoopback4, isMartian4, isMulticast4, mask4 } from "../wire/ipv4.js";
@@ -128,7 +128,7 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   readonly counters = new Ipv4Counters();
   readonly addresses: Address4[] = [];
   readonly ttl: number;
-  readonly fib: Fib4;
+  fib: Fib4;
   stack: Stack = null as never;
   /** The loopback interface, or null; see link/loopback.ts. */
   loopback: Interface | null = null;
@@ -163,12 +163,15 @@ export class Ipv4 implements Component, LinkProtocol, Network {
 
   constructor(options: Ipv4Options) {
     this.ttl = requireInteger(options.ttl || 64, 1, 255, "ttl");
-    this.fib = options.fib || smallTable4();
+    this.fib = options.fib || (null as never);
   }
 
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", "ipv4");
     this.stack = stack;
+    const fib = this.fib;
+    const routes = stack.reserve(fib ? fib.limit || 0 : -1, 64, 4, ROUTE4_BYTES);
+    if (!fib) this.fib = smallTable4(routes);
     stack.networks.push(this);
     // Before ARP: most frames are its own.
     stack.linkProtocols.unshift(this);

@@ -4,7 +4,7 @@
  * ICMP calls `tooBig` for quotations that a transport recognised, never for a stranger's word alone (RFC 5927). Bounds: `limit`
  * destinations, the oldest is evicted; each is forgotten after `lifetime` ms, so that a larger MTU is found again.
  */
-import { fail, requireInteger } from "../core/errors.js";
+import { fail, requireInteger, setting } from "../core/errors.js";
 import type { Component, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
 import type { Ipv4, PathMtuHooks } from "./ipv4.js";
@@ -18,7 +18,7 @@ export class PathMtuCounters {
 }
 
 export interface PathMtuOptions {
-  /** Destinations, 1..4096. Default 64. */
+  /** Destinations, 1..4096. Default 64, or what a 16th of `StackOptions.budget` holds. */
   limit?: number;
   /** How long a report is believed, ms. Default 600000 (RFC 1191 section 6.3). */
   lifetime?: number;
@@ -44,6 +44,9 @@ class PathMtu {
   ) {}
 }
 
+/** Bytes of an entry: see `Stack.reserve`. */
+export const PATH_MTU_BYTES = 128;
+
 export class PathMtuCache implements Component, PathMtuHooks {
   readonly name = "pmtu";
   readonly counters = new PathMtuCounters();
@@ -53,7 +56,7 @@ export class PathMtuCache implements Component, PathMtuHooks {
   private readonly timer = new Timer(tick, this);
 
   constructor(
-    private readonly limit: number,
+    private limit: number,
     private readonly lifetime: number,
     private readonly floor: number,
     private readonly plateaus: boolean,
@@ -62,6 +65,7 @@ export class PathMtuCache implements Component, PathMtuHooks {
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", "pmtu");
     this.stack = stack;
+    this.limit = stack.reserve(this.limit, 64, 4, PATH_MTU_BYTES);
     stack.counters.pmtu = this.counters as never;
   }
 
@@ -154,7 +158,7 @@ function tick(cache: PathMtuCache): void {
 /** The path MTU cache. Needs `ipv4`. Counters: `pmtu`. */
 export function pmtu(options: PathMtuOptions = {}): PathMtuCache {
   return new PathMtuCache(
-    requireInteger(options.limit || 64, 1, 4096, "limit"),
+    setting(options.limit, -1, 1, 4096, "limit"),
     requireInteger(options.lifetime || 600000, 1, 0x7fffffff, "lifetime"),
     requireInteger(options.floor || 552, MINIMUM, 1500, "floor"),
     options.plateaus === true,

@@ -54,6 +54,7 @@ export class Fragments6 implements Component, FragmentHooks6 {
     const ip = (this.ip = this.stack.network(6) as Ipv6);
     if (!ip) fail("ENOPROTOOPT", "fragments6 needs ipv6");
     ip.fragments = this;
+    this.reassembly.start();
   }
 
   interfaceRemoved(nif: Interface): void {

@@ -10,7 +10,7 @@ import type { Packet } from "../core/packet.js";
 import type { Component, LinkProtocol, Stack } from "../core/stack.js";
 import { format6, parse6 } from "../core/text6.js";
 import { REACHABLE } from "../link/neighbour.js";
-import { smallTable6 } from "../route/table6.js";
+import { ROUTE6_BYTES, smallTable6 } from "../route/table6.js";
 import type { Fib6, Route6 } from "../route/table6.js";
 import { TYPE_IPV6 } from "../wire/ethernet.js";
 import {
@@ -87,7 +87,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   readonly extensions = new ExtensionCounters();
   readonly addresses: Address6[] = [];
   readonly groups: Membership[] = [];
-  readonly fib: Fib6;
+  fib: Fib6;
   readonly hopLimit: number;
   readonly groupLimit: number;
   stack: Stack = null as never;
@@ -141,12 +141,15 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   constructor(private readonly options: Ipv6Options) {
     this.hopLimit = requireInteger(options.hopLimit || 64, 1, 255, "hopLimit");
     this.groupLimit = options.groups || 64;
-    this.fib = options.fib || smallTable6();
+    this.fib = options.fib || (null as never);
   }
 
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", "ipv6");
     this.stack = stack;
+    const fib = this.fib;
+    const routes = stack.reserve(fib ? fib.limit || 0 : -1, 64, 4, ROUTE6_BYTES);
+    if (!fib) this.fib = smallTable6(routes);
     stack.networks.push(this);
     stack.linkProtocols.push(this);
     stack.memberships = memberships;

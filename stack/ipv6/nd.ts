@@ -128,15 +128,14 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
   private readonly packet = new Packet(new Uint8Array(HEADROOM + 64));
 
   /** Whoever scans a network of 2^64 addresses makes no storm of questions of it. */
-  private readonly rate: RateLimit;
+  private rate: RateLimit = null as never;
 
-  constructor(private readonly limit: number) {
-    this.rate = new RateLimit(limit, limit);
-  }
+  constructor(private readonly limit: number) {}
 
   attach(stack: Stack): void {
     this.stack = stack;
-    this.cache = new NeighbourCache(stack, this.limit, this, this.counters);
+    const cache = (this.cache = new NeighbourCache(stack, this.limit, this, this.counters));
+    this.rate = new RateLimit(cache.limit, cache.limit);
     stack.counters.nd = this.counters as never;
   }
 
@@ -571,5 +570,5 @@ function unsilence(entry: Neighbour): void {
 
 /** The neighbour discovery component. Needs `ipv6` and `icmpv6`. Counters: `nd`. */
 export function nd(options: NdOptions = {}): NeighbourDiscovery {
-  return new NeighbourDiscovery(options.limit || 64);
+  return new NeighbourDiscovery(options.limit || -1);
 }

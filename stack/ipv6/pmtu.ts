@@ -5,7 +5,7 @@
  * destinations, the oldest is evicted; each is forgotten after `lifetime` ms, so that a larger MTU is found again. Reports below
  * the smallest MTU are ignored: no atomic fragments come of them (RFC 8021).
  */
-import { fail, requireInteger } from "../core/errors.js";
+import { fail, requireInteger, setting } from "../core/errors.js";
 import type { Component, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
 import { ADDRESS, equal6 } from "../wire/ipv6.js";
@@ -21,7 +21,7 @@ export class PathMtuCounters6 {
 }
 
 export interface PathMtuOptions6 {
-  /** Destinations, 1..4096. Default 64. */
+  /** Destinations, 1..4096. Default 64, or what a 16th of `StackOptions.budget` holds. */
   limit?: number;
   /** How long a report is believed, ms. Default 600000 (RFC 8201 section 5.3). */
   lifetime?: number;
@@ -33,6 +33,9 @@ class PathMtu {
   at = 0;
 }
 
+/** Bytes of an entry: see `Stack.reserve`. */
+export const PATH_MTU_BYTES = 256;
+
 export class PathMtuCache6 implements Component, PathMtuHooks6 {
   readonly name = "pmtu6";
   readonly counters = new PathMtuCounters6();
@@ -43,13 +46,14 @@ export class PathMtuCache6 implements Component, PathMtuHooks6 {
   private readonly timer = new Timer(tick, this);
 
   constructor(
-    private readonly limit: number,
+    private limit: number,
     private readonly lifetime: number,
   ) {}
 
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", "pmtu6");
     this.stack = stack;
+    this.limit = stack.reserve(this.limit, 64, 4, PATH_MTU_BYTES);
     stack.counters.pmtu6 = this.counters as never;
   }
 
@@ -136,7 +140,7 @@ function tick(cache: PathMtuCache6): void {
 /** The path MTU cache for IPv6. Needs `ipv6`. Counters: `pmtu6`. */
 export function pmtu6(options: PathMtuOptions6 = {}): PathMtuCache6 {
   return new PathMtuCache6(
-    requireInteger(options.limit || 64, 1, 4096, "limit"),
+    setting(options.limit, -1, 1, 4096, "limit"),
     requireInteger(options.lifetime || 600000, 1, 0x7fffffff, "lifetime"),
   );
 }

@@ -23,7 +23,7 @@ export class FrameQueue implements Deferred {
   private full = false;
 
   /**
-   * @param memory bytes that may wait; a quarter of the budget at most
+   * @param memory bytes that may wait; a quarter of the packet memory at most
    * @param deliver takes a frame, `frame[0..length)`; its bytes are lent
    * @param writable is told when frames that were refused have room
    */

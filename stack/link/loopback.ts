@@ -37,6 +37,11 @@ export class Loopback implements Component, Link {
     if (this.stack) fail("EBUSY", "loopback");
     this.stack = stack;
     stack.counters.lo = this.counters as never;
+  }
+
+  started(): void {
+    const stack = this.stack;
+    requireIpLink(stack);
     this.queue = new FrameQueue(
       stack,
       this.memory,
@@ -51,11 +56,6 @@ export class Loopback implements Component, Link {
     // Every frame must fit the empty queue, or it would wait for ever.
     if (this.queue.limit - RECORD < this.mtu) this.mtu = this.queue.limit - RECORD;
     this.offloads.segmentation = this.mtu;
-  }
-
-  started(): void {
-    const stack = this.stack;
-    requireIpLink(stack);
     const nif = stack.addInterface(this, "lo");
     for (let i = 0; i < stack.networks.length; i++) {
       const net = stack.networks[i];

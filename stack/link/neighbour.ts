@@ -37,6 +37,10 @@ const PENDING_LIMIT = 3;
 const PENDING_MOST = 128;
 /** Bytes before each waiting packet: length, ethertype, checksum field, segment size. */
 const RECORD = 8;
+/** Bytes of an entry, with the head of its queue: see `Stack.reserve`. */
+export const NEIGHBOUR_BYTES = 352;
+/** Entries, unless told otherwise. */
+const NEIGHBOURS = 64;
 /** Entries that are looked at for a victim. */
 const EVICTION_SEARCH = 32;
 
@@ -113,13 +117,18 @@ export class NeighbourCache implements Times {
   private hand = 0;
   private key = 0;
 
+  /** Entries at most. */
+  readonly limit: number;
+
+  /** @param wanted entries that the application asks for, or -1 */
   constructor(
     private readonly stack: Stack,
-    private readonly limit: number,
+    wanted: number,
     private readonly resolver: Resolver,
     readonly counters: NeighbourCounters,
   ) {
     this.timer = new Timer(tick, this);
+    this.limit = stack.reserve(wanted, NEIGHBOURS, 4, NEIGHBOUR_BYTES);
   }
 
   /** The entry of an address, or null. */

@@ -13,6 +13,9 @@ import type { Component, Deferred, Stack } from "../core/stack.js";
 import { Table } from "../core/table.js";
 import type { TableEntry } from "../core/table.js";
 
+/** Bytes of a socket with its queue and its paths: see `Stack.reserve`. */
+export const PING_SOCKET_BYTES = 1792;
+
 export class PingCounters {
   sent = 0;
   received = 0;
@@ -24,7 +27,7 @@ export class PingCounters {
 }
 
 export interface PingConfiguration {
-  /** Sockets at most. Default 64. */
+  /** Sockets at most. Default 64, or what a 16th of `StackOptions.budget` holds. */
   limit?: number;
 }
 
@@ -155,11 +158,12 @@ export class Ping implements Component, EchoUser {
   readonly sockets = new Table<PingSocket>();
   stack: Stack = null as never;
 
-  constructor(private readonly limit: number) {}
+  constructor(private limit: number) {}
 
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", "ping");
     this.stack = stack;
+    this.limit = stack.reserve(this.limit, 64, 4, PING_SOCKET_BYTES);
     stack.counters.ping = this.counters as never;
   }
 
@@ -307,5 +311,5 @@ function requestType(family: number): number {
 
 /** The ping component. Needs `icmp` (or ICMPv6) once a socket is opened. Counters: `ping`. */
 export function ping(options: PingConfiguration = {}): Ping {
-  return new Ping(options.limit || 64);
+  return new Ping(options.limit || -1);
 }

@@ -18,6 +18,9 @@ import { DONT_FRAGMENT, NET_BROADCAST, NOT_UNICAST } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Deferred, Stack } from "../core/stack.js";
 
+/** Bytes of a socket with its queue and its paths: see `Stack.reserve`. */
+export const RAW_SOCKET_BYTES = 1792;
+
 export class RawCounters {
   received = 0;
   sent = 0;
@@ -27,7 +30,7 @@ export class RawCounters {
 }
 
 export interface RawConfiguration {
-  /** Sockets at most. Default 16. */
+  /** Sockets at most. Default 16, or what a 16th of `StackOptions.budget` holds. */
   limit?: number;
 }
 
@@ -116,11 +119,12 @@ export class Raw implements Component {
   readonly sockets: RawSocket[] = [];
   stack: Stack = null as never;
 
-  constructor(private readonly limit: number) {}
+  constructor(private limit: number) {}
 
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", "raw");
     this.stack = stack;
+    this.limit = stack.reserve(this.limit, 16, 4, RAW_SOCKET_BYTES);
     stack.counters.raw = this.counters as never;
   }
 
@@ -217,5 +221,5 @@ function send(socket: RawSocket, address: string, data: Uint8Array, start: numbe
 
 /** The component for raw sockets. Needs a network. Counters: `raw`. */
 export function raw(options: RawConfiguration = {}): Raw {
-  return new Raw(options.limit || 16);
+  return new Raw(options.limit || -1);
 }

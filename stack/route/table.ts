@@ -22,6 +22,8 @@ export class Route4 {
 
 /** A forwarding table for IPv4. */
 export interface Fib4 {
+  /** Routes at most, which are counted in `StackOptions.budget`; absent: it is bounded by itself alone. */
+  readonly limit?: number;
   /** Adds a route, replacing one that is equal but for its origin; of equals the older wins. False: the table is full. */
   add(route: Route4): boolean;
   /**
@@ -36,9 +38,12 @@ export interface Fib4 {
   list(): Route4[];
 }
 
+/** Bytes of a route in a small table: see `Stack.reserve`. */
+export const ROUTE4_BYTES = 176;
+
 class SmallTable4 implements Fib4 {
   private readonly routes: Route4[] = [];
-  constructor(private readonly limit: number) {}
+  constructor(readonly limit: number) {}
 
   add(route: Route4): boolean {
     this.remove(

@@ -21,6 +21,8 @@ export class Route6 {
 
 /** A forwarding table for IPv6. */
 export interface Fib6 {
+  /** Routes at most, which are counted in `StackOptions.budget`; absent: it is bounded by itself alone. */
+  readonly limit?: number;
   /** Adds a route, replacing one of equal prefix, gateway, interface and metric. False: the table is full. */
   add(route: Route6): boolean;
   /**
@@ -43,9 +45,12 @@ export interface Fib6 {
   list(): Route6[];
 }
 
+/** Bytes of a route in a small table: see `Stack.reserve`. */
+export const ROUTE6_BYTES = 416;
+
 class SmallTable6 implements Fib6 {
   private readonly routes: Route6[] = [];
-  constructor(private readonly limit: number) {}
+  constructor(readonly limit: number) {}
 
   add(route: Route6): boolean {
     this.remove(

@@ -1,7 +1,7 @@
 /**
  * The resolver's memory (RFC 2181 section 8, RFC 2308): responses as they came, for as long as they hold.
  *
- * Bounds: `entries`, and `bytes` for the responses with their names and 64 bytes each. A full cache forgets what would expire
+ * Bounds: `entries` (`CACHE_ENTRY_BYTES` each besides), and `bytes` for the responses with their names and 64 bytes each. A full cache forgets what would expire
  * first; a response of more than a quarter of it is not kept.
  */
 import { hashOf } from "../core/hash.js";
@@ -10,8 +10,9 @@ import { Table } from "../core/table.js";
 import type { TableEntry } from "../core/table.js";
 import { Timer } from "../core/timers.js";
 
-/** Bytes that an entry takes besides its response and its name. */
+/** Bytes of an entry in `bytes` besides its response and its name, and besides `bytes`: see `Stack.reserve`. */
 const OVERHEAD = 64;
+export const CACHE_ENTRY_BYTES = 224;
 /** Milliseconds between two searches for what has expired: no entry stays until the clock has come round. */
 const SWEEP = 3600000;
 

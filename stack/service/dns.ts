@@ -22,7 +22,7 @@ import type { Udp } from "../udp/udp.js";
 import { canonicalName, typeName, typeNumber } from "../wire/dns.js";
 import { ALIAS, ALIASES, readAnswer } from "./dns-answer.js";
 import type { Answer, DnsRecord } from "./dns-answer.js";
-import { Cache } from "./dns-cache.js";
+import { CACHE_ENTRY_BYTES, Cache } from "./dns-cache.js";
 import { Question, ask, drop } from "./dns-query.js";
 
 export type { DnsRecord } from "./dns-answer.js";
@@ -60,11 +60,11 @@ export interface DnsOptions {
   timeout?: number;
   /** How often each server is asked. Default 3. */
   attempts?: number;
-  /** Requests that may be under way. Default 128. */
+  /** Requests that may be under way. Default 128, or what a 16th of `StackOptions.budget` holds. */
   limit?: number;
-  /** Responses that are remembered. Default 128. */
+  /** Responses that are remembered. Default 128, or what a 16th of `StackOptions.budget` holds. */
   entries?: number;
-  /** Bytes that they may take. Default 16384; 0: none are. */
+  /** Bytes that they may take. Default 16384, or a 16th of `StackOptions.budget`; 0: none are. */
   bytes?: number;
   /** Largest reply over UDP, 512..4096 bytes. Default 1232; 512: without EDNS. */
   udpSize?: number;
@@ -73,6 +73,9 @@ export interface DnsOptions {
   /** Says which records are delivered: see dns-filter.ts. */
   filter?: (record: DnsRecord) => boolean;
 }
+
+/** Bytes of a request with its question, besides the sockets that it asks by: see `Stack.reserve`. */
+export const QUESTION_BYTES = 3072;
 
 /** What has been asked for. */
 export class DnsRequest implements Deferred {
@@ -143,14 +146,14 @@ export class Dns implements Component {
   tcp: Tcp | null = null;
   /** Requests under way. */
   waiting = 0;
-  /** Bytes of replies that are coming in over TCP, and how many there may be: a quarter of the budget. */
+  /** Bytes of replies that are coming in over TCP, and how many there may be: 256 KiB, or a 16th of the budget. */
   held = 0;
   memory = 0;
   /** Place of the server that answered last: it is asked first. */
   first = 0;
   /** What mdns adds: takes requests for names below `.local` (RFC 6762 section 3), and finishes them; false: it is none. */
   multicast: ((request: DnsRequest) => boolean) | null = null;
-  private readonly limit: number;
+  private limit: number;
   private readonly ndots: number;
   private readonly hosts: { name: string; address: string }[] = [];
 
@@ -159,7 +162,7 @@ export class Dns implements Component {
     this.attempts = setting(options.attempts, 3, 1, 8, "attempts");
     this.port = setting(options.port, 53, 1, 65535, "port");
     this.udpSize = setting(options.udpSize, 1232, 512, 4096, "udpSize");
-    this.limit = setting(options.limit, 128, 1, 65536, "limit");
+    this.limit = setting(options.limit, -1, 1, 65536, "limit");
     this.ndots = setting(options.ndots, 1, 0, 15, "ndots");
     this.mixCase = options.mixCase === true;
     this.filter = options.filter || null;
@@ -174,11 +177,13 @@ export class Dns implements Component {
     if (this.stack) fail("EBUSY", "dns");
     this.stack = stack;
     stack.counters.dns = this.counters as never;
-    this.memory = (stack.pool.limit << stack.pool.chunkShift) >> 2;
+    const options = this.options;
+    this.memory = stack.reserve(-1, 1 << 18, 4, 1);
+    this.limit = stack.reserve(this.limit, 128, 4, QUESTION_BYTES);
     this.cache = new Cache(
       stack,
-      setting(this.options.entries, 128, 1, 1000000, "entries"),
-      setting(this.options.bytes, 16384, 0, 0x7fffffff, "bytes"),
+      stack.reserve(setting(options.entries, -1, 1, 1000000, "entries"), 128, 4, CACHE_ENTRY_BYTES),
+      stack.reserve(setting(options.bytes, -1, 0, 0x7fffffff, "bytes"), 16384, 4, 1),
     );
   }
 

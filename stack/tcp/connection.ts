@@ -25,6 +25,9 @@ export const LAST_ACK = 8;
 export const FIN_WAIT_2 = 9;
 export const TIME_WAIT = 10;
 
+/** Bytes of a connection with its socket, its path, the lists of its streams: see `Stack.reserve`. */
+export const CONNECTION_BYTES = 4096;
+
 /** The list of a connection that has none: never changed, and 32 bytes less each. */
 export const NONE: number[] = [];
 

@@ -12,7 +12,7 @@ import { feed } from "./buffer.js";
 import { end, forget } from "./close.js";
 import { newReno } from "./congestion.js";
 import type { Congestion } from "./congestion.js";
-import { PROTOCOL_TCP } from "./connection.js";
+import { CONNECTION_BYTES, PROTOCOL_TCP } from "./connection.js";
 import type { Connection } from "./connection.js";
 import { TcpCounters } from "./counters.js";
 import { icmpError, input } from "./demultiplex.js";
@@ -26,7 +26,7 @@ import type { Recovery } from "./recovery.js";
 import { Segment } from "./segment.js";
 import type { TcpSocket } from "./socket.js";
 import type { Cookies } from "./syn-cookies.js";
-import { TimeWait } from "./timewait.js";
+import { TIME_WAIT_BYTES, TimeWait } from "./timewait.js";
 
 export { TcpCounters };
 export type { TcpConnectOptions };
@@ -35,7 +35,7 @@ export type { TcpConnectOptions };
 export const LONGEST = 0x3fffffff;
 
 export interface TcpConfiguration {
-  /** Connections at most, half-open ones included. Default 1024. */
+  /** Connections at most, half-open ones included. Default 1024, or what a quarter of `StackOptions.budget` holds. */
   limit?: number;
   /** Congestion control. Default `newReno()`. */
   congestion?: Congestion;
@@ -45,9 +45,9 @@ export interface TcpConfiguration {
   cookies?: Cookies;
   /** Explicit congestion notification: `ecn()`. Default: none. */
   ecn?: Ecn;
-  /** Send buffer of a connection, bytes: where it starts (default 64 KiB, at most a 16th of the budget) ... */
+  /** Send buffer of a connection, bytes: where it starts (default 64 KiB, at most a 16th of the packet memory) ... */
   sendBuffer?: number;
-  /** ... and how far it grows with the congestion window (default a quarter of the budget, at most 4 MiB). */
+  /** ... and how far it grows with the congestion window (default a quarter of the packet memory, at most 4 MiB). */
   maximumSendBuffer?: number;
   /** Receive buffer, likewise; it grows with what the application reads in a round trip. */
   receiveBuffer?: number;
@@ -66,7 +66,7 @@ export interface TcpConfiguration {
   userTimeout?: number;
   /** Twice the maximum segment lifetime, ms. Default 60000. */
   timeWait?: number;
-  /** Connections remembered in TIME-WAIT at most. Default 1024. */
+  /** Connections remembered in TIME-WAIT at most. Default 1024, or what a 16th of `StackOptions.budget` holds. */
   timeWaitLimit?: number;
   /** RSTs a second to segments that belong to no connection. Default 100. */
   resetRate?: number;
@@ -92,7 +92,7 @@ export class Tcp implements Component {
   readonly delayedAck: number;
   readonly synRetries: number;
   readonly synAckRetries: number;
-  readonly limit: number;
+  limit: number;
   readonly initialRto: number;
   readonly userTimeout: number;
   timeWaits: TimeWait = null as never;
@@ -123,7 +123,7 @@ export class Tcp implements Component {
     this.delayedAck = setting(config.delayedAck, 40, 0, 500, "delayedAck");
     this.synRetries = setting(config.synRetries, 7, 0, 20, "synRetries");
     this.synAckRetries = setting(config.synAckRetries, 2, 0, 20, "synAckRetries");
-    this.limit = setting(config.limit, 1024, 1, 1000000, "limit");
+    this.limit = setting(config.limit, -1, 1, 1000000, "limit");
     this.initialRto = setting(config.initialRto, 1000, 1, 60000, "initialRto");
     this.userTimeout = setting(config.userTimeout, 300000, 0, LONGEST, "userTimeout");
     const rate = setting(config.resetRate, 100, 1, 1000000, "resetRate");
@@ -134,19 +134,11 @@ export class Tcp implements Component {
     if (this.stack) fail("EBUSY", "tcp");
     this.stack = stack;
     const config = this.config;
-    const budget = stack.pool.limit << stack.pool.chunkShift;
-    const start = budget >> 4 < 65536 ? budget >> 4 : 65536;
-    const most = budget >> 2 < 4194304 ? budget >> 2 : 4194304;
-    this.sendStart = setting(config.sendBuffer, start, 64, 0x3fffffff, "sendBuffer");
-    this.sendMost = setting(config.maximumSendBuffer, most, 64, 0x3fffffff, "maximumSendBuffer");
-    this.receiveStart = setting(config.receiveBuffer, start, 64, 0x3fffffff, "receiveBuffer");
-    this.receiveMost = setting(config.maximumReceiveBuffer, most, 64, 0x3fffffff, "maximumReceiveBuffer");
-    if (this.sendMost < this.sendStart) this.sendMost = this.sendStart;
-    if (this.receiveMost < this.receiveStart) this.receiveMost = this.receiveStart;
-    while (0xffff << this.scale < this.receiveMost && this.scale < 14) this.scale++;
+    this.limit = stack.reserve(this.limit, 1024, 2, CONNECTION_BYTES);
+    const records = setting(config.timeWaitLimit, -1, 0, 1000000, "timeWaitLimit");
     this.timeWaits = new TimeWait(
       this,
-      setting(config.timeWaitLimit, 1024, 0, 1000000, "timeWaitLimit"),
+      stack.reserve(records, 1024, 4, TIME_WAIT_BYTES),
       setting(config.timeWait, 60000, 0, 600000, "timeWait"),
     );
     this.starveTimer = new Timer(feed, this);
@@ -157,7 +149,19 @@ export class Tcp implements Component {
   }
 
   start(): void {
-    if (this.stack.networks.length === 0) fail("ENOPROTOOPT", "tcp needs a network");
+    const stack = this.stack;
+    const config = this.config;
+    if (stack.networks.length === 0) fail("ENOPROTOOPT", "tcp needs a network");
+    const budget = stack.pool.limit << stack.pool.chunkShift;
+    const start = budget >> 4 < 65536 ? budget >> 4 : 65536;
+    const most = budget >> 2 < 4194304 ? budget >> 2 : 4194304;
+    this.sendStart = setting(config.sendBuffer, start, 64, 0x3fffffff, "sendBuffer");
+    this.sendMost = setting(config.maximumSendBuffer, most, 64, 0x3fffffff, "maximumSendBuffer");
+    this.receiveStart = setting(config.receiveBuffer, start, 64, 0x3fffffff, "receiveBuffer");
+    this.receiveMost = setting(config.maximumReceiveBuffer, most, 64, 0x3fffffff, "maximumReceiveBuffer");
+    if (this.sendMost < this.sendStart) this.sendMost = this.sendStart;
+    if (this.receiveMost < this.receiveStart) this.receiveMost = this.receiveStart;
+    while (0xffff << this.scale < this.receiveMost && this.scale < 14) this.scale++;
   }
 
   close(): void {

@@ -10,6 +10,9 @@ import type { Connection } from "./connection.js";
 import type { Segment } from "./segment.js";
 import type { Tcp } from "./tcp.js";
 
+/** Bytes of a record, its path included: see `Stack.reserve`. */
+export const TIME_WAIT_BYTES = 800;
+
 class Record implements TableEntry {
   nextInBucket: this | null = null;
   next: Record | null = null;

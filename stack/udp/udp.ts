@@ -34,6 +34,8 @@ import type { UdpOptions } from "./socket.js";
 export type { DatagramInfo, UdpOptions, UdpSocket } from "./socket.js";
 
 const PROTOCOL_UDP = 17;
+/** Bytes of a socket with its queue and its paths: see `Stack.reserve`. */
+export const UDP_SOCKET_BYTES = 1792;
 
 export class UdpCounters {
   received = 0;
@@ -53,7 +55,7 @@ export class UdpCounters {
 }
 
 export interface UdpConfiguration {
-  /** Sockets at most. Default 1024. */
+  /** Sockets at most. Default 1024, or what a 16th of `StackOptions.budget` holds. */
   limit?: number;
 }
 
@@ -65,11 +67,12 @@ export class Udp implements Component {
   stack: Stack = null as never;
   private serial = 0;
 
-  constructor(private readonly limit: number) {}
+  constructor(private limit: number) {}
 
   attach(stack: Stack): void {
     if (this.stack) fail("EBUSY", "udp");
     this.stack = stack;
+    this.limit = stack.reserve(this.limit, 1024, 4, UDP_SOCKET_BYTES);
     stack.transports.push(this);
     stack.counters.udp = this.counters as never;
     stack.onLinkWritable.push(() => this.linkWritable());
@@ -345,5 +348,5 @@ function fit(socket: UdpSocket, packet: Packet, net: Network, from: number): num
 
 /** The UDP component. Counters: `udp`. */
 export function udp(options: UdpConfiguration = {}): Udp {
-  return new Udp(options.limit || 1024);
+  return new Udp(options.limit || -1);
 }

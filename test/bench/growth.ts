@@ -53,7 +53,7 @@ function boot(link: ReturnType<typeof memoryLinks>["a"], address: string) {
   };
   const stack = createStack(host, [ethernet(), arp(), ip, sockets], {
     // An answer holds a chunk until its acknowledgment, which may be delayed.
-    budget: 1 << 28,
+    packetMemory: 1 << 28,
   });
   ip.addAddress(stack.addInterface(link), address);
   return { stack, sockets };

@@ -74,7 +74,7 @@ class End {
         ...accelerator,
       },
       [ethernet(), arp(), this.ip, icmp(), fragments(), this.udp, this.tcp],
-      { budget: 16 << 20 },
+      { packetMemory: 16 << 20 },
     );
   }
 

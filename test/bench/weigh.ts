@@ -39,7 +39,7 @@ function boot(link: ReturnType<typeof memoryLinks>["a"], address: string) {
   const ip = ipv4();
   const sockets = tcp({ limit: 200_000 });
   const stack = createStack(host(), [ethernet(), arp(), ip, icmp(), fragments(), udp(), sockets], {
-    budget: 16 << 20,
+    packetMemory: 16 << 20,
   });
   ip.addAddress(stack.addInterface(link), address);
   return { stack, sockets };

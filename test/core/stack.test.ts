@@ -38,7 +38,7 @@ test("an interface without a name does not take the name of another", (t) => {
 });
 
 test("a small host sends small packets first", (t) => {
-  const { udp, probe } = probed(t, { stack: { maximumPacket: 576, chunkSize: 256, budget: 8192 } });
+  const { udp, probe } = probed(t, { stack: { maximumPacket: 576, chunkSize: 256, packetMemory: 8192 } });
   const socket = udp.open({ port: 7 });
   t.is(socket.sendTo(PROBE_IP, 9, Uint8Array.of(1)), 1);
   t.is(probe.take().length, 1);

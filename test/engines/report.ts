@@ -60,9 +60,9 @@ Made by \`npm run engines -- --write\`. What the code itself takes is in the REA
 |---|${COLUMNS.map(() => "---:").join("|")}|
 ${rows.join("\n")}
 
-\`serve\` is the test of the budget: a host whose packet memory ends at 24 KiB (22 KiB for socket buffers in chunks of 256
-bytes, the rest for the packet that goes out) and whose tables hold four connections serves four at once, 20,000 bytes each
-way, over a bad cable; a fifth waits for room. The marks include the client, which has plenty, and garbage that was not
+\`serve\` is the test of the budget: a host whose packets and tables have 24 KiB together (four connections of 4 KiB, the rest other tables, the
+packet that goes out, and ten chunks of 256 bytes) serves four connections at once, 20,000 bytes each
+way, over a bad cable; a fifth is not answered until there is room. The marks include the client, which has plenty, and garbage that was not
 collected yet (Duktape finds cycles late); QuickJS keeps no mark.
 `,
   );

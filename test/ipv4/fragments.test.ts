@@ -312,7 +312,7 @@ test("RES-02 reassembly leaves a quarter of the memory to others, and drops what
   const { probe, frag, stack, received } = setUp(
     t,
     { memory: 65536 },
-    { stack: { budget: 65536, chunkSize: 2048 } },
+    { stack: { packetMemory: 65536, chunkSize: 2048 } },
   );
   const packet = datagram(60000);
   for (const each of cut(packet, 1480, {})) probe.send(framed(each));

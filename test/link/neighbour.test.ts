@@ -15,9 +15,9 @@ import { probed } from "../support/probe.js";
 const toInt = (text: string) => ip4Bytes(text).reduce((value, byte) => (value << 8) | byte, 0);
 const FAR_MAC = "02:00:00:00:00:77";
 
-function setUp(t: ExecutionContext, limit = 64, budget?: number) {
+function setUp(t: ExecutionContext, limit = 64, packetMemory?: number) {
   const errors: [number, string][] = [];
-  const node = probed(t, { acquainted: false, arp: { limit }, stack: { budget } });
+  const node = probed(t, { acquainted: false, arp: { limit }, stack: { packetMemory } });
   const { probe, world, nif } = node;
   const { cache } = node.arp;
   probe.answersArp = [];

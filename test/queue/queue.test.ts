@@ -60,7 +60,7 @@ for (const [name, make] of DISCIPLINES) {
   });
 
   test(`${name}: a link without room is waited for, frames in one piece whatever the chunks`, (t) => {
-    const node = shaped(t, { discipline: make() }, { chunkSize: 128, budget: 65536 });
+    const node = shaped(t, { discipline: make() }, { chunkSize: 128, packetMemory: 65536 });
     node.wan.room = false;
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 1400 }), { maxLength: 12 }), (sizes) => {
@@ -80,7 +80,7 @@ for (const [name, make] of DISCIPLINES) {
   });
 
   test(`${name}: RES-01, RES-02: more than there is room for is dropped and counted; memory comes back`, (t) => {
-    const node = shaped(t, { discipline: make(), rate: 80_000 }, { budget: 131_072 });
+    const node = shaped(t, { discipline: make(), rate: 80_000 }, { packetMemory: 131_072 });
     for (let i = 0; i < 3000; i++) node.send(i & 7, 1000);
     const { counters } = node.queue;
     t.true(node.stack.pool.used <= node.stack.pool.limit * 0.75);
@@ -111,7 +111,7 @@ test("DRR and FQ-CoDel: a flow has its turn although another fills the queue; th
 
 test("bytes are shared, not packets: a flow of small ones gets as much as one of large ones", (t) => {
   for (const discipline of [drr(), fqCodel({ target: 5000, interval: 10_000 })]) {
-    const node = shaped(t, { discipline, rate: 8_000_000 }, { budget: 4 << 20 });
+    const node = shaped(t, { discipline, rate: 8_000_000 }, { packetMemory: 4 << 20 });
     for (let i = 0; i < 60; i++) node.send(1, 1400);
     for (let i = 0; i < 900; i++) node.send(2, 58);
     node.wan.take();

@@ -24,12 +24,12 @@ export function narrow(t: ExecutionContext | null, options: NarrowOptions) {
   const near = wire(world, { delay: 10 });
   const far = wire(world, { delay: 10 });
   const tcp = () => ({ sendBuffer: 1 << 20, receiveBuffer: 1 << 20, ...options.tcp?.() });
-  const stack = { budget: 16 << 20 };
+  const stack = { packetMemory: 16 << 20 };
   const end = (link: (typeof near)[0], address: string, gateway: string) =>
     buildNode(t, world, link, address, { gateway, tcp: tcp(), stack });
   const server = end(near[0], "10.1.0.2/24", "10.1.0.1");
   const router = buildNode(t, world, near[1], "10.1.0.1/24", {
-    stack: { budget: 4 << 20 },
+    stack: { packetMemory: 4 << 20 },
     components: () => [forwarding(), shape],
   });
   const lan = router.stack.addInterface(far[0]);

@@ -80,8 +80,8 @@ test("the judge finds what is wrong", (t) => {
 
 test("a run that throws is a failure, not the end of the campaign", (t) => {
   const plan = makePlan(3);
-  plan.machines[0].budget = 1;
-  t.regex(runPlan(plan).failures.join(), /thrown at .*EINVAL: budget/);
+  plan.machines[0].packetMemory = 1;
+  t.regex(runPlan(plan).failures.join(), /thrown at .*EINVAL: packetMemory/);
 });
 
 function run(...parameters: string[]) {

@@ -99,6 +99,6 @@ function judgeMachine(machine: Machine): string[] {
   const { stack, tcp, address, plan } = machine;
   const found = findLeaks(stack, { timers: Infinity, faults: true });
   if (tcp.connections.size > 0) found.push(tcp.connections.size + " connections left");
-  if (stack.pool.peak * plan.chunkSize > plan.budget) found.push("more memory than the budget");
+  if (stack.pool.peak * plan.chunkSize > plan.packetMemory) found.push("more memory than the budget");
   return found.map((what) => `${address} at rest: ${what}`);
 }

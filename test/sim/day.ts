@@ -99,7 +99,7 @@ class Device {
     const datagrams = udp();
     const clients = dhcp();
     const parts = [ethernet(), arp({ limit: 16 }), four, icmp(), datagrams, clients];
-    this.stack = host.drive(createStack(host, parts, { budget: 32768, chunkSize: 512 }));
+    this.stack = host.drive(createStack(host, parts, { packetMemory: 32768, chunkSize: 512 }));
     const nif = this.stack.addInterface(link);
     const { target } = this;
     this.socket = datagrams.open({
@@ -202,7 +202,7 @@ class Gateway {
     });
     this.neighbours = arp({ limit: 2 * day.options.devices });
     const parts = [ethernet(), this.neighbours, four, icmp(), udp(), forwarding(), this.wall, this.leases];
-    this.stack = host.drive(createStack(host, parts, { budget: 4 << 20 }));
+    this.stack = host.drive(createStack(host, parts, { packetMemory: 4 << 20 }));
     const lan: Interface = this.stack.addInterface(this.lan, "lan");
     const wan: Interface = this.stack.addInterface(this.wan, "wan");
     this.wall.assign(lan, "lan");

@@ -57,7 +57,7 @@ function node(world: World, link: SimLink, address: string, options: TcpConfigur
   const host = world.host();
   const ip = ipv4();
   const sockets = tcp(options);
-  const stack = host.drive(createStack(host, [ethernet(), arp(), ip, sockets], { budget: BUDGET }));
+  const stack = host.drive(createStack(host, [ethernet(), arp(), ip, sockets], { packetMemory: BUDGET }));
   ip.addAddress(stack.addInterface(link), address + "/16");
   return sockets;
 }

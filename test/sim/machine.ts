@@ -93,14 +93,14 @@ export class Machine {
     this.udp = udp();
     this.tcp = tcp(TCP_PARTS[(this.world.seed + this.number) % TCP_PARTS.length]!());
     this.ping = ping();
-    const { budget, chunkSize } = this.plan;
+    const { packetMemory, chunkSize } = this.plan;
     const components: Component[] = [ethernet(), ipLink(), this.arp, this.ip, fragments(), icmp(), pmtu()];
     if (this.six) {
       this.ip6 = ipv6();
       components.push(this.ip6, icmpv6(), fragments6(), pmtu6(), mld(), nd(), dad());
     }
     components.push(this.udp, this.tcp, this.ping);
-    this.stack = createStack(this.host, components, { budget, chunkSize });
+    this.stack = createStack(this.host, components, { packetMemory, chunkSize });
     this.host.drive(this.stack);
     this.nif = this.stack.addInterface(this.link);
     this.addAddresses();

@@ -77,7 +77,7 @@ export interface FaultPlan {
 }
 
 export interface MachinePlan {
-  budget: number;
+  packetMemory: number;
   chunkSize: number;
   offloads: boolean;
   /** Of what it sends; and of what it gets. */
@@ -164,7 +164,7 @@ function machine(random: Random, gentle: boolean): MachinePlan {
         ],
   );
   return {
-    budget: memory[0],
+    packetMemory: memory[0],
     chunkSize: memory[1],
     offloads: random.chance(0.3),
     // Bits flip on the way out only: two flips on one way could cancel each other in the Internet checksum.

@@ -1,15 +1,18 @@
 /** Memory: the one budget runs out, allocations fail, peers hold what they can; connections wait, go on, and leave nothing behind. */
 import test from "ava";
-import { EAGAIN, ETIMEDOUT } from "../../stack/core/errors.js";
+import { EAGAIN, ENOBUFS, ETIMEDOUT } from "../../stack/core/errors.js";
+import { CHUNK_BYTES } from "../../stack/core/pool.js";
 import { freeMemory } from "../../stack/tcp/buffer.js";
 import { ESTABLISHED } from "../../stack/tcp/connection.js";
 import { createStack } from "../../stack/core/stack.js";
+import type { StackOptions } from "../../stack/core/stack.js";
 import { createWorld } from "../../ports/sim/index.js";
 import { arp } from "../../stack/ipv4/arp.js";
 import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { ethernet } from "../../stack/link/ethernet.js";
 import { tcp as createTcp } from "../../stack/tcp/tcp.js";
-import type { Tcp } from "../../stack/tcp/tcp.js";
+import type { Tcp, TcpConfiguration } from "../../stack/tcp/tcp.js";
+import { smallTable4 } from "../../stack/route/table.js";
 import { closeAll } from "../support/leaks.js";
 import { pair } from "../support/network.js";
 import { transfer } from "../support/transfer.js";
@@ -99,7 +102,7 @@ test("what is held out of order gives way to what is in order", (t) => {
 });
 
 test("what strangers hold out of order leaves a quarter of the budget to others", (t) => {
-  const home = lab(t, { stack: { budget: 1 << 18 } });
+  const home = lab(t, { stack: { packetMemory: 1 << 18 } });
   for (let i = 0; i < 20; i++) {
     const { peer } = accepted(t, { lab: home, port: 40_000 + i, syn: WITH_SACK });
     for (let at = 100; at < 16_000; at += 500) peer.data(at, 10);
@@ -149,7 +152,7 @@ test("the window shrinks with the free memory, and never moves back", (t) => {
 });
 
 test("TCP-17: peers with closed windows that hold all memory give way when others need it", (t) => {
-  const home = lab(t, { stack: { budget: 1 << 18 }, tcp: { sendBuffer: 8192 } });
+  const home = lab(t, { stack: { packetMemory: 1 << 18 }, tcp: { sendBuffer: 8192 } });
   const mets: Met[] = [];
   for (let i = 0; i < 60; i++) {
     const listener = listening(home);
@@ -196,7 +199,7 @@ test("RES-01: an allocation that fails, whichever it is, costs no exception, no 
       parts.push(part);
       const ip = ipv4();
       const stack = host.drive(
-        createStack(host, [ethernet(), arp(), ip, part], { budget: 1 << 17, chunkSize: 256 }),
+        createStack(host, [ethernet(), arp(), ip, part], { packetMemory: 1 << 17, chunkSize: 256 }),
       );
       ip.addAddress(stack.addInterface(link), `10.0.0.${i + 1}/24`);
       return stack;
@@ -221,7 +224,7 @@ test("a tiny budget carries data both ways, slowly", (t) => {
   const { world } = pair(t, {
     delay: 2,
     loss: 0.05,
-    stack: { budget: 8192, chunkSize: 256, maximumPacket: 600 },
+    stack: { packetMemory: 8192, chunkSize: 256, maximumPacket: 600 },
     components: () => {
       const one = createTcp({ timeWait: 100 });
       parts.push(one);
@@ -235,4 +238,61 @@ test("a tiny budget carries data both ways, slowly", (t) => {
     [20_000, 20_000, -1, -1],
   );
   world.run(1000);
+});
+
+test("24 KiB of packets and tables serve four connections at once, of which nothing is lost; what is beyond is refused", (t) => {
+  const world = createWorld({ seed: 3, scribble: true });
+  const links = wire(world, { delay: 5, loss: 0.02 });
+  const four = { limit: 4, timeWaitLimit: 2, sendBuffer: 600 };
+  const make = (i: number, options: TcpConfiguration, table: number, stackOptions: StackOptions) => {
+    const part = createTcp({ ...options, timeWait: 100 });
+    const ip = ipv4({ fib: smallTable4(table) });
+    const host = world.host();
+    const parts = [ethernet(), arp({ limit: 4 }), ip, part];
+    const stack = host.drive(createStack(host, parts, stackOptions));
+    ip.addAddress(stack.addInterface(links[i]), `10.0.0.${i + 1}/24`);
+    return { part, stack };
+  };
+  const small = { budget: 24_576, chunkSize: 256, maximumPacket: 800 };
+  const { part: server, stack } = make(0, four, 2, small);
+  const { part: client, stack: other } = make(1, {}, 2, {});
+  t.true(stack.reserved + stack.pool.limit * (256 + CHUNK_BYTES) <= small.budget);
+  const size = { forth: 20_000, back: 20_000, piece: 300 };
+  const transfers = [1, 2, 3, 4].map((port) => transfer(client, server, "10.0.0.1", { ...size, port }));
+  t.true(world.runUntil(() => transfers.every(({ far }) => far.connected), 60_000));
+  t.is(server.connections.size, 4);
+  let code = 0;
+  server.connect({ address: "10.0.0.2", port: 9, onClose: (each) => (code = each) });
+  const fifth = transfer(client, server, "10.0.0.1", { ...size, port: 5 });
+  world.run(100);
+  t.is(code, ENOBUFS);
+  t.false(fifth.far.connected);
+  // It asks again until there is room.
+  const all = [...transfers, fifth];
+  t.true(world.runUntil(() => all.every(({ done }) => done()), 3_600_000));
+  t.true(server.counters.synDropped > 0);
+  for (const { near, far } of all) {
+    t.deepEqual([near.received, near.wrong, far.received, far.wrong], [20_000, -1, 20_000, -1]);
+  }
+  for (const { listener } of all) listener.close();
+  world.run(1000);
+  t.deepEqual(closeAll(world, [stack, other]), []);
+});
+
+test("a budget that tables would take is refused; what is not said follows from it", (t) => {
+  const stackOf = (budget: number, options: TcpConfiguration = {}) => {
+    const part = createTcp(options);
+    const host = createWorld().host();
+    return { part, stack: createStack(host, [ethernet(), arp(), ipv4(), part], { budget, chunkSize: 256 }) };
+  };
+  t.throws(() => stackOf(24_576, { limit: 6 }), { code: "EINVAL", message: /budget/ });
+  t.is(stackOf(24_576).part.limit, 2);
+  t.is(stackOf(65_536).part.limit, 4);
+  t.is(stackOf(64 << 20).part.limit, 1024);
+  for (const budget of [16_384, 65_536, 1 << 20, 16 << 20]) {
+    const { stack } = stackOf(budget);
+    const most = stack.reserved + stack.pool.limit * (256 + CHUNK_BYTES);
+    t.true(most <= budget && most > budget - 256 - CHUNK_BYTES, `${budget}`);
+    t.true(stack.pool.limit * 256 > budget / 8, `${budget}: packets`);
+  }
 });

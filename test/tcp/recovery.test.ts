@@ -205,7 +205,7 @@ test("TCP-04: the scoreboard is bounded, whatever the peer reports", (t) => {
   const met = accepted(t, {
     syn: { ...WITH_SACK, mss: 100 },
     tcp: { sendBuffer: 65_536 },
-    stack: { budget: 1 << 22 },
+    stack: { packetMemory: 1 << 22 },
   });
   met.c.cwnd = 60_000;
   met.socket.write(patternFrom(0, 60_000));

@@ -153,7 +153,7 @@ test("D-SACK: a segment out of order that is there already, followed by the bloc
 });
 
 test("TCP-14: no more than 32 holes are kept; the stream is right in the end", (t) => {
-  const { peer, socket, c, lab } = accepted(t, { syn: WITH_SACK, stack: { budget: 1 << 20 } });
+  const { peer, socket, c, lab } = accepted(t, { syn: WITH_SACK, stack: { packetMemory: 1 << 20 } });
   for (let i = 999; i > 0; i -= 2) peer.data(i * 10, 10);
   t.is(c.ranges.length, 64);
   t.true(lab.stack.pool.used <= 33, lab.stack.pool.used + " chunks");

@@ -75,7 +75,7 @@ function describe(seen: Seen[], seq: number, ack: number, length: number): strin
 
 for (const state of STATES) {
   test(`TCP-10: 64 combinations of flags in ${state}, at three places, with two acknowledgements`, (t) => {
-    const home = lab(t, { tcp: { limit: 5000, resetRate: 1_000_000 }, stack: { budget: 8 << 20 } });
+    const home = lab(t, { tcp: { limit: 5000, resetRate: 1_000_000 }, stack: { packetMemory: 8 << 20 } });
     listening(home, 80, { backlog: 2000 });
     let port = 10_000;
     const wrong: string[] = [];

@@ -201,7 +201,7 @@ test("RES-09: eight connections over one narrow link share it fairly (Jain's ind
     delay: 10,
     bandwidth: 8e6,
     queueFrames: 60,
-    stack: { budget: 4 << 20 },
+    stack: { packetMemory: 4 << 20 },
     components: () => {
       const one = createTcp({ timeWait: 100 });
       parts.push(one);

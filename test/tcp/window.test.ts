@@ -71,7 +71,7 @@ test("a scaled window never promises more than the buffer has, whatever the size
     const { peer, socket, lab, c } = accepted(t, {
       syn: ALL_OPTIONS,
       tcp: { receiveBuffer: 8192, maximumReceiveBuffer: 8 << 20 },
-      stack: { budget: 64 << 20 },
+      stack: { packetMemory: 64 << 20 },
     });
     const unit = 1 << c.rcvScale;
     t.true(unit > 64);
@@ -105,7 +105,7 @@ test("the window of a peer that scales: shifted, except in its SYN (RFC 7323)", 
 test("without the peer's option windows are not scaled either way", (t) => {
   const { peer, c, socket } = accepted(t, {
     tcp: { receiveBuffer: 200_000, maximumReceiveBuffer: 1 << 20 },
-    stack: { budget: 8 << 20 },
+    stack: { packetMemory: 8 << 20 },
     window: 1000,
   });
   t.is(c.sndWnd, 1000);

@@ -81,7 +81,7 @@ test("UDP-04 empty datagrams take room as well", (t) => {
 });
 
 test("UDP-04 a flood to a hundred sockets leaves a quarter of all memory to others", (t) => {
-  const { udp: sockets, probe, stack } = probed(t, { stack: { budget: 1 << 18 } });
+  const { udp: sockets, probe, stack } = probed(t, { stack: { packetMemory: 1 << 18 } });
   for (let i = 0; i < 100; i++) sockets.open({ port: 1000 + i });
   const count = 100;
   for (let i = 0; i < count; i++) {

@@ -162,7 +162,7 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
         ...(clock ? [clock] : []),
         ...(xlat ? [xlat] : []),
       ],
-      { budget: BUDGET },
+      { packetMemory: BUDGET },
     ),
   );
   const close = () => {

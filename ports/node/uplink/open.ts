@@ -64,7 +64,7 @@ export function openUplink(options: OpenUplinkOptions = {}): OpenUplink {
     tcp({ limit: 2 * limit, resetRate: 10_000 }),
     uplink,
   ];
-  const stack = host.drive(createStack(host, components, { budget: options.budget ?? 32 << 20 }));
+  const stack = host.drive(createStack(host, components, { packetMemory: options.budget ?? 32 << 20 }));
   try {
     const [near, far] = options.link
       ? [options.link, options.link]

@@ -37,7 +37,7 @@ export function start(
   stack = createStack(
     host,
     [ethernet(), arp(), icmp(), fragments(), ip, datagrams, streams, pings, address, names],
-    { budget: 65536, chunkSize: 512 },
+    { packetMemory: 65536, chunkSize: 512 },
   );
   const nif = stack.addInterface(link);
   if (role === "server") {

@@ -32,7 +32,7 @@ export function start(
   stack = createStack(
     host,
     [ethernet(), ip, icmpv6(), nd(), dad(), slaac(), mld(), fragments6(), datagrams, streams, pings],
-    { budget: 65536, chunkSize: 512 },
+    { packetMemory: 65536, chunkSize: 512 },
   );
   const nif = stack.addInterface(link);
   ip.addAddress(nif, role === "server" ? "2001:db8::1/64" : "2001:db8::2/64");

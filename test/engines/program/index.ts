@@ -2,3 +2,4 @@
 export { conversation4, conversation6 } from "./conversation.js";
 export { serve, weigh } from "./memory.js";
 export { mutations, vectors } from "./vectors.js";
+export { weighTables } from "./tables.js";

@@ -127,7 +127,7 @@ class Probe {
         ? [arp(), four, icmp(), fragments(), igmp()]
         : [six, icmpv6(), nd(), slaac(), fragments6(), mld()];
     const all = ([ethernet(), vlan(), datagrams, streams] as Component[]).concat(parts);
-    this.stack = host.drive(createStack(host, all, { budget: 65536, chunkSize: 512 }));
+    this.stack = host.drive(createStack(host, all, { packetMemory: 65536, chunkSize: 512 }));
     const mac = unhex("020000000001");
     const link: Link = {
       medium: "ethernet",

@@ -215,7 +215,7 @@ The heap at rest is after a collection; all are from reset until the page is ser
 taken includes its own losses.
 
 With traffic: a page of ${(PAGE / 1000).toFixed(0)} kB was served alone, then four at once to clients that read slowly, and a page about the state
-at the same time. The packet memory of 32 KiB is taken with the first packet that waits.
+at the same time. The packet memory is taken with the first packet that waits.
 
 ${marks}
 

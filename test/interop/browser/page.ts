@@ -22,7 +22,7 @@ let errors = 0;
 
 function host(components: Component[]): ReturnType<typeof createStack> {
   const calls = browserHost({ panic: () => errors++ });
-  return calls.drive(createStack(calls, [ethernet(), arp(), ...components], { budget: BUDGET }));
+  return calls.drive(createStack(calls, [ethernet(), arp(), ...components], { packetMemory: BUDGET }));
 }
 
 /** Connects the cable and asks for an address. */

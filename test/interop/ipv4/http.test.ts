@@ -6,7 +6,7 @@ import { bodyHash, httpGet, serveHttp } from "../support/http.js";
 import { bodyFile, curlBothWays, scratch, serveNginx } from "../support/site.js";
 import { LONG } from "../../support/long.js";
 
-const ROOM = { stack: { budget: 16 << 20 } };
+const ROOM = { stack: { packetMemory: 16 << 20 } };
 
 const VARIANTS: [string, HostOptions, number][] = [
   ["TAP", {}, LONG ? 1024 : 128],

@@ -19,7 +19,7 @@ import type { Namespace } from "../support/namespace.js";
 const ETHERNET = 14;
 
 test("the kernel and we agree on ECN; marks on the way slow either side down, and nothing is sent twice", async (t) => {
-  const { ns, tcp, nif } = await createHost(t, { tcp: { ecn: ecn() }, stack: { budget: 16 << 20 } });
+  const { ns, tcp, nif } = await createHost(t, { tcp: { ecn: ecn() }, stack: { packetMemory: 16 << 20 } });
   await ns.run("sysctl", ["-q", "-w", "net.ipv4.tcp_ecn=1"]);
   // A router that finds its queue long at every fiftieth packet, in both directions.
   const marked = { in: 0, out: 0 };
@@ -59,7 +59,7 @@ for (const [names, congestion] of Object.entries(AT_ONCE))
     const parts = { congestion, recovery: frto(rack()), ecn: ecn() };
     const { ns, tcp, nif } = await createHost(t, {
       tcp: parts,
-      stack: { budget: 16 << 20 },
+      stack: { packetMemory: 16 << 20 },
       // What the cable swallows is missing in the capture too.
       expected: ({ message }) => /^(Previous|ACKed) segment/.test(message),
     });

@@ -91,7 +91,7 @@ for (const size of [56, 8192, LARGEST]) {
 
 test("we ping the kernel, of all kinds of sizes; and whom it cannot reach", async (t) => {
   const echoes = ping();
-  await createHost(t, { components: [echoes], stack: { budget: 4 << 20 }, captureLimit: 64 << 20 });
+  await createHost(t, { components: [echoes], stack: { packetMemory: 4 << 20 }, captureLimit: 64 << 20 });
   const noise = randomFillSync(new Uint8Array(LARGEST));
   const all = sizes(0, LARGEST);
   for (const size of all) {

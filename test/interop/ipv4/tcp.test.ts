@@ -8,7 +8,7 @@ import { bodyHash, serveHttp } from "../support/http.js";
 import { tcpSuite } from "../support/tcp-suite.js";
 import { Namespace } from "../support/namespace.js";
 
-const ROOM = { stack: { budget: 16 << 20 } };
+const ROOM = { stack: { packetMemory: 16 << 20 } };
 
 const VARIANTS: [string, HostOptions][] = [
   ["TAP", {}],

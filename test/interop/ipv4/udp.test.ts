@@ -8,7 +8,7 @@ import { Namespace } from "../support/namespace.js";
 
 const LARGEST = 65507;
 /** Datagrams that need all their fragments to come: several of the largest wait at once. */
-const ROOM = { stack: { budget: 4 << 20 } };
+const ROOM = { stack: { packetMemory: 4 << 20 } };
 
 const VARIANTS: [string, HostOptions][] = [
   ["TAP", {}],

@@ -4,7 +4,7 @@ import { bodyHash, httpGet, serveHttp } from "../support/http.js";
 import { KERNEL6, OURS6, createHostOnly6 } from "../support/only6.js";
 import { bodyFile, curlBothWays, scratch, serveNginx } from "../support/site.js";
 
-const ROOM = { stack: { budget: 16 << 20 } };
+const ROOM = { stack: { packetMemory: 16 << 20 } };
 const SITE = `http://[${OURS6}]`;
 
 test("curl fetches and sends 1 GiB over TAP with offloads", async (t) => {

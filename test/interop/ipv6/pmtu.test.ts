@@ -4,7 +4,7 @@ import { udpClient, udpEcho } from "../support/apps.js";
 import { bodyHash, serveHttp } from "../support/http.js";
 import { OURS6, behind, createHostOnly6, shrink } from "../support/only6.js";
 
-const ROOM = { stack: { budget: 16 << 20 } };
+const ROOM = { stack: { packetMemory: 16 << 20 } };
 const SITE = `http://[${OURS6}]`;
 
 for (const blackhole of [false, true]) {

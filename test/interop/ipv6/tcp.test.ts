@@ -7,7 +7,7 @@ import { KERNEL6, KERNEL_LINK, OURS6, createHostOnly6 } from "../support/only6.j
 import type { Host6 } from "../support/only6.js";
 import { tcpSuite } from "../support/tcp-suite.js";
 
-const ROOM = { stack: { budget: 16 << 20 } };
+const ROOM = { stack: { packetMemory: 16 << 20 } };
 
 const VARIANTS: [string, HostOptions][] = [
   ["TAP", {}],

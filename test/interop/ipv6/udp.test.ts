@@ -8,7 +8,7 @@ import { FAR6, KERNEL6, KERNEL_LINK, OURS6, behind, createHostOnly6 } from "../s
 /** 65,535 bytes without the UDP header. */
 const LARGEST = 65527;
 /** Datagrams that need all their fragments to come: several of the largest wait at once. */
-const ROOM = { stack: { budget: 4 << 20 } };
+const ROOM = { stack: { packetMemory: 4 << 20 } };
 
 const VARIANTS: [string, HostOptions][] = [
   ["TAP", {}],

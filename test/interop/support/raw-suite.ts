@@ -27,7 +27,7 @@ export function rawSuite<H extends CabledHost>(suite: RawSuite<H>): void {
   const { create, kernel, largest, unreachable, far, refusal, protocol, request, answer } = suite;
   test(`the kernel answers our pings, of sizes 0 to ${largest}`, async (t) => {
     const pings = ping();
-    await create(t, { components: [pings], stack: { budget: 4 << 20 } });
+    await create(t, { components: [pings], stack: { packetMemory: 4 << 20 } });
     const sizes = [0, 1, 56, 1472, 1473, 20000, largest];
     let done = (_reply: EchoReply) => {};
     const socket = pings.open({ address: kernel, receiveBuffer: 1 << 17, onReply: (reply) => done(reply) });

@@ -9,7 +9,7 @@ import { tcpClient, tcpEcho } from "./apps.js";
 import type { CabledHost, HostOptions } from "./host.js";
 import { bodyHash, serveHttp } from "./http.js";
 
-const ROOM = { stack: { budget: 16 << 20 } };
+const ROOM = { stack: { packetMemory: 16 << 20 } };
 
 export interface TcpSuite<H extends CabledHost> {
   create(t: ExecutionContext, options: HostOptions): Promise<H>;
@@ -58,7 +58,7 @@ except ConnectionResetError: print("reset")`;
   });
 
   test("an application that does not read holds its peer up, whichever side it is on", async (t) => {
-    const { ns, tcp, stack } = await create(t, { stack: { budget: 4 << 20 } });
+    const { ns, tcp, stack } = await create(t, { stack: { packetMemory: 4 << 20 } });
     const size = 20 << 20;
     const server = serveHttp(tcp, 80);
     // Without a request nothing would come: the slow reader asks by the port.

@@ -21,7 +21,7 @@ function pair(t: ExecutionContext) {
     const ip = ipv4();
     const sockets = tcp();
     const stack = host.drive(
-      createStack(host, [ethernet(), arp(), ip, icmp(), sockets], { budget: 4 << 20 }),
+      createStack(host, [ethernet(), arp(), ip, icmp(), sockets], { packetMemory: 4 << 20 }),
     );
     ip.addAddress(stack.addInterface(openPortLink(port as never)), `10.0.0.${i + 1}/24`);
     t.teardown(async () => {

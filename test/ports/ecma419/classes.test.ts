@@ -131,7 +131,7 @@ test("TCP and Listener: a connection from its first onWritable to its onError", 
 });
 
 test("write is all or nothing, onWritable tells when there is room again", (t) => {
-  const { TCP, far, run } = bench(t, { stack: { budget: 65536, chunkSize: 256 } });
+  const { TCP, far, run } = bench(t, { stack: { packetMemory: 65536, chunkSize: 256 } });
   const listener = new far.Listener({ port: 80 });
   let received = 0;
   let writable = 0;

@@ -317,7 +317,7 @@ test("whatever is written arrives, over links that lose, whoever writes how much
         worldOptions: { seed },
         delay: 3,
         loss: loss / 100,
-        stack: { budget: budget * 64, chunkSize: 64 },
+        stack: { packetMemory: budget * 64, chunkSize: 64 },
       });
       let state = { text: "", ended: false };
       const want = ["", ""];

@@ -120,7 +120,7 @@ test("failures have Espruino's codes and words", (t) => {
 });
 
 test("pipe goes no faster than its destination, and ends it", (t) => {
-  const { net, far, run } = bench(t, { stack: { budget: 65536, chunkSize: 256 } });
+  const { net, far, run } = bench(t, { stack: { packetMemory: 65536, chunkSize: 256 } });
   const server = far.createServer((socket) => socket.pipe(socket));
   server.listen(7);
   const client = net.connect({ host: "10.0.0.2", port: 7 });

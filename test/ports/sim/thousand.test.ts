@@ -20,7 +20,7 @@ function node(world: World, link: SimLink, index: number) {
   const ip = ipv4();
   const sockets = tcp({ timeWait: 1000 });
   const stack = host.drive(
-    createStack(host, [ethernet(), arp(), ip, sockets], { budget: 65536, chunkSize: 512 }),
+    createStack(host, [ethernet(), arp(), ip, sockets], { packetMemory: 65536, chunkSize: 512 }),
   );
   const address = `10.0.${index >> 8}.${index & 255}`;
   ip.addAddress(stack.addInterface(link), address + "/16");
