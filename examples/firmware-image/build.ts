@@ -2,7 +2,8 @@
  * `npm run firmware [-- BOARD ...]`: complete images for emulated boards, build/firmware/BOARD.elf.
  *
  * The application becomes one ES5 script (rollup.config.js), the script Duktape's bytecode, and that a constant in ROM, where it
- * stays (rom-script.ts), between the engine, the glue and the board's drivers. `--source` leaves the script as it is, for the engine to compile at each boot.
+ * stays (rom-script.ts), between the engine, the glue and the board's drivers. `--source` leaves the script as it is, for the engine to compile at each boot;
+ * `--quickjs` takes another engine (from source). `--closed` shortens it by the application's own names as well, and drops what the application does not use (docs/size.md).
  */
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,6 +14,7 @@ import { promisify } from "node:util";
 import { bundle } from "../../rollup.config.js";
 import { debianSource } from "./debian-source.js";
 import { duktapeSource } from "./duktape-source.js";
+import { QJSC, npmSource } from "./npm-source.js";
 import { romScript } from "./rom-script.js";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -48,9 +50,20 @@ export interface ImageOptions {
   script?: "bytecode" | "source";
   /** The application: a file that exports `start(bare, device)`. Default main.ts. */
   entry?: string;
+  /** Default `"duktape"`. With `"quickjs"` the script is source (main-quickjs.c), and there are no ciphers. */
+  engine?: "duktape" | "quickjs";
+  /** In a closed script: see `BundleOptions` of rollup.config.js. Default false. */
+  closed?: boolean;
   /** With the ciphers of crypto.c (Mbed TLS). Default false. */
   ciphers?: boolean;
 }
+
+/** Names that a closed script keeps: what the C side gives it, and what it says of itself at /state.json. */
+const SHARED = (
+  "now random link linkState frameOut frameIn idle log panic checksum copy cipherOpen cipherRun cipherClose " +
+  "option memory busy crc32 boots exit " +
+  "uptime address heap heapPeak ram stack packets fetches succeeded failed milliseconds last status bytes crc counters"
+).split(" ");
 
 /** Programs that a build runs, for those who ask before. */
 export const PROGRAMS = [
@@ -138,6 +151,31 @@ async function engine(board: Board): Promise<{ include: string; object: string }
   return { include, object };
 }
 
+/** What newlib has not as QuickJS expects it: directions of rounding (the nearest is all there is), time zones, threads. */
+const QUICKJS_FLAGS =
+  '-w -D_GNU_SOURCE -DCONFIG_VERSION="2021-03-27" -include malloc.h -DFE_TONEAREST=0 -DFE_UPWARD=1 -DFE_DOWNWARD=2 -Dtm_gmtoff=tm_isdst';
+
+/** QuickJS in the place of Duktape: its folder of headers, and its object files. */
+async function quickjs(board: Board): Promise<{ include: string; objects: string[] }> {
+  const source = join(npmSource(join(BUILD, "engines"), QJSC), QJSC.folder);
+  const flags = [...board.cpu, ...FLAGS, ...QUICKJS_FLAGS.split(" ")];
+  const include = join(FIRMWARE, `quickjs-${key(QJSC.integrity, flags.join())}`);
+  for (const name of readdirSync(source).filter((each) => /\.[ch]$/.test(each))) {
+    await once(join(include, name), async (target) =>
+      writeFileSync(
+        target,
+        readFileSync(join(source, name), "utf8").replace(/^#define CONFIG_ATOMICS$/m, ""),
+      ),
+    );
+  }
+  const objects = ["quickjs", "libregexp", "libunicode", "cutils"].map((name) =>
+    once(join(include, `${name}.o`), (target) =>
+      gcc([...flags, `-I${include}`, "-c", join(include, `${name}.c`), "-o", target]),
+    ),
+  );
+  return { include, objects: await Promise.all(objects) };
+}
+
 const MBEDTLS = "aes chacha20 chachapoly cipher cipher_wrap constant_time gcm platform_util poly1305".split(
   " ",
 );
@@ -167,11 +205,20 @@ async function link(
   sources: string[],
   defines: string[],
   script: Buffer,
-  library: { flags: string[]; objects: string[] } = { flags: [], objects: [] },
+  extra: { flags: string[]; objects: string[] } = { flags: [], objects: [] },
 ): Promise<string> {
   const board = BOARDS[name]!;
-  const { include, object } = await engine(board);
-  const glue = ["checksum.c", "duktape-glue.c"].map((file) => join(BARE, file));
+  const other = sources.includes("main-quickjs.c") ? await quickjs(board) : null;
+  const { include, object } = other
+    ? { include: other.include, object: other.objects[0]! }
+    : await engine(board);
+  const library = other
+    ? {
+        flags: ["-isystem", other.include, "-u", "_printf_float"],
+        objects: other.objects.slice(1),
+      }
+    : extra;
+  const glue = ["checksum.c", other ? "quickjs-glue.c" : "duktape-glue.c"].map((file) => join(BARE, file));
   const drivers = readdirSync(MPS2).filter((file) => file.endsWith(".c"));
   const texts = [BARE, MPS2, HERE].flatMap(contents);
   const flags = [...board.cpu, ...FLAGS, ...board.defines, ...defines, ...library.flags];
@@ -218,7 +265,7 @@ async function rom(bytecode: string, source: string): Promise<string> {
 }
 
 /** The application as one script: bundled again when a file has changed that it may be made of. */
-function application(entry: string): Promise<string> {
+function application(entry: string, closed: boolean): Promise<string> {
   const own = [HERE, dirname(entry)].map((folder) => relative(ROOT, folder));
   const inputs = ["hypercall", "stack", "ports/bare", ...own].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
@@ -227,16 +274,25 @@ function application(entry: string): Promise<string> {
       .map((name) => join(ROOT, folder, name)),
   );
   const chain = ["rollup.config.js", "package-lock.json", "tsconfig.json"].map((name) => join(ROOT, name));
-  const identity = key(entry, ...[...inputs, ...chain].map((path) => readFileSync(path)));
+  const passes = readdirSync(join(BARE, "chain")).map((name) => join(BARE, "chain", name));
+  const identity = key(
+    `${entry} ${closed}`,
+    ...[...inputs, ...chain, ...passes].map((path) => readFileSync(path)),
+  );
+  const options = closed ? { closed, reserved: SHARED } : {};
   return once(join(FIRMWARE, "scripts", `${identity}.js`), async (target) =>
-    writeFileSync(target, (await bundle(entry, { name: "firmware" })).code),
+    writeFileSync(target, (await bundle(entry, { name: "firmware", ...options })).code),
   );
 }
 
 /** Builds an image; its path. What is there already is not made again. */
 export async function buildImage(name: string, options: ImageOptions = {}): Promise<string> {
   const { script = "bytecode", entry = join(HERE, "main.ts"), ciphers: wanted = false } = options;
-  const source = await application(entry);
+  const source = await application(entry, options.closed === true);
+  if (options.engine === "quickjs") {
+    const defines = [`-DSCRIPT="${source}"`, COMPILER_STACK];
+    return link(name, ["main-quickjs.c", "script.S"], defines, readFileSync(source));
+  }
   const path = script === "source" ? source : await rom(await compile(name, source), source);
   const defines = [`-DSCRIPT="${path}"`, script === "bytecode" ? "-DBYTECODE" : COMPILER_STACK];
   if (!wanted) return link(name, ["main.c", "script.S"], defines, readFileSync(path));
@@ -249,8 +305,10 @@ async function main(parameters: string[]): Promise<void> {
   const unknown = names.filter((name) => !(name in BOARDS));
   if (unknown.length > 0) throw new Error(`no such board: ${unknown.join(", ")}`);
   const script = parameters.includes("--source") ? "source" : "bytecode";
+  const closed = parameters.includes("--closed");
+  const engine = parameters.includes("--quickjs") ? "quickjs" : "duktape";
   for (const name of names.length > 0 ? names : Object.keys(BOARDS)) {
-    const image = await buildImage(name, { script });
+    const image = await buildImage(name, { script, closed, engine });
     const target = join(FIRMWARE, `${name}.elf`);
     writeFileSync(target, readFileSync(image));
     console.log(execFileSync("arm-none-eabi-size", [target], { encoding: "utf8" }).trimEnd());

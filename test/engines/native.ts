@@ -1,15 +1,14 @@
 /**
  * The engines that are C programs, built once into build/engines/: Duktape from Debian's library, Moddable XS and QuickJS from
  * the sources that the npm packages `@agoric/xsnap` and `qjsc` carry.
- *
- * These packages are fetched as files and not installed: the first would bring some sixty others, and build itself twice. Their
- * digests are pinned here as a lock file would.
  */
-import { execFile, spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
+import { QJSC, npmSource } from "../../examples/firmware-image/npm-source.js";
+import type { Carrier } from "../../examples/firmware-image/npm-source.js";
 import { ROOT } from "../support/files.js";
 import { missing } from "../support/need.js";
 
@@ -18,14 +17,6 @@ const run = promisify(execFile);
 const SOURCES = join(ROOT, "test/engines/native");
 const BUILD = join(ROOT, "build/engines");
 
-/** A package that carries an engine's sources in `folder`. */
-interface Carrier {
-  readonly name: string;
-  readonly version: string;
-  readonly folder: string;
-  readonly integrity: string;
-}
-
 /** Moddable's XS (version 13.3 of the engine), as Agoric publishes it. */
 const XSNAP: Carrier = {
   name: "@agoric/xsnap",
@@ -33,15 +24,6 @@ const XSNAP: Carrier = {
   folder: "moddable/xs",
   integrity:
     "sha512-ZBm4DZxbtfacxMHVVdJjZi0Y8zOxN77vpu1WwI5RWfPkaRh0aHkz/dVdTGKXalDNzWfz183lljKxlxl3/h0n+A==",
-};
-
-/** QuickJS 2021-03-27. */
-const QJSC: Carrier = {
-  name: "qjsc",
-  version: "0.3.0",
-  folder: "deps/quickjs_2021_03_27",
-  integrity:
-    "sha512-a7+cU6/IVcZbIejffdt/wZVMX6LL2MDL3HQ9Zb5Gm23G9DvBMS/z9GHFxz39bAvp2PvMOM+ypSOAyokt2DdZ2w==",
 };
 
 const QUICKJS_FLAGS = ["-O2", "-w", "-D_GNU_SOURCE", '-DCONFIG_VERSION="2021-03-27"'];
@@ -83,7 +65,7 @@ export function xs(): Promise<string> {
   const own = ["xs.c", "xs-inside.c"];
   const key = [...XS_FLAGS, XSNAP.integrity];
   return build("xs", key, ["xs-platform.h", ...own], async (program) => {
-    const engine = join(await fetchSources(XSNAP), XSNAP.folder);
+    const engine = join(npmSource(BUILD, XSNAP), XSNAP.folder);
     const folders = [SOURCES, ...["includes", "platforms", "sources"].map((name) => join(engine, name))];
     const flags = [...XS_FLAGS, ...folders.map((folder) => `-I${folder}`)];
     const files = readdirSync(join(engine, "sources"))
@@ -96,7 +78,7 @@ export function xs(): Promise<string> {
 /** The path of the program native/quickjs.c. */
 export function quickjs(): Promise<string> {
   return build("quickjs", [...QUICKJS_FLAGS, QJSC.integrity], ["quickjs.c"], async (program) => {
-    const engine = join(await fetchSources(QJSC), QJSC.folder);
+    const engine = join(npmSource(BUILD, QJSC), QJSC.folder);
     const files = ["quickjs", "libregexp", "libunicode", "cutils"].map((name) => join(engine, `${name}.c`));
     const flags = [...QUICKJS_FLAGS, `-I${engine}`];
     // Its objects must not be taken for the engine's own file of that name.
@@ -144,29 +126,4 @@ async function build(
   await make(draft);
   renameSync(draft, program);
   return program;
-}
-
-/** The package's folder with its engine's sources. Without a network it must be there already: `npm run engines -- --install`. */
-async function fetchSources({ name, version, folder: within, integrity }: Carrier): Promise<string> {
-  const folder = join(BUILD, `${basename(name)}-${version}`);
-  if (existsSync(folder)) return folder;
-  const draft = `${folder}.${process.pid}`;
-  mkdirSync(draft, { recursive: true });
-  try {
-    const npm = ["pack", `${name}@${version}`, "--silent", "--ignore-scripts", "--pack-destination", draft];
-    const { status, stderr } = spawnSync("npm", npm, { encoding: "utf8" });
-    if (status !== 0) throw new Error(`npm pack ${name}@${version}: ${stderr.trim()}`);
-    const archive = join(
-      draft,
-      readdirSync(draft).find((file) => file.endsWith(".tgz"))!,
-    );
-    const found = `sha512-${createHash("sha512").update(readFileSync(archive)).digest("base64")}`;
-    if (found !== integrity) throw new Error(`${name}@${version} has the digest ${found}`);
-    await run("tar", ["-xzf", archive, "-C", draft, "--strip-components=1", `package/${within}`]);
-    rmSync(archive);
-    if (!existsSync(folder)) renameSync(draft, folder);
-  } finally {
-    rmSync(draft, { recursive: true, force: true });
-  }
-  return folder;
 }
