@@ -63,7 +63,15 @@ test("interfaces, addresses, routes and neighbours", (t) => {
   const memory = inspectMemory(stack);
   t.deepEqual(
     { ...memory, nextTimer: 0 },
-    { used: 2048, peak: 2048, packetMemory: 1 << 20, reserved: stack.reserved, refused: 0, timers: 1, nextTimer: 0 },
+    {
+      used: 2048,
+      peak: 2048,
+      packetMemory: 1 << 20,
+      reserved: stack.reserved,
+      refused: 0,
+      timers: 1,
+      nextTimer: 0,
+    },
   );
   t.true(memory.nextTimer > 0 && memory.nextTimer <= 1000);
 });

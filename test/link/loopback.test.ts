@@ -74,7 +74,12 @@ test("IP4-06 what claims to come from the loopback network, or goes to it, is re
 });
 
 test("a full queue says so, and says when it has room", (t) => {
-  const { udp: sockets, received, world, stack } = setUp(t, { stack: { packetMemory: 65536, chunkSize: 512 } });
+  const {
+    udp: sockets,
+    received,
+    world,
+    stack,
+  } = setUp(t, { stack: { packetMemory: 65536, chunkSize: 512 } });
   let writable = 0;
   const socket = sockets.open({ onWritable: () => writable++ });
   let sent = 0;
@@ -88,7 +93,12 @@ test("a full queue says so, and says when it has room", (t) => {
 });
 
 test("on a small host the loopback's MTU is what its queue holds, and larger datagrams go in fragments", (t) => {
-  const { udp: sockets, received, world, stack } = setUp(t, { stack: { packetMemory: 65536, chunkSize: 512 } });
+  const {
+    udp: sockets,
+    received,
+    world,
+    stack,
+  } = setUp(t, { stack: { packetMemory: 65536, chunkSize: 512 } });
   t.is(stack.findInterface("lo")?.mtu, 16384 - 4);
   const socket = sockets.open({ port: 9 });
   // Two fragments of this size do not fit at once.
@@ -102,7 +112,12 @@ test("on a small host the loopback's MTU is what its queue holds, and larger dat
 });
 
 test("RES-02 without memory frames are dropped and counted, and it goes on afterwards", (t) => {
-  const { udp: sockets, received, world, stack } = setUp(t, { stack: { packetMemory: 65536, chunkSize: 512 } });
+  const {
+    udp: sockets,
+    received,
+    world,
+    stack,
+  } = setUp(t, { stack: { packetMemory: 65536, chunkSize: 512 } });
   const held = [];
   for (let chunk = stack.pool.get(0); chunk; chunk = stack.pool.get(0)) held.push(chunk);
   const socket = sockets.open();

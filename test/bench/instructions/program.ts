@@ -75,7 +75,9 @@ function boot(link: End, id: number) {
   const ip = ipv4();
   const datagrams = udp();
   const streams = tcp();
-  const stack = createStack(host, [ethernet(), arp(), ip, icmp(), datagrams, streams], { packetMemory: 1 << 17 });
+  const stack = createStack(host, [ethernet(), arp(), ip, icmp(), datagrams, streams], {
+    packetMemory: 1 << 17,
+  });
   ip.addAddress(stack.addInterface(link), "10.0.0." + id + "/24");
   return { stack, datagrams, streams };
 }

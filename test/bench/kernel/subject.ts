@@ -29,7 +29,9 @@ const streams = tcp({
   maximumReceiveBuffer: WINDOW,
 });
 const stack = host.drive(
-  createStack(host, [ethernet(), arp(), ip, icmp(), fragments(), datagrams, streams], { packetMemory: 16 << 20 }),
+  createStack(host, [ethernet(), arp(), ip, icmp(), fragments(), datagrams, streams], {
+    packetMemory: 16 << 20,
+  }),
 );
 const link = openTap({ name: "tap0", netns, offloads: mode === "offloads", allocate: host.allocate });
 ip.addAddress(stack.addInterface(link), "10.9.0.2/24");
