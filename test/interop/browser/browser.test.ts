@@ -17,7 +17,7 @@ declare const globalThis: Page;
 const KERNEL = "10.77.0.1";
 const LENGTH = 8_000_000;
 
-test("a page gets an address, answers ping, fetches and serves; two stacks talk within the browser", async (t) => {
+test("a page gets an address, answers ping, fetches and serves; two stacks talk within the browser, by ESP of Web Crypto", async (t) => {
   t.timeout(120_000);
   const ns = new Namespace();
   t.teardown(() => ns.close());
@@ -58,7 +58,9 @@ test("a page gets an address, answers ping, fetches and serves; two stacks talk 
   t.is(curl.code, 0, curl.stderr);
   t.is(createHash("sha256").update(readFileSync(target)).digest("hex"), expected);
 
-  t.true(await page.evaluate((script) => globalThis.overPort(script, 5_000_000), script), "a worker's echo");
+  const echo = await page.evaluate((script) => globalThis.overPort(script, 2_000_000), script);
+  t.deepEqual({ ...echo, packets: 0 }, { same: true, later: true, bad: 0, packets: 0 }, "a worker's echo");
+  t.true(echo.packets > 1300);
 
   const facts = await page.evaluate(() => globalThis.facts());
   t.deepEqual(facts, { accelerated: true, errors: 0, badsum: 0, used: 0 });

@@ -1,8 +1,18 @@
 /** What runs in the browser: a host on a WebSocket cable, with a web server and a client on web streams. Bundled by browser.ts. */
-import { browserHost, openPortLink, openWebSocketLink, tcpStreams } from "../../../ports/browser/index.js";
+import {
+  browserHost,
+  openPortLink,
+  openWebSocketLink,
+  tcpStreams,
+  webCrypto,
+} from "../../../ports/browser/index.js";
+import { nobleCrypto } from "../../../ports/noble/index.js";
 import { wasmAccelerator } from "../../../ports/wasm/accelerator.js";
 import { createStack } from "../../../stack/index.js";
 import type { Component } from "../../../stack/index.js";
+import { cipherQueue } from "../../../stack/ipsec/cipher-queue.js";
+import { esp } from "../../../stack/ipsec/esp.js";
+import { ipsec } from "../../../stack/ipsec/ipsec.js";
 import { arp } from "../../../stack/ipv4/arp.js";
 import { icmp } from "../../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../../stack/ipv4/ipv4.js";
@@ -21,7 +31,7 @@ let stack: ReturnType<typeof createStack> | null = null;
 let errors = 0;
 
 function host(components: Component[]): ReturnType<typeof createStack> {
-  const calls = browserHost({ panic: () => errors++ });
+  const calls = browserHost({ panic: () => errors++, crypto: webCrypto(nobleCrypto()) });
   return calls.drive(createStack(calls, [ethernet(), arp(), ...components], { packetMemory: BUDGET }));
 }
 
@@ -89,12 +99,24 @@ function serve(port: number, length: number): Promise<string> {
   return hex(body(length));
 }
 
+/** A stack at one end of a port, 10.0.0.`own`; everything that it says to the other end goes by ESP, with Web Crypto's AES-GCM. */
+function overEsp(port: MessagePort, own: 1 | 2, streams: Tcp) {
+  const ip = ipv4();
+  const security = ipsec({ queue: cipherQueue() });
+  const guard = esp();
+  const nif = host([ip, icmp(), streams, security, guard]).addInterface(openPortLink(port));
+  ip.addAddress(nif, `10.0.0.${own}/24`);
+  const ends = { local: `10.0.0.${own}`, remote: `10.0.0.${3 - own}` };
+  const common = { ...ends, policy: security.addPolicy({ action: "protect", ...ends }) };
+  const into = security.addSa({ ...common, direction: "in", spi: 0x100 + own, key: body(20).fill(own) });
+  security.addSa({ ...common, direction: "out", spi: 0x103 - own, key: body(20).fill(3 - own) });
+  return { guard, later: into.transform.deferred };
+}
+
 /** The far end of `overPort`, when this program runs in a worker. */
 function echo(port: MessagePort): void {
-  const ip = ipv4();
   const echoes = tcp();
-  const nif = host([ip, icmp(), echoes]).addInterface(openPortLink(port));
-  ip.addAddress(nif, "10.0.0.2/24");
+  overEsp(port, 2, echoes);
   echoes.listen({
     port: 7,
     onConnection: (socket) =>
@@ -102,20 +124,20 @@ function echo(port: MessagePort): void {
   });
 }
 
-/** Sends `length` bytes to a stack in a worker and back; whether they are the same. */
-async function overPort(script: string, length: number): Promise<boolean> {
+/** Sends `length` bytes to a stack in a worker and back; whether they are the same, and what of it was ESP. */
+async function overPort(script: string, length: number) {
   const worker = new Worker(script, { type: "module" });
   const { port1, port2 } = new MessageChannel();
   worker.postMessage(port2, [port2]);
-  const ip = ipv4();
   const client = tcp();
-  const nif = host([ip, icmp(), client]).addInterface(openPortLink(port1));
-  ip.addAddress(nif, "10.0.0.1/24");
+  const { guard, later } = overEsp(port1, 1, client);
   const { readable, writable } = await tcpStreams(client.connect({ address: "10.0.0.2", port: 7 })).opened;
   const sent = body(length);
   const [back] = await Promise.all([readAll(readable), send(writable, sent)]);
   worker.terminate();
-  return back.length === length && back.every((byte, i) => byte === sent[i]);
+  const same = back.length === length && back.every((byte, i) => byte === sent[i]);
+  const { sent: out, received, auth, replay, cipher } = guard.counters;
+  return { same, later, bad: auth + replay + cipher, packets: Math.min(out, received) };
 }
 
 async function send(writable: WritableStream<Uint8Array>, data: Uint8Array): Promise<void> {
