@@ -1,13 +1,15 @@
 /**
- * `node examples/launch.js test/bench/ipsec.ts`: an AES-GCM tunnel between two stacks in this process against the cipher alone.
+ * `node examples/launch.js test/bench/ipsec.ts`: a tunnel between two stacks in this process against its cipher alone, by provider.
  *
  * Both directions of the work are in it: UDP datagrams are sealed, cross a link, are opened and read. The cipher's own row seals and
  * opens as many bytes through the same hypercalls. Rounds are interleaved, medians are told.
  */
+import { nobleCrypto } from "../../ports/noble/index.js";
 import { nodeCrypto } from "../../ports/node/crypto.js";
-import type { CipherJob } from "../../hypercall/crypto.js";
+import type { CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
 import { build, join, key } from "../ipsec/support.js";
 
+const KEYS: Readonly<Record<string, number>> = { "aes-gcm-16": 16, "chacha20-poly1305": 32 };
 const ROUNDS = 9;
 const MILLISECONDS = 250;
 
@@ -17,19 +19,20 @@ function processor(): number {
   return user + system;
 }
 
-/** Gbit/s of payload while `step`, which moves `bytes`, is repeated. */
-function rate(bytes: number, step: () => void): number {
+/** Gbit/s of payload while `step`, which moves `bytes`, is repeated, `batch` times in a row. */
+function rate(bytes: number, batch: number, step: () => void): number {
   const begin = processor();
   let count = 0;
   while (processor() - begin < MILLISECONDS * 1000) {
-    for (let i = 0; i < 64; i++) step();
-    count += 64;
+    // Asking for the time costs as much as a packet, and disturbs the next.
+    for (let i = 0; i < batch; i++) step();
+    count += batch;
   }
   return (count * bytes * 8) / ((processor() - begin) * 1e3);
 }
 
-function cipherStep(size: number): () => void {
-  const cipher = nodeCrypto().cipher!("aes-gcm-16", key(16), true)!;
+function cipherStep(size: number, crypto: CryptoHypercalls, name: string): () => void {
+  const cipher = crypto.cipher!(name, key(KEYS[name]!), true)!;
   const data = new Uint8Array(size + 16);
   const job: CipherJob = {
     ...{ data, start: 0, end: size, tag: size, nonce: new Uint8Array(12) },
@@ -41,10 +44,10 @@ function cipherStep(size: number): () => void {
   };
 }
 
-function tunnelStep(size: number, mtu: number, name: string | null): () => void {
-  const net = build(null, { mtu, accelerate: true });
+function tunnelStep(size: number, mtu: number, crypto: CryptoHypercalls, name: string | null): () => void {
+  const net = build(null, { mtu, accelerate: true, crypto: () => crypto });
   const { a, b } = net;
-  if (name) join(net, { name, options: { encryption: name, key: key(20) } }, { mode: "tunnel" });
+  if (name) join(net, { name, options: { encryption: name, key: key(KEYS[name]! + 4) } }, { mode: "tunnel" });
   else for (const end of [a, b]) end.security.addPolicy({ action: "bypass" });
   const server = b.udp.open({ port: 7 });
   const client = a.udp.open();
@@ -74,21 +77,37 @@ function tunnelStep(size: number, mtu: number, name: string | null): () => void 
 
 const median = (list: number[]): number => list.sort((x, y) => x - y)[list.length >> 1]!;
 
+interface Row {
+  name: string;
+  step: () => void;
+  batch: number;
+  figures: number[];
+}
+
 for (const [mtu, size] of [
   [1500, 1400],
   [9000, 8800],
 ] as const) {
-  const rows: [string, () => void, number[]][] = [
-    ["the cipher alone", cipherStep(size), []],
-    ["tunnel, aes-gcm-16 128", tunnelStep(size, mtu, "aes-gcm-16"), []],
-    ["no IPsec in the way", tunnelStep(size, mtu, null), []],
-  ];
+  const rows: Row[] = [];
+  const row = (name: string, batch: number, step: () => void): number =>
+    rows.push({ name, batch, step, figures: [] });
+  for (const [host, crypto, batch] of [
+    ["node:crypto", nodeCrypto(), 1024],
+    ["@noble", nobleCrypto(), 32],
+  ] as const) {
+    for (const name of Object.keys(KEYS)) {
+      row(`${host}, ${name}: the cipher alone`, batch, cipherStep(size, crypto, name));
+      row(`${host}, ${name}: tunnel`, batch, tunnelStep(size, mtu, crypto, name));
+    }
+  }
+  row("no IPsec in the way", 1024, tunnelStep(size, mtu, nodeCrypto(), null));
   for (let round = 0; round < ROUNDS; round++)
-    for (const [, step, figures] of rows) figures.push(rate(size, step));
-  const [raw] = rows.map(([, , figures]) => median(figures));
-  for (const [name, , figures] of rows) {
+    for (const { step, batch, figures } of rows) figures.push(rate(size, batch, step));
+  let raw = 0;
+  for (const { name, figures } of rows) {
     const value = median(figures);
-    console.log(`| ${mtu} | ${name} | ${value.toFixed(2)} Gbit/s | ${(value / raw!).toFixed(2)} |`);
+    if (name.endsWith("alone")) raw = value;
+    console.log(`| ${mtu} | ${name} | ${value.toFixed(3)} Gbit/s | ${(value / raw).toFixed(2)} |`);
   }
 }
 process.exit(0);
