@@ -6,6 +6,7 @@
  * Bounds: `routes` prefixes, of which a quarter is left to our own; answers to requests a second; a stranger's message is read once,
  * entry by entry, and makes one triggered update however much it changes.
  */
+import { get32 } from "../core/bytes.js";
 import { fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { RateLimit } from "../core/rate.js";
@@ -25,7 +26,7 @@ import {
   RipEntry,
   RipPort,
 } from "./rip-codec.js";
-import type { RipCodec } from "./rip-codec.js";
+import type { RipAuthenticator, RipCodec } from "./rip-codec.js";
 import { addressText, copyOf, isRoutable, parseAddress, prefixText } from "./prefix.js";
 import { PrefixTable } from "./prefix-table.js";
 import type { PrefixEntry } from "./prefix-table.js";
@@ -50,6 +51,8 @@ export interface RipInterfaceOptions {
   passive?: boolean;
   /** RIPv2 alone: a password in clear (RFC 2453 section 4.1), 1..16 characters, which keeps off mistakes and nobody else. */
   password?: string;
+  /** RIPv2 alone: `ripAuthentication({ secret, ... })` (RFC 4822), in place of a password. */
+  authentication?: RipAuthenticator;
 }
 
 /** A route of the protocol, as it is told. */
@@ -85,6 +88,8 @@ class RipRoute implements PrefixEntry {
 
 const PORTS = 64;
 const MESSAGE = 1500;
+/** Room behind a message for what authenticates it. */
+const TRAILER = 64;
 
 export class DistanceVector implements Component {
   readonly name: string;
@@ -160,6 +165,9 @@ export class DistanceVector implements Component {
     const cost = requireInteger(options.cost === undefined ? 1 : options.cost, 1, 15, "cost");
     const password = options.password || "";
     if (password.length > 16 || (password && codec.family !== 4)) fail("EINVAL", "password");
+    const authentication = options.authentication || null;
+    if (authentication && (password || codec.family !== 4)) fail("EINVAL", "authentication");
+    if (authentication) authentication.attach(this.stack);
     const socket: UdpSocket = this.udp.open({
       family: codec.family,
       port: codec.port,
@@ -179,6 +187,7 @@ export class DistanceVector implements Component {
     port.cost = cost;
     port.passive = options.passive === true;
     port.password = password;
+    port.authentication = authentication;
     port.up = nif.up();
     this.ports.push(port);
     this.begin(port);
@@ -279,9 +288,16 @@ export class DistanceVector implements Component {
     const counters = this.counters;
     const codec = this.codec;
     const data = this.data;
-    const end = info.length;
+    let end = info.length;
     counters.received++;
     const from = parseAddress(info.address);
+    if (port.authentication && from && !info.truncated) {
+      end = port.authentication.check(data, end, get32(from, 12));
+      if (end < 0) {
+        counters.badPassword++;
+        return;
+      }
+    }
     if (
       info.truncated ||
       end < RIP_HEADER + 20 ||
@@ -325,7 +341,7 @@ export class DistanceVector implements Component {
     }
     const out = this.out;
     let to = codec.begin(port, out, this.header(RIP_RESPONSE));
-    for (; at + 20 <= end && to + 20 <= MESSAGE; at += 20) {
+    for (; at + 20 <= end && to + 20 <= MESSAGE - TRAILER; at += 20) {
       if (codec.parse(this.data, at, entry) === ENTRY_BAD) continue;
       const route = this.table.find(entry.prefix, entry.length);
       entry.metric = route ? route.metric : RIP_INFINITY;
@@ -467,6 +483,7 @@ export class DistanceVector implements Component {
   }
 
   private send(port: RipPort, address: string, to: number, end: number): void {
+    if (port.authentication) end = port.authentication.finish(this.out, end);
     if (port.socket.sendTo(address, to, this.out, 0, end) < 0) this.counters.sendFailed++;
     else this.counters.sent++;
   }
@@ -477,7 +494,7 @@ export class DistanceVector implements Component {
     const out = this.out;
     const entry = this.entry;
     let room = codec.room(port.nif.mtu);
-    if (room > MESSAGE) room = MESSAGE;
+    if (room > MESSAGE - TRAILER) room = MESSAGE - TRAILER;
     const first = codec.begin(port, out, this.header(RIP_RESPONSE));
     let at = first;
     entry.hop = false;

@@ -73,11 +73,21 @@ export interface RipCodec {
   isGateway(fib: Fib, nif: Interface, gateway: Uint8Array): boolean;
 }
 
+/** What rip-authentication.ts adds: an entry in front of a message, and a digest behind. */
+export interface RipAuthenticator {
+  attach(stack: Stack): void;
+  begin(data: Uint8Array, at: number): number;
+  finish(data: Uint8Array, end: number): number;
+  /** Where the entries end, or -1. */
+  check(data: Uint8Array, end: number, from: number): number;
+}
+
 /** An interface that takes part. */
 export class RipPort {
   cost = 1;
   passive = false;
   password = "";
+  authentication: RipAuthenticator | null = null;
   updateAt = 0;
   up = true;
 

@@ -7,7 +7,7 @@
  * routing.enable(lan);
  * routing.enable(wan, { cost: 2, password: "plain" });
  * ```
- * Cryptographic authentication (RFC 4822) is not there, nor version 1.
+ * Cryptographic authentication (RFC 4822) is an import, rip-authentication.ts. Version 1 is not there.
  */
 import { get16, get32, put16, put32 } from "../core/bytes.js";
 import { isLinkLocal4, isMartian4, mask4 } from "../wire/ipv4.js";
@@ -41,6 +41,7 @@ export const CODEC_V2: RipCodec = {
 
   begin(port, data, at) {
     const password = port.password;
+    if (port.authentication) return port.authentication.begin(data, at);
     if (!password) return at;
     put16(data, at, wire.RIP_AUTHENTICATION);
     put16(data, at + wire.RIP_TAG, wire.RIP_PASSWORD);
@@ -51,6 +52,8 @@ export const CODEC_V2: RipCodec = {
   authenticate(port, data) {
     const at = wire.RIP_HEADER;
     const password = port.password;
+    // It has been checked before its length was.
+    if (port.authentication) return at + wire.RIP_ENTRY;
     if (get16(data, at) !== wire.RIP_AUTHENTICATION) return password ? -1 : at;
     if (!password || get16(data, at + wire.RIP_TAG) !== wire.RIP_PASSWORD) return -1;
     let differ = 0;

@@ -1,5 +1,7 @@
 /** RIPv2 (RFC 2453) and RIPng (RFC 2080): distances spread and heal, and what strangers say is weighed. */
 import test from "ava";
+import { nodeCrypto } from "../../ports/node/crypto.js";
+import { ripAuthentication } from "../../stack/routing/rip-authentication.js";
 import fc from "fast-check";
 import { get16, put16, put32 } from "../../stack/core/bytes.js";
 import type { DistanceVector, RipInterfaceOptions, RipOptions } from "../../stack/routing/distance-vector.js";
@@ -284,4 +286,60 @@ test("misuse throws", (t) => {
   t.throws(() => node.us.protocol.enable(node.us.stub, { password: "x".repeat(17) }), { code: "EINVAL" });
   t.false(node.us.protocol.disable(node.us.stub));
   t.true(node.us.protocol.disable(node.us.links[0]!.nif));
+});
+
+test("RFC 4822: what was changed, cut, said before or under another key is refused; misuse throws", (t) => {
+  const stack = { host: { calls: { crypto: nodeCrypto() } } } as never;
+  const secret = Uint8Array.of(1, 2, 3);
+  let time = 1.7e12;
+  const make = (options = {}) => {
+    const own = ripAuthentication({ secret, clock: () => time, ...options });
+    own.attach(stack);
+    return own;
+  };
+  const [sender, receiver] = [make(), make()];
+  const say = () => {
+    const data = new Uint8Array(600);
+    data.set([2, 2, 0, 0]);
+    const at = sender.begin(data, 4);
+    data.set([0, 2, 0, 0, 10, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], at);
+    return data.slice(0, sender.finish(data, at + 20));
+  };
+  const first = say();
+  t.is(first.length, 4 + 20 + 20 + 36);
+  t.is(receiver.check(first.slice(), first.length, 1), 44);
+  t.is(receiver.check(first.slice(), first.length, 1), 44, "the same number is no older one");
+  time += 5000;
+  const second = say();
+  t.is(receiver.check(second.slice(), second.length, 1), 44);
+  t.is(receiver.check(first.slice(), first.length, 1), -1, "older");
+  t.is(receiver.check(first.slice(), first.length, 2), 44, "another's numbers are its own");
+  t.is(make({ keyId: 2 }).check(second.slice(), second.length, 1), -1);
+  t.is(make({ secret: Uint8Array.of(9) }).check(second.slice(), second.length, 1), -1);
+  fc.assert(
+    fc.property(fc.nat(79), fc.integer({ min: 1, max: 255 }), fc.nat(80), (at, by, length) => {
+      const bytes = second.slice();
+      bytes[at]! ^= by;
+      const cut = second.slice(0, length);
+      const padded = new Uint8Array(600);
+      padded.set(cut);
+      return (
+        receiver.check(bytes, bytes.length, 1) === -1 &&
+        (length === 80 || receiver.check(padded, length, 1) === -1)
+      );
+    }),
+  );
+  // Many neighbours: the memory of them is bounded.
+  for (let from = 0; from < 200; from++) receiver.check(second.slice(), second.length, from);
+  t.is((receiver as unknown as { heard: number[] }).heard.length, 128);
+  for (const options of [
+    { secret: new Uint8Array(0) },
+    { secret: new Uint8Array(33) },
+    { keyId: 256 },
+    { clock: 1 },
+  ])
+    t.throws(() => make(options), { code: "EINVAL" });
+  t.throws(() => ripAuthentication({ secret, clock: () => 0 }).attach({ host: { calls: {} } } as never), {
+    code: "EOPNOTSUPP",
+  });
 });

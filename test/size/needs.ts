@@ -45,6 +45,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   multicast: [...IPV4, "igmp"],
   ripng: [...IPV6, "udp"],
   ipsec: IPV4,
+  // An argument of rip().enable().
+  "rip-authentication": null,
   // Links of interfaces.
   "ipsec-link": null,
   // An argument of ipsec().

@@ -2,11 +2,12 @@
 import test from "ava";
 import { igmp } from "../../../stack/ipv4/igmp.js";
 import { rip } from "../../../stack/routing/rip.js";
+import { ripAuthentication } from "../../../stack/routing/rip-authentication.js";
 import { ripng } from "../../../stack/routing/ripng.js";
 import { until } from "../../support/until.js";
 import { FAR, FAR6, heals, triangle } from "../support/routers.js";
 
-const bird = (id: string, device: string, cost: number) => `
+const bird = (id: string, device: string, cost: number, authentication: string) => `
 router id ${id};
 protocol device { scan time 1; }
 protocol direct { ipv4; ipv6; interface "far0"; }
@@ -15,12 +16,15 @@ protocol kernel { ipv6 { export all; }; }
 protocol rip four {
   ipv4 { import all; export all; };
   interface "${device}" { version 2; update time 3; timeout time 10; garbage time 5; metric ${cost};
-    authentication plaintext; password "sesame"; };
+    ${authentication} };
 }
 protocol rip ng six {
   ipv6 { import all; export all; };
   interface "${device}" { update time 3; timeout time 10; garbage time 5; metric ${cost}; };
 }`;
+
+const PLAIN = 'authentication plaintext; password "sesame";';
+const HMAC = 'authentication cryptographic; password "open sesame" { id 7; algorithm hmac sha256; };';
 
 test("bird tells us of a network by two ways, and we tell bird; the near one fails, and traffic goes by the other", async (t) => {
   const options = { update: 3, timeout: 10, garbage: 5 };
@@ -31,11 +35,15 @@ test("bird tells us of a network by two ways, and we tell bird; the near one fai
     [lanNif, 1],
     [wanNif, 3],
   ] as const) {
-    four.enable(nif, { cost, password: "sesame" });
+    const key = { keyId: 7, secret: Uint8Array.from(Buffer.from("open sesame")), clock: Date.now };
+    four.enable(nif, {
+      cost,
+      ...(nif === lanNif ? { authentication: ripAuthentication(key) } : { password: "sesame" }),
+    });
     six.enable(nif, { cost });
   }
-  const first = await net.bird(a, bird("10.1.0.2", "lan0", 1));
-  await net.bird(b, bird("10.2.0.2", "wan0", 1));
+  const first = await net.bird(a, bird("10.1.0.2", "lan0", 1, HMAC));
+  await net.bird(b, bird("10.2.0.2", "wan0", 1, PLAIN));
   const near = () =>
     ip.fib.lookup((10 << 24) | (9 << 16) | 2, null)?.nif.name === "lan0" &&
     ip6.fib.list().some((route) => route.origin === "ripng" && route.nif === lanNif && route.prefix[1] === 9);
