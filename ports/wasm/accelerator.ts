@@ -7,8 +7,6 @@ import { ARENA, allocator, copyArena, createArena, plainAccelerator, sumArena } 
 import type { Accelerator, Arena } from "./arena.js";
 import { CHECKSUM_WASM } from "./checksum-wasm.js";
 
-/** Below this the call costs more than the bytes. */
-const SMALL = 128;
 /** What lies elsewhere is copied to the scratch memory first, from this size on ... */
 const WORTH_COPYING = 400;
 /** ... up to this one, the size of the scratch memory. */
@@ -41,7 +39,7 @@ export function wasmAccelerator(): Accelerator | null {
 
     checksum(data, start, end, initial) {
       const length = end - start;
-      if (length < SMALL || length > SCRATCH) return wordSum(data, start, end, initial);
+      if (length > SCRATCH) return wordSum(data, start, end, initial);
       const result = sumArena(data, start, end, initial);
       if (result >= 0) return result;
       if (length < WORTH_COPYING) return wordSum(data, start, end, initial);
