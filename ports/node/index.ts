@@ -4,6 +4,8 @@
  */
 export { nodeHost } from "./host.js";
 export type { NodeHost, NodeHostOptions } from "./host.js";
+export { ethernet } from "../express/ethernet.js";
+export type { ExpressEthernet } from "../express/ethernet.js";
 export { nodeCrypto } from "./crypto.js";
 export { openTap } from "./tap.js";
 export type { TapOptions } from "./tap.js";

@@ -11,8 +11,8 @@ export interface Libc {
   koffi: Koffi;
   ioctl(fd: number, request: number, argument: Uint8Array | Int32Array): number;
   ioctlValue(fd: number, request: number, value: number): number;
-  read(fd: number, buffer: Uint8Array, size: number): number;
   /** `address`: where the bytes lie; see `addressOf`. */
+  read(fd: number, address: number, size: number): number;
   write(fd: number, address: number, size: number): number;
   /** Where the memory of an array begins. It stays there for as long as the array is not detached. */
   addressOf(array: Uint8Array): number;
@@ -44,7 +44,7 @@ export function loadLibc(): Libc {
     koffi,
     ioctl: library.func("int ioctl(int, unsigned long, void *)"),
     ioctlValue: library.func("ioctl", "int", ["int", "unsigned long", "unsigned long"]),
-    read: library.func("intptr_t read(int, void *, size_t)"),
+    read: library.func("read", "intptr_t", ["int", "uintptr_t", "size_t"]),
     write: library.func("write", "intptr_t", ["int", "uintptr_t", "size_t"]),
     addressOf: (array) => Number(koffi.address(array)),
     socket: library.func("int socket(int, int, int)"),

@@ -66,7 +66,9 @@ class KoffiDevice implements TunDevice {
   private watching = false;
   private referenced = true;
   private closed = false;
-  /** The array written from last, most often the stack's only one, and where it lies: a number is passed twice as fast as a view. */
+  /** The arrays read into and written from last, most often the link's and the stack's only ones, and where they lie: koffi takes a number in less time than a view (55 ns of 430). */
+  private filled: Uint8Array | null = null;
+  private filledAt = 0;
   private written: Uint8Array | null = null;
   private writtenAt = 0;
 
@@ -79,7 +81,11 @@ class KoffiDevice implements TunDevice {
   ) {}
 
   read(buffer: Uint8Array): number {
-    const n = this.c.read(this.fd, buffer, buffer.length);
+    if (buffer !== this.filled) {
+      this.filledAt = this.c.addressOf(buffer);
+      this.filled = buffer;
+    }
+    const n = this.c.read(this.fd, this.filledAt, buffer.length);
     return n < 0 ? -this.c.koffi.errno() : n;
   }
 

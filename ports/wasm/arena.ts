@@ -3,7 +3,7 @@
  * view, and its checksum finds its words without a search. `ports/wasm/accelerator.ts` puts its arenas into WebAssembly.
  */
 import type { Hypercalls } from "../../hypercall/index.js";
-import { fold } from "../../stack/core/checksum.js";
+import { fold, sum } from "../../stack/core/checksum.js";
 import { sumWords, wordSum } from "../../stack/core/checksum-words.js";
 
 /** Bytes of an arena; pages that are never touched cost nothing. Few large ones: copies between two of them want a view. */
@@ -14,6 +14,8 @@ const LOOP = 256;
 const LOOP_WITHIN = 80;
 /** Below this it costs more than the bytes to find out where they lie. */
 const TINY = 12;
+/** Up to this size it is most often a header that has just been written byte by byte: the processor would wait before it reads words of it. */
+const HEADER = 48;
 /** Below this the set-up of a checksum by the arena's words costs more than a loop that needs none. */
 const SMALL = 128;
 /** Views of packet memory that are kept, a power of two: the frames of a burst are read at the same places again and again. */
@@ -51,10 +53,11 @@ export function createArena(buffer: ArrayBuffer, copy?: Arena["copy"], sum?: Are
 /** Arrays that are recognised: packet memory allocated last (a stack has a few, see `Pool`, a link one), behind a few of others. */
 const KNOWN = 16;
 const GUESTS = 4;
-const EMPTY = new Uint8Array(0);
+const EMPTY = /* @__PURE__ */ new Uint8Array(0);
+const NOTHING = /* @__PURE__ */ new DataView(EMPTY.buffer);
 const arrays: Uint8Array[] = [EMPTY, EMPTY, EMPTY, EMPTY];
 /** They are read by words where words are unaligned: one check of bounds for four bytes, and for copies and sums of a header's size a third of the time. */
-const words: DataView[] = arrays.map((array) => new DataView(array.buffer));
+const words: DataView[] = [NOTHING, NOTHING, NOTHING, NOTHING];
 /** The arena of each, null for guests, and where in it it begins. */
 const arenas: (Arena | null)[] = [null, null, null, null];
 const bases: number[] = [0, 0, 0, 0];
@@ -108,6 +111,7 @@ function keep(at: number, data: Uint8Array, arena: Arena | null, base: number): 
 
 /** The checksum of what is recognised; -1: `data` is not. */
 export function sumArena(data: Uint8Array, start: number, end: number, initial: number): number {
+  if (end - start < HEADER) return sum(data, start, end, initial);
   const at = indexOf(data);
   if (at < 0) return -1;
   if (end - start < SMALL) return sumUnaligned(words[at], start, end, initial);

@@ -5,6 +5,7 @@ import type { Interface } from "../core/interface.js";
 import { INPUT, PREROUTING } from "../core/network.js";
 import {
   CHECKSUM_OK,
+  CHECKSUM_UNFINISHED,
   LINK_BROADCAST,
   LINK_MULTICAST,
   LOOPED,
@@ -29,6 +30,9 @@ import {
 } from "../wire/ipv4.js";
 import type { Ipv4 } from "./ipv4.js";
 import { OPTIONS_OK, OPTIONS_SOURCE_ROUTE, checkOptions } from "./options.js";
+
+/** How a packet came, but for its checksum: none of this of one that a known flow brings again. */
+const UNUSUAL = ~(CHECKSUM_OK | CHECKSUM_UNFINISHED);
 
 /** `Ipv4.input`: takes a packet whose `start` is at the IPv4 header. */
 export function input(ip: Ipv4, packet: Packet): void {
@@ -90,7 +94,7 @@ export function input(ip: Ipv4, packet: Packet): void {
     ip.seenDestination === destination &&
     ip.seenOn === packet.nif &&
     ip.seenAt === ip.stack.generation &&
-    (packet.flags & ~CHECKSUM_OK) === 0;
+    (packet.flags & UNUSUAL) === 0;
   if (!known && !acceptSource(ip, packet)) {
     counters.martian++;
     return;
@@ -99,7 +103,7 @@ export function input(ip: Ipv4, packet: Packet): void {
     if (!ip.hook(packet, PREROUTING, null) || !acceptDestination(ip, packet)) return;
   } else if (!known) {
     if (!acceptDestination(ip, packet)) return;
-    if (source !== 0 && (packet.flags & ~CHECKSUM_OK) === 0) {
+    if (source !== 0 && (packet.flags & UNUSUAL) === 0) {
       ip.seenSource = source;
       ip.seenDestination = destination;
       ip.seenOn = packet.nif;

@@ -47,7 +47,7 @@ export class Ethernet implements Component, Medium {
   readonly resolves = true;
   readonly counters = new EthernetCounters();
   vlans: VlanDemux | null = null;
-  private stack: Stack = null as never;
+  protected stack: Stack = null as never;
 
   attach(stack: Stack): void {
     this.stack = stack;

@@ -36,8 +36,9 @@ export function input(tcp: Tcp, packet: Packet): void {
     counters.badsum++;
     return;
   }
-  const remotePort = get16(data, at + wire.TCP_SOURCE_PORT);
-  const localPort = get16(data, at + wire.TCP_DESTINATION_PORT);
+  const ports = get32(data, at);
+  const remotePort = ports >>> 16;
+  const localPort = ports & 0xffff;
   if (remotePort === 0 || localPort === 0) {
     counters.badPort++;
     return;

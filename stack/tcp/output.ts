@@ -1,5 +1,5 @@
 /** TCP output: what may be sent now (RFC 9293 section 3.8.6, RFC 1122 section 4.2.3.4), and how a segment is made. */
-import { put16, put32 } from "../core/bytes.js";
+import { put32 } from "../core/bytes.js";
 import { EAGAIN, EMSGSIZE, ENOBUFS } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
@@ -319,7 +319,7 @@ export function sendReset(c: Connection): void {
     c.tcp.counters.resetsSent++;
 }
 
-/** Writes the header without its checksum; the urgent pointer is 0. */
+/** Writes the header; its checksum and the urgent pointer are 0. */
 export function emitHeader(
   data: Uint8Array,
   at: number,
@@ -331,14 +331,11 @@ export function emitHeader(
   flags: number,
   window: number,
 ): void {
-  put16(data, at, localPort);
-  put16(data, at + 2, remotePort);
+  put32(data, at, (localPort << 16) | remotePort);
   put32(data, at + wire.TCP_SEQUENCE, seq);
   put32(data, at + wire.TCP_ACKNOWLEDGMENT, ack);
-  data[at + wire.TCP_OFFSET] = header << 2;
-  data[at + wire.TCP_FLAGS] = flags;
-  put16(data, at + wire.TCP_WINDOW, window);
-  put16(data, at + wire.TCP_URGENT, 0);
+  put32(data, at + wire.TCP_OFFSET, (header << 26) | (flags << 16) | window);
+  put32(data, at + wire.TCP_CHECKSUM, 0);
 }
 
 /** Writes the timestamps option (RFC 7323 section 3.2) with its padding. */

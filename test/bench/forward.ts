@@ -5,12 +5,11 @@
  */
 import { execFileSync } from "node:child_process";
 import { pathToFileURL } from "node:url";
-import { nodeHost, openTap } from "../../ports/node/index.js";
+import { ethernet, nodeHost, openTap } from "../../ports/node/index.js";
 import { createStack } from "../../stack/index.js";
 import { arp } from "../../stack/ipv4/arp.js";
 import { icmp } from "../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../stack/ipv4/ipv4.js";
-import { ethernet } from "../../stack/link/ethernet.js";
 import { forwarding } from "../../stack/router/forwarding.js";
 import { Namespace } from "../interop/support/namespace.js";
 

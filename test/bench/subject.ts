@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 import { setImmediate as turn } from "node:timers/promises";
 import { getHeapStatistics } from "node:v8";
 import { accelerator as acceleratorOf, wasmAccelerator } from "../../ports/wasm/accelerator.js";
+import { ethernet } from "../../ports/express/ethernet.js";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
 import { createStack } from "../../stack/core/stack.js";
@@ -18,7 +19,7 @@ import { arp } from "../../stack/ipv4/arp.js";
 import { fragments } from "../../stack/ipv4/fragments.js";
 import { icmp } from "../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../stack/ipv4/ipv4.js";
-import { ethernet } from "../../stack/link/ethernet.js";
+import { ethernet as plainEthernet } from "../../stack/link/ethernet.js";
 import { tcp } from "../../stack/tcp/tcp.js";
 import type { TcpSocket } from "../../stack/tcp/socket.js";
 import { udp } from "../../stack/udp/udp.js";
@@ -73,7 +74,15 @@ class End {
         },
         ...accelerator,
       },
-      [ethernet(), arp(), this.ip, icmp(), fragments(), this.udp, this.tcp],
+      [
+        (accelerator.checksum ? ethernet : plainEthernet)(),
+        arp(),
+        this.ip,
+        icmp(),
+        fragments(),
+        this.udp,
+        this.tcp,
+      ],
       { packetMemory: 16 << 20 },
     );
   }

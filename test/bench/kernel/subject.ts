@@ -3,13 +3,12 @@
  * and HTTP on port 80 (`/N` is N bytes); each line of its input is answered with the microseconds of processor time it has used.
  */
 import { createInterface } from "node:readline";
-import { nodeHost, openTap } from "../../../ports/node/index.js";
+import { ethernet, nodeHost, openTap } from "../../../ports/node/index.js";
 import { createStack } from "../../../stack/core/stack.js";
 import { arp } from "../../../stack/ipv4/arp.js";
 import { fragments } from "../../../stack/ipv4/fragments.js";
 import { icmp } from "../../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../../stack/ipv4/ipv4.js";
-import { ethernet } from "../../../stack/link/ethernet.js";
 import { tcp } from "../../../stack/tcp/tcp.js";
 import type { TcpSocket } from "../../../stack/tcp/socket.js";
 import { udp } from "../../../stack/udp/udp.js";
