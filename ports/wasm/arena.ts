@@ -54,7 +54,7 @@ export function createArena(buffer: ArrayBuffer, copy?: Arena["copy"], sum?: Are
 const KNOWN = 16;
 const GUESTS = 4;
 const EMPTY = /* @__PURE__ */ new Uint8Array(0);
-const NOTHING = /* @__PURE__ */ new DataView(EMPTY.buffer);
+const NOTHING = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(0));
 const arrays: Uint8Array[] = [EMPTY, EMPTY, EMPTY, EMPTY];
 /** They are read by words where words are unaligned: one check of bounds for four bytes, and for copies and sums of a header's size a third of the time. */
 const words: DataView[] = [NOTHING, NOTHING, NOTHING, NOTHING];

@@ -157,8 +157,8 @@ run, in turns; medians, per second of processor time.
 
 ${speedTable(speed)}
 
-Without a name of its own a row is the stack with the accelerators in plain JS: checksum by words, packet memory in arenas
-(ports/wasm/arena.ts). What the sides do differently: lwIP hands its
+Without a name of its own a row is the stack as port \`node\` has it, with the accelerators in plain JS: checksum by words, packet memory
+in arenas (ports/wasm/arena.ts), the express Ethernet (ports/express); rows of the stack's own checksum have its own Ethernet, too. What the sides do differently: lwIP hands its
 application the received buffer, our \`read\` copies into the application's; lwIP's clock is read once in 4096 frames, ours once for
 all frames that wait; our timestamps (RFC 7323) and SACK are on, lwIP's are off, as each has them by default.
 
@@ -167,8 +167,19 @@ Boot (at most 0.2 ms) and an idle connection (at most 1536 bytes) are in [memory
 
 Where the time goes (\`perf\` with V8's map of its code, TCP in one stream, plain JS): a quarter to a third in the two checksums, which
 V8 does at 6 GB/s where vectors do 24; a fifth in the four copies of each byte (application, send buffer, frame, link, application),
-half of it memory; the rest is spread thinly over the path of the segment, no function above 6 %. UDP echo of 64 bytes is that thin
-path alone: 5,000 nodes of V8's graph for each datagram, most of them checks of bounds around single bytes.
+half of it memory; the rest is spread thinly over the path of the segment, no function above 6 %.
+
+UDP echo of 64 bytes is that thin path alone: 18,200 instructions for an echo (two datagrams, each sent and taken), counted by
+single steps of the warm process. A quarter of them were copies of 64 bytes, byte by byte in V8 17 instructions each, in a DataView 7,
+in \`copyWithin\` 330 for the call: words of a DataView take 4,000 away (x1.08 to x1.20 in time). The other cost is not instructions: the
+processor waits where a word is read that has just been written as four bytes. The express Ethernet (ports/express, which port
+\`node\` exports as \`ethernet\`) therefore writes and reads both headers as words, and takes the IPv4 packet that was expected past the
+layers to its transport: another x1.04 to x1.15. A trial in which all headers, TCP's and UDP's too, were words of a DataView gave x1.18 to
+x1.27 for UDP and x1.10 for requests of one byte; the profile of the small engines has no DataView, and so it stays a trial.
+
+What did not help: V8's limits of inlining raised tenfold (x0.8 to 0.9); copies by 64-bit BigInts (each allocates); words looked up for
+each access by the array's identity (x0.6); checksums of headers by words right after they were written byte by byte (x0.9 for
+requests of one byte: up to 48 bytes they are summed byte by byte).
 
 ## The kernel as the peer
 
@@ -179,7 +190,9 @@ the kernel's work in our calls is included: its receive path runs in our \`write
 
 ${kernelTable(kernel)}
 ${routerLine(kernel)}
-The aims with offloads are 10 Gbit/s each way and 300,000 small datagrams echoed per second.
+The aims with offloads are 10 Gbit/s each way and 300,000 small datagrams echoed per second. The kernel's own client, which makes two
+system calls a datagram, is echoed no faster by the kernel itself (the column on the right): on this machine the aim is beyond the peer. Each
+frame is a system call here, too (a TAP knows no batches), of which koffi takes 0.27 us and the kernel the rest.
 
 ## Garbage and pauses
 
