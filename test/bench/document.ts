@@ -172,7 +172,7 @@ half of it memory; the rest is spread thinly over the path of the segment, no fu
 UDP echo of 64 bytes is that thin path alone: 18,200 instructions for an echo (two datagrams, each sent and taken), counted by
 single steps of the warm process. A quarter of them were copies of 64 bytes, byte by byte in V8 17 instructions each, in a DataView 7,
 in \`copyWithin\` 330 for the call: words of a DataView take 4,000 away (x1.08 to x1.20 in time). The other cost is not instructions: the
-processor waits where a word is read that has just been written as four bytes. The express Ethernet (ports/express, which port
+processor most likely waits (nothing here counts that) where a word is read that has just been written as four bytes. The express Ethernet (ports/express, which port
 \`node\` exports as \`ethernet\`) therefore writes and reads both headers as words, and takes the IPv4 packet that was expected past the
 layers to its transport: another x1.04 to x1.15. A trial in which all headers, TCP's and UDP's too, were words of a DataView gave x1.18 to
 x1.27 for UDP and x1.10 for requests of one byte; the profile of the small engines has no DataView, and so it stays a trial.
