@@ -42,7 +42,7 @@ const host = nodeHost();
 const ip = ipv4();
 const queues = shaper();
 const parts = [ethernet(), arp(), ip, icmp(), forwarding(), queues];
-const stack = host.drive(createStack(host, parts, { budget: 8 << 20 }));
+const stack = host.drive(createStack(host, parts, { packetMemory: 8 << 20 }));
 
 function side(ns: Namespace, number: number) {
   const nif = stack.addInterface(openTap({ name: "eth0", netns: ns.name }));

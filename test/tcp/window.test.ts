@@ -430,7 +430,7 @@ test("both buffers grow with what the path holds, and no further than they may; 
     const { a, b, world } = pair(t, {
       delay: 50,
       bandwidth: 1e8,
-      stack: { budget: 16 << 20 },
+      stack: { packetMemory: 16 << 20 },
       tcp: {
         sendBuffer: 65536,
         receiveBuffer: 65536,
