@@ -119,7 +119,7 @@ function parts(day: Day, host: SimHost, tunnels: number) {
   });
   const natt = natTraversal();
   const list = [ethernet(), neighbours, four, icmp(), datagrams, security, esp(), natt, vpn];
-  const stack = host.drive(createStack(host, list, { budget: tunnels > 1 ? 4 << 20 : 1 << 16 }));
+  const stack = host.drive(createStack(host, list, { packetMemory: tunnels > 1 ? 4 << 20 : 1 << 16 }));
   return { stack, four, datagrams, neighbours, security, vpn };
 }
 
