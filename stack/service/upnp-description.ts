@@ -24,6 +24,9 @@ export interface Service {
 const MAPPING_KEY = " <RemoteHost <ExternalPort <Protocol=PortMappingProtocol";
 const MAPPING_REST =
   " >InternalPort >InternalClient >Enabled=PortMappingEnabled >PortMappingDescription >LeaseDuration=PortMappingLeaseDuration";
+/** The same, as what is given: a call at module level would be a side effect. */
+const MAPPING_GIVEN =
+  " <InternalPort <InternalClient <Enabled=PortMappingEnabled <PortMappingDescription <LeaseDuration=PortMappingLeaseDuration";
 
 export const SERVICES: readonly Service[] = [
   {
@@ -72,7 +75,7 @@ export const SERVICES: readonly Service[] = [
       "GetGenericPortMappingEntry <PortMappingIndex=PortMappingNumberOfEntries >RemoteHost >ExternalPort >Protocol=PortMappingProtocol" +
         MAPPING_REST,
       "GetSpecificPortMappingEntry" + MAPPING_KEY + MAPPING_REST,
-      "AddPortMapping" + MAPPING_KEY + MAPPING_REST.split(">").join("<"),
+      "AddPortMapping" + MAPPING_KEY + MAPPING_GIVEN,
       "DeletePortMapping" + MAPPING_KEY,
       "GetExternalIPAddress >ExternalIPAddress",
     ],

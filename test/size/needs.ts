@@ -35,6 +35,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "nat-traversal": [...IPV4, "ipsec", "esp"],
   "fast-open": [...IPV4, "tcp"],
   vxlan: [...IPV4, "udp"],
+  "upnp-igd": [...IPV4, "udp", "tcp"],
   dhcpv6: [...IPV6, "udp"],
   "dhcpv6-relay": [...IPV6, "udp"],
   "dhcpv6-server": [...IPV6, "udp"],
