@@ -20,6 +20,7 @@ import ts from "typescript";
 import { aliasThis, methodsToFunctions, plainClasses } from "./ports/bare/chain/classes.js";
 import { inlineConstants } from "./ports/bare/chain/constants.js";
 import { withoutFixed } from "./ports/bare/chain/fixed.js";
+import { inlineOnce } from "./ports/bare/chain/inline.js";
 import { foldNames, markMembers, membersOf } from "./ports/bare/chain/members.js";
 import { singleInstances } from "./ports/bare/chain/single.js";
 import { polish } from "./ports/bare/chain/polish.js";
@@ -118,7 +119,7 @@ function outputOptions(format, name, options) {
   const short = options.minify !== false;
   /** @type {(code: string, modules: readonly string[]) => Set<string>} */
   const keep = (code, modules) => reservedNames(code, modules, options);
-  const shrinking = es5 ? shrink(es5Options(name), keep) : shrink(esmOptions);
+  const terser = es5 ? shrink(es5Options(name), keep) : shrink(esmOptions);
   return {
     format: es5 ? "iife" : "es",
     name,
@@ -126,7 +127,7 @@ function outputOptions(format, name, options) {
     esModule: false,
     freeze: false,
     strict: !es5,
-    plugins: [...(es5 ? [lower(short ? keep : undefined, options)] : []), ...(short ? [shrinking] : [])],
+    plugins: [...(es5 ? [lower(short ? keep : undefined, options)] : []), ...(short ? [terser] : [])],
   };
 }
 
@@ -155,11 +156,11 @@ export function typescript(virtual = {}, marked = false, external = []) {
     },
     load: (id) => virtual[id] ?? null,
     transform(code, id) {
-      if (!id.endsWith(".ts")) return null;
-      const file = relative(FOLDER, id);
+      const file = relative(FOLDER, id).replaceAll("\\", "/");
       const text =
         marked && file.startsWith("stack/") && !(id in virtual) ? markMembers(FOLDER, file, code) : code;
-      const known = stripped.get(text) ?? transpile(text, id, ts.ScriptTarget.ES2022);
+      if (!id.endsWith(".ts")) return text === code ? null : text;
+      const known = stripped.get(text) ?? transpile(text, id);
       stripped.set(text, known);
       return known;
     },
@@ -203,28 +204,49 @@ export function lower(keep, options = {}) {
   };
 }
 
+/** Interfaces between the components, which no application sees. */
+const INSIDE =
+  /^(Path|Network|Transport|Deferred|TableEntry|LinkProtocol|Component|Congestion|Recovery|SlowStart|AnyFib|(Policy)?Fib[46]|Lender|LeaseClient|Icmp(v6)?Hooks|Times|Resolver|Medium|Waiter|Echo(Transport|User))$/;
+
+/**
+ * Whether applications outside may mention a member: it is in the API, or in plain data, or in an interface that is not known to
+ * be inside.
+ *
+ * @param {string} name
+ * @param {string} owner
+ */
+function isVisible(name, owner) {
+  const { interfaces, owners } = membersOf(FOLDER);
+  return (owners[`${name}$${owner}`] ?? [owner]).some((each) => {
+    // Of two types of one name the second has a number.
+    const type = each.replace(/_\d+$/, "");
+    if (DATA.test(type) || API[type]?.split(" ").includes(name)) return true;
+    return interfaces.includes(each) && !INSIDE.test(type);
+  });
+}
+
 /**
  * @param {string} code a script whose members may be marked with their classes
  * @param {ReadonlySet<string>} kept
  * @param {{ closed?: boolean, single?: boolean }} options
  */
 function flatten(code, kept, { closed = false, single = true }) {
-  const plain = (/** @type {string} */ name, /** @type {string} */ owner) =>
-    !closed &&
-    kept.has(name) &&
-    (DATA.test(owner) || !(owner in API) || API[owner].split(" ").includes(name));
-  const folded = foldNames(code, plain);
-  if (!closed) return methodsToFunctions(folded, kept);
+  const folded = foldNames(code, (name, owner) => !closed && kept.has(name) && isVisible(name, owner));
   const fixed = withoutFixed(folded, kept);
-  return withoutUnused(methodsToFunctions(single ? singleInstances(fixed, kept) : fixed, kept), kept);
+  let script = methodsToFunctions(closed && single ? singleInstances(fixed, kept) : fixed, kept);
+  for (let before = ""; script !== before;) {
+    before = script;
+    script = withoutFixed(withoutUnused(script, kept), kept);
+  }
+  return inlineOnce(script);
 }
 
 /**
  * @param {string} code
  * @param {string} fileName
- * @param {ts.ScriptTarget} target
+ * @param {ts.ScriptTarget} [target]
  */
-function transpile(code, fileName, target) {
+export function transpile(code, fileName, target = ts.ScriptTarget.ES2022) {
   const { outputText, diagnostics } = ts.transpileModule(code, {
     fileName,
     reportDiagnostics: true,
@@ -258,20 +280,31 @@ export function shrink(options, keep) {
     async renderChunk(code, chunk) {
       if (keep === undefined) return (await minify(code, options)).code ?? "";
       const kept = keep(code, Object.keys(chunk.modules));
-      const properties = {
-        builtins: true,
-        keep_quoted: /** @type {const} */ ("strict"),
-        reserved: [...kept],
-      };
-      const mangle = { ...(typeof options.mangle === "object" ? options.mangle : {}), properties };
-      const nameCache = { props: { props: shortNames(code, kept) } };
-      const short = (await minify(code, { ...options, mangle, nameCache })).code ?? "";
+      const short = (await minify(code, shrinking(options, code, kept))).code ?? "";
       // What was inlined last declares its variables below their use.
       const hoist = { defaults: false, hoist_funs: true, hoist_vars: true };
       const hoisted = (await minify(short, { ...options, compress: hoist, mangle: false })).code ?? "";
       return (await minify(polish(hoisted), { ...options, compress: false })).code ?? "";
     },
   };
+}
+
+/**
+ * Options of terser for `code` alone: each property has its new name.
+ *
+ * @param {import("terser").MinifyOptions} options
+ * @param {string} code
+ * @param {ReadonlySet<string>} kept
+ * @returns {import("terser").MinifyOptions}
+ */
+export function shrinking(options, code, kept) {
+  const properties = {
+    builtins: true,
+    keep_quoted: /** @type {const} */ ("strict"),
+    reserved: [...kept],
+  };
+  const mangle = { ...(typeof options.mangle === "object" ? options.mangle : {}), properties };
+  return { ...options, mangle, nameCache: { props: { props: shortNames(code, kept) } } };
 }
 
 /**
@@ -442,11 +475,6 @@ export function reservedNames(code, modules, { closed = false, reserved = [], so
   return names;
 }
 
-/** The classes and interfaces of members' names, where there are sources: in the package there are none. */
-function knownOwners() {
-  return existsSync(join(FOLDER, "stack/index.ts")) ? membersOf(FOLDER).owners : {};
-}
-
 /**
  * Names of which one short name can stand for all, those that are mentioned most first: no object has two of them.
  *
@@ -485,7 +513,9 @@ function shortNames(code, kept) {
     if (ts.isPropertyAccessExpression(node)) use(node.name.text);
     if (ts.isPropertyAssignment(node) && ts.isIdentifier(node.name)) use(node.name.text);
   });
-  const owners = new Map(Object.entries(knownOwners()).map(([name, list]) => [name, new Set(list)]));
+  const owners = new Map(
+    Object.entries(membersOf(FOLDER).owners).map(([name, list]) => [name, new Set(list)]),
+  );
   // Methods of one class, and whatever stands in one literal.
   walk(parse(code), (node) => {
     if (!ts.isObjectLiteralExpression(node)) return;

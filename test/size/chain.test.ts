@@ -2,6 +2,7 @@
 import test from "ava";
 import { inlineConstants } from "../../ports/bare/chain/constants.js";
 import { withoutFixed } from "../../ports/bare/chain/fixed.js";
+import { inlineOnce } from "../../ports/bare/chain/inline.js";
 import { foldNames } from "../../ports/bare/chain/members.js";
 import { polish } from "../../ports/bare/chain/polish.js";
 import { singleInstances } from "../../ports/bare/chain/single.js";
@@ -144,6 +145,17 @@ test("equal values are assigned together, unless one assignment changes where an
   t.is(run(polish(body("b=a={b:{x:5}};c=b.b;b.b=0,b.b.x=0;return c.x"))), 5);
 });
 
+test("what misuse is told by stands once", (t) => {
+  const code = polish(
+    script(
+      'function fail(c,w){throw new Error(c+w)}function run(n){if(n!==undefined)fail("EINVAL","a");if(n===7)fail("EINVAL","b");if(n===8)fail("EINVAL","c");return [n,"EINVAL"].join()}',
+    ),
+  );
+  t.is(code.split('"EINVAL"').length, 3, code);
+  t.true(code.includes("n!==void 0"));
+  t.is(run(code), ",EINVAL");
+});
+
 test("a variable is declared above its use", (t) => {
   const code = polish(
     script("function run(){return f(function(){return x=2})||x;var x}function f(g){return g()}"),
@@ -184,4 +196,87 @@ test("a seam that somebody uses stays, by whatever way", (t) => {
   );
   t.is(run(withoutFixed(late, none)), "traced");
   t.true(withoutFixed(late, new Set(["filter$Net"])).includes("dropped"));
+});
+
+test("a function that is called at one place stands there, whatever way it returns", (t) => {
+  for (const [body, value] of [
+    ["function f(x) { if (x > 2) return; n += x; } function run() { f(1); return n; }", 1],
+    [
+      "function f(x) { if (x > 2) { n = 9; return; } else n += x; n *= 2; } function run() { for (let i = 1; i < 4; i++) f(i); return n; }",
+      9,
+    ],
+    [
+      "function f(x) { for (let i = 0; i < 5; i++) if (x[i] === 3) return i; return -1; } function run() { const at = f([1, 3]); return at + n; }",
+      1,
+    ],
+    [
+      "function f(x) { for (let i = 0; i < 5; i++) if (x[i] === 7) return i; return -1; } function run() { const l = [1]; if (f(l) < 0 && g(l, 2)) n = 4; return n; } function g(l, k) { if (!l) return false; l.push(k); return l.length === k; }",
+      4,
+    ],
+    [
+      "function f(x) { x = x + 1; if (x > 5) return x; return -x; } function run() { const x = 5; return x + f(x) + x; }",
+      16,
+    ],
+    [
+      "function f(x) { const n = x * 2; return [n, () => n]; } function run() { const n = 3, l = f(n); return l[0] + l[1]() + n; }",
+      15,
+    ],
+    [
+      "function f(x) { while (x) { if (x === 3) return x; x--; } return 0; } function run() { return n ? 8 : f(5); }",
+      3,
+    ],
+    ["function f(x) { n = 5; return x; } function run() { let r = n + f(2); r += n || f(1); return r; }", 7],
+    [
+      "function f(x) { n = x; return x; } function g() { return { n: 1 }; } function run() { const o = g(); return o.n + f(2) + n; }",
+      5,
+    ],
+    [
+      "function f(a, b = 3) { if (a) return b; return a; } function run() { const l = []; for (let i = 0; i < 3; i++) { const k = f(i); l.push(() => k); } return l[0]() + l[1]() + l[2](); }",
+      6,
+    ],
+    [
+      "function f(a, b) { return [a, b, a + b]; } function run() { let i = 1; const l = f(i, i++); return l.join() + i; }",
+      "1,1,22",
+    ],
+    [
+      "function f(l, k) { return l.filter((e) => e > k).length; } function run() { const e = 2; return f([1, 2, 3], e); }",
+      1,
+    ],
+    ["function f(x) { return n + x; } function run() { n = 3; n = n > 5 && f(1); return n; }", false],
+    ["function f(x) { return n + x; } function run() { n = 3; n = n < 5 && f(1); return n; }", 4],
+    [
+      "function f(a, b = a + 1) { if (a) return b; return -b; } function run() { const l = f(4); return l * 2; }",
+      10,
+    ],
+  ] as const) {
+    const code = script(`let n = 0;\n${body}`);
+    t.is(run(code), value, body);
+    t.is(run(inlineOnce(code)), value, `${body}\n${inlineOnce(code)}`);
+  }
+});
+
+test("a name that means something else where the call is keeps the function out", (t) => {
+  const code = script(
+    "let n = 1;\nfunction f(x) { if (x) n += x; return n; }\nfunction run() { const n = 5, y = f(n); return y * 10 + n; }",
+  );
+  t.is(run(inlineOnce(code)), 65);
+  t.true(inlineOnce(code).includes("function f"));
+});
+
+test("lists that stay empty, objects that are only filled, numbers that never change", (t) => {
+  const code = (body: string) =>
+    script(
+      "class Net { constructor() { this.hooks$Net = []; this.all$Net = {}; this.list$Net = []; this.mark$Net = 0; this.deep$Net = -1; } }\n" +
+        "function input(net) { const hooks = net.hooks$Net; let n = 1; for (let i = 0; i < hooks.length; i++) n += hooks[i](n); net.all$Net.x = n; net.list$Net.push(n); " +
+        `return net.mark$Net == 0 && net.deep$Net != 0 ? n : "marked"; }\nfunction run() { const net = new Net(); ${body} return input(net); }`,
+    );
+  const small = (body: string) => withoutFixed(withoutUnused(withoutFixed(code(body), none), none), none);
+  t.false(/hooks\$|all\$|list\$|mark|deep/.test(small("")), small(""));
+  t.is(run(small("")), 1);
+  t.is(run(small("net.hooks$Net.push((n) => n + 5);")), 7);
+  t.is(run(small("add(net.hooks$Net); function add(list) { list[0] = () => 2; }")), 3);
+  t.is(run(small("net.mark$Net = 2;")), "marked");
+  t.is(run(small("net.deep$Net++;")), "marked");
+  t.is(run(small("net.list$Net.push(4); if (net.list$Net.length != 1) net.mark$Net = 1;")), 1);
+  t.true(small("net.all$Net.y = 1; if (net.all$Net.y) net.mark$Net = 1;").includes("all$Net"));
 });

@@ -94,6 +94,16 @@ test("in a script whose application is outside, options, counters, sockets and t
   t.false(names.has("sndUna"));
 });
 
+test("what is inside has short names, though the API knows the words", async (t) => {
+  const source = `import { udp } from "../../stack/udp/udp.js"; import { ipv4 } from "../../stack/ipv4/ipv4.js"; export { ipv4, udp };`;
+  const { code } = await bundle(join(ROOT, "test/size/inside.ts"), { source });
+  // Packet.destination, Path4.remote; a socket's and an interface's own, and those of options.
+  for (const name of ["segmentSize", "remote", "destination"])
+    t.false(new RegExp(`\\.${name}\\b`).test(code), name);
+  for (const name of ["address", "closed", "enabled", "receiveBuffer", "gateway", "sendTo"])
+    t.true(new RegExp(`[.,{]${name}\\b`).test(code), name);
+});
+
 test("in a closed script only what the host and the language call keeps", (t) => {
   const names = reservedNames("x['quoted'] = 'wanted' in x", [], { closed: true, reserved: ["mine"] });
   for (const name of ["transmit", "length", "quoted", "wanted", "mine"]) t.true(names.has(name), name);

@@ -11,13 +11,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
+import { shortComparisons } from "./comparisons.js";
 import { edited, parse, walk } from "./syntax.js";
 
 /**
- * @typedef {[end: number, text: string]} Mark a text to be inserted
+ * @typedef {import("./syntax.js").Edit} Mark
  * @typedef {object} Members
  * @property {Record<string, Mark[]>} marks by file
  * @property {Record<string, string[]>} owners by marked name: the classes and interfaces that have it
+ * @property {string[]} interfaces of these, those that are no classes
  */
 
 const HERE = fileURLToPath(import.meta.url);
@@ -33,28 +35,31 @@ const known = new Map();
  * @param {string} code
  */
 export function markMembers(root, file, code) {
-  let out = "";
-  let at = 0;
-  for (const [end, suffix] of membersOf(root).marks[file] ?? []) {
-    out += code.slice(at, end) + suffix;
-    at = end;
-  }
-  return out + code.slice(at);
+  return edited(code, membersOf(root).marks[file] ?? []);
 }
 
 /**
- * What is known of the sources below stack/: found out once, and kept in build/ for as long as no source changes.
+ * What is known of the sources below stack/: found out once, and kept in build/ for as long as no source changes. The package
+ * has no sources; what was known when it was built lies beside its files, as edits of them (`packedMembers`).
  *
  * @param {string} root
+ * @returns {Members}
  */
 export function membersOf(root) {
   const found = known.get(root);
   if (found) return found;
+  const packed = join(root, PACKED);
+  if (existsSync(packed)) {
+    const members = JSON.parse(readFileSync(packed, "utf8"));
+    known.set(root, members);
+    return members;
+  }
   const files = readdirSync(join(root, "stack"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
     .map((name) => `stack/${name.replaceAll("\\", "/")}`)
     .sort();
-  const hash = createHash("sha256").update(ts.version).update(readFileSync(HERE));
+  const hash = createHash("sha256").update(ts.version);
+  for (const file of [HERE, join(dirname(HERE), "comparisons.js")]) hash.update(readFileSync(file));
   for (const file of files) hash.update(file).update(readFileSync(join(root, file)));
   const cache = join(root, "build/members", `${hash.digest("hex").slice(0, 16)}.json`);
   /** @type {Members} */
@@ -68,6 +73,58 @@ export function membersOf(root) {
   }
   known.set(root, members);
   return members;
+}
+
+/** The file of a package's that `membersOf` reads. */
+export const PACKED = "members.json";
+
+/**
+ * The same knowledge for files without types.
+ *
+ * @param {string} root the folder that holds stack/
+ * @param {(code: string, file: string) => string} compile what the package's files were made by: lines stay lines
+ * @returns {Members}
+ */
+export function packedMembers(root, compile) {
+  const { marks, ...others } = membersOf(root);
+  /** @type {Record<string, Mark[]>} */
+  const packed = {};
+  for (const [file, list] of Object.entries(marks)) {
+    if (list.length === 0) continue;
+    const code = readFileSync(join(root, file), "utf8");
+    const edits = lineEdits(compile(code, file), compile(markMembers(root, file, code), file));
+    if (edits.length > 0) packed[file.replace(/\.ts$/, ".js")] = edits;
+  }
+  return { marks: packed, ...others };
+}
+
+/**
+ * What makes `after` of `before`: in each line, what lies between its equal beginning and end.
+ *
+ * @param {string} before
+ * @param {string} after of as many lines
+ */
+function lineEdits(before, after) {
+  /** @type {Mark[]} */
+  const edits = [];
+  const lines = after.split("\n");
+  let at = 0;
+  for (const [i, line] of before.split("\n").entries()) {
+    const other = lines[i];
+    let start = 0;
+    while (start < line.length && line[start] === other[start]) start++;
+    let end = 0;
+    while (
+      end < line.length - start &&
+      end < other.length - start &&
+      line.at(-1 - end) === other.at(-1 - end)
+    )
+      end++;
+    if (line !== other)
+      edits.push([at + start, at + line.length - end, other.slice(start, other.length - end)]);
+    at += line.length + 1;
+  }
+  return edits;
 }
 
 /**
@@ -224,7 +281,8 @@ class Analysis {
   /** @returns {Members} */
   result() {
     /** @type {Members} */
-    const result = { marks: {}, owners: {} };
+    const result = { marks: {}, owners: {}, interfaces: [] };
+    for (const [node, name] of this.names) if (!ts.isClassDeclaration(node)) result.interfaces.push(name);
     this.sources.forEach((source, i) => (result.marks[this.files[i]] = this.marksOf(source)));
     const own = (/** @type {ts.Symbol} */ symbol, /** @type {Shape} */ node) => {
       const suffix = this.suffixOf(symbol);
@@ -255,7 +313,7 @@ class Analysis {
           value && isField(value)
             ? this.suffixOf(checker.getSymbolAtLocation(/** @type {ts.ParameterDeclaration} */ (value).name))
             : "";
-        if (name + own !== "") list.push([node.end, `${name}: ${node.text}${own}`]);
+        if (name + own !== "") list.push([node.end, node.end, `${name}: ${node.text}${own}`]);
         return;
       }
       let symbol;
@@ -277,10 +335,11 @@ class Analysis {
         symbol = mentioned?.valueDeclaration && isField(mentioned.valueDeclaration) ? mentioned : undefined;
       }
       const suffix = this.suffixOf(symbol);
-      if (suffix !== "") list.push([node.end, suffix]);
+      if (suffix !== "") list.push([node.end, node.end, suffix]);
     };
     visit(source);
-    return list.sort((a, b) => a[0] - b[0]);
+    list.push(...shortComparisons(source, checker));
+    return list.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   }
 
   /**

@@ -5,13 +5,47 @@
  * one after the other get it together: `a.x = a.y = 0`.
  */
 import ts from "typescript";
-import { containerOf, edited, isPure, mentionsIn, parse, walk } from "./syntax.js";
+import { containerOf, edited, isMention, isPure, mentionsIn, parse, walk } from "./syntax.js";
 
 /** @typedef {import("./syntax.js").Edit} Edit */
 
 /** @param {string} code ES5, each function above the variables of its scope */
 export function polish(code) {
-  return frequentFirst(chained(hoisted(code)));
+  return frequentFirst(sharedTexts(chained(hoisted(code))));
+}
+
+/**
+ * `undefined` is longer than `void 0`, and what misuse is told by (`fail("EINVAL", ...)`: on no fast path) stands once.
+ *
+ * @param {string} code
+ */
+function sharedTexts(code) {
+  const file = parse(code);
+  const container = /** @type {ts.Block} */ (containerOf(file));
+  /** @type {Map<string, ts.Node[]>} */
+  const texts = new Map();
+  /** @type {Edit[]} */
+  const edits = [];
+  walk(file, (node) => {
+    if (ts.isIdentifier(node) && node.text === "undefined" && isMention(node))
+      edits.push([node.getStart(file), node.end, "void 0"]);
+    if (ts.isStringLiteral(node) && ts.isCallExpression(node.parent) && /^E[A-Z]+$/.test(node.text))
+      texts.set(node.text, [...(texts.get(node.text) ?? []), node]);
+  });
+  let declared = "";
+  for (const [text, uses] of texts) {
+    // A name of two letters, and its declaration.
+    if (uses.length * text.length <= text.length + 6) continue;
+    const name = `text$${text}`;
+    declared += `${declared ? "," : ""}${name}="${text}"`;
+    for (const use of uses) edits.push([use.getStart(file), use.end, name]);
+  }
+  const first = container.statements.find((each) => !ts.isFunctionDeclaration(each));
+  if (declared && first) edits.push([first.getStart(file), first.getStart(file), `var ${declared};`]);
+  return edited(
+    code,
+    edits.sort((a, b) => a[0] - b[0] || a[1] - b[1]),
+  );
 }
 
 /**

@@ -146,7 +146,7 @@ export function mentionsIn(root) {
  * @param {ts.Node} node
  * @returns {Set<string>}
  */
-function declaredBy(node) {
+export function declaredBy(node) {
   /** @type {Set<string>} */
   const names = new Set();
   const add = (/** @type {ts.Node | undefined} */ name) => {
@@ -175,12 +175,21 @@ function declaredBy(node) {
 
 /**
  * @param {ts.Node} node
- * @returns {node is ts.BinaryExpression}
+ * @returns {node is ts.AssignmentExpression<ts.AssignmentOperatorToken>}
  */
 export function isAssignment(node) {
   if (!ts.isBinaryExpression(node)) return false;
   const { kind } = node.operatorToken;
   return kind >= ts.SyntaxKind.FirstAssignment && kind <= ts.SyntaxKind.LastAssignment;
+}
+
+/** `x++`, `--x`. @param {ts.Node} node @returns {node is ts.PrefixUnaryExpression | ts.PostfixUnaryExpression} */
+export function isUpdate(node) {
+  return (
+    ts.isPostfixUnaryExpression(node) ||
+    (ts.isPrefixUnaryExpression(node) &&
+      (node.operator === ts.SyntaxKind.PlusPlusToken || node.operator === ts.SyntaxKind.MinusMinusToken))
+  );
 }
 
 /**

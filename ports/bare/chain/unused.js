@@ -11,6 +11,7 @@ import {
   isAssignment,
   isMention,
   isPure,
+  isUpdate,
   mentionsIn,
   parse,
   rewritten,
@@ -48,7 +49,9 @@ function withoutFields(code, kept) {
   let enumerates = false;
   walk(file, (node) => {
     if (ts.isForInStatement(node)) enumerates = true;
-    if (ts.isPropertyAccessExpression(node)) (isWritten(node) ? written : read).add(node.name.text);
+    if (ts.isPropertyAccessExpression(node))
+      (isWritten(node) || isFilled(node) ? written : read).add(node.name.text);
+    else if (isVariable(node)) (isWritten(node) || isFilled(node) ? written : read).add(node.text);
     else if (ts.isClassElement(node) || ts.isObjectLiteralElement(node) || ts.isBindingElement(node)) {
       if (node.name && "text" in node.name) read.add(node.name.text);
     } else if (
@@ -63,12 +66,15 @@ function withoutFields(code, kept) {
   const dead = new Set([...written].filter((name) => !read.has(name)));
   if (dead.size === 0) return code;
   const isDead = (/** @type {ts.Node} */ node) =>
-    ts.isPropertyAccessExpression(node) && dead.has(node.name.text);
+    (ts.isPropertyAccessExpression(node) && dead.has(node.name.text)) ||
+    (ts.isIdentifier(node) && dead.has(node.text));
   return rewritten(file, (node, deeper) => {
     if (ts.isExpressionStatement(node)) {
       const { expression } = node;
       // The object it was to be a field of is an expression without effects: see `isWritten`.
       if (isUpdate(expression) && isDead(expression.operand)) return factory.createEmptyStatement();
+      const filled = filledBy(expression);
+      if (filled && isDead(filled)) return factory.createEmptyStatement();
       if (isAssignment(expression) && isDead(expression.left)) {
         return isPure(expression.right) || isNewCounters(expression.right)
           ? factory.createEmptyStatement()
@@ -98,27 +104,52 @@ function isNewCounters(node) {
   return ts.isNewExpression(node) && /Counters/.test(node.expression.getText()) && !node.arguments?.length;
 }
 
+/** A variable that has been a field of the only object of its class: see single.js. @param {ts.Node} node @returns {node is ts.Identifier} */
+function isVariable(node) {
+  return ts.isIdentifier(node) && node.text.endsWith("$v") && isMention(node);
+}
+
+/**
+ * The field that holds an object or a list into which a statement puts what nobody may ever ask for: `x.counters.ip = counters`,
+ * `x.list.push(each)`.
+ *
+ * @param {ts.Expression} expression a statement's
+ * @returns {ts.Expression | undefined}
+ */
+function filledBy(expression) {
+  if (ts.isCallExpression(expression) && ts.isPropertyAccessExpression(expression.expression)) {
+    const { expression: list, name } = expression.expression;
+    return name.text === "push" && expression.arguments.every(isPure) ? list : undefined;
+  }
+  if (!ts.isBinaryExpression(expression) || expression.operatorToken.kind !== SyntaxKind.EqualsToken)
+    return undefined;
+  const { left, right } = expression;
+  return ts.isPropertyAccessExpression(left) && isPure(right) && isPure(left.expression)
+    ? left.expression
+    : undefined;
+}
+
+/** @param {ts.PropertyAccessExpression | ts.Identifier} node */
+function isFilled(node) {
+  if (ts.isPropertyAccessExpression(node) && !isPure(node.expression)) return false;
+  const statement = ts.findAncestor(node, ts.isExpressionStatement);
+  return statement !== undefined && filledBy(statement.expression) === node;
+}
+
 /**
  * Whether a field is only written here.
  *
- * @param {ts.PropertyAccessExpression} node
+ * @param {ts.PropertyAccessExpression | ts.Identifier} node
  */
 function isWritten(node) {
   const { parent } = node;
-  if (!isPure(node.expression) || node.expression.getText() === "exports") return false;
+  if (ts.isPropertyAccessExpression(node)) {
+    if (!isPure(node.expression) || node.expression.getText() === "exports") return false;
+  }
   if (isUpdate(parent)) return ts.isExpressionStatement(parent.parent);
   if (!isAssignment(parent) || parent.left !== node) return false;
   if (parent.operatorToken.kind === SyntaxKind.EqualsToken) return true;
   return ts.isExpressionStatement(parent.parent) && isPure(parent.right);
-}
-
-/** @param {ts.Node} node @returns {node is ts.PrefixUnaryExpression | ts.PostfixUnaryExpression} */
-function isUpdate(node) {
-  return (
-    ts.isPostfixUnaryExpression(node) ||
-    (ts.isPrefixUnaryExpression(node) &&
-      (node.operator === SyntaxKind.PlusPlusToken || node.operator === SyntaxKind.MinusMinusToken))
-  );
 }
 
 /* Parameters */
@@ -166,6 +197,8 @@ function withoutParameters(code) {
   const file = parse(code);
   /** By the parameter: the argument that all calls give, undefined where none does. @type {Map<ts.ParameterDeclaration, ts.Expression | undefined>} */
   const constant = new Map();
+  /** Mentions of a parameter that is a constant. @type {Map<ts.Node, ts.Expression>} */
+  const replaced = new Map();
   /** @type {Map<ts.Node, Set<number>>} */
   const dropped = new Map();
   for (const { parameters, body, calls } of knownFunctions(file)) {
@@ -192,7 +225,11 @@ function withoutParameters(code) {
           )
         )
           return;
-        constant.set(parameter, isNone ? parameter.initializer : first);
+        const value = isNone ? parameter.initializer : first;
+        constant.set(parameter, value);
+        const uses = mentionsIn(body.parent).get(text) ?? [];
+        if (value && isPlain(value) && !uses.some((use) => ts.isShorthandPropertyAssignment(use.parent)))
+          for (const use of uses) replaced.set(use, value);
       } else if (parameter.initializer && !isPure(parameter.initializer)) return;
       else constant.set(parameter, undefined);
       for (const call of calls) dropped.set(call, (dropped.get(call) ?? new Set()).add(i));
@@ -200,6 +237,9 @@ function withoutParameters(code) {
   }
   if (constant.size === 0) return code;
   return rewritten(file, (node, deeper) => {
+    const value = replaced.get(node);
+    if (value)
+      return ts.isPrefixUnaryExpression(value) ? factory.createParenthesizedExpression(value) : value;
     if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
       const gone = dropped.get(node);
       const done = /** @type {ts.CallExpression | ts.NewExpression} */ (deeper(node));
@@ -221,7 +261,7 @@ function withoutParameters(code) {
       const done = /** @type {typeof node} */ (deeper(node));
       const parameters = done.parameters.filter((_, i) => !constant.has(node.parameters[i]));
       const locals = node.parameters
-        .filter((each) => constant.has(each) && mentions(node.body, each.name.getText()))
+        .filter((each) => constant.has(each) && remains(node.body, each.name.getText()))
         .map((each) => {
           const value = constant.get(each) ?? factory.createVoidZero();
           const declaration = factory.createVariableDeclaration(
@@ -256,6 +296,22 @@ function withoutParameters(code) {
     }
     return deeper(node);
   });
+
+  /** @param {ts.Node | undefined} root @param {string} name */
+  function remains(root, name) {
+    let found = false;
+    if (root)
+      walk(root, (node) => {
+        if (ts.isIdentifier(node) && node.text === name && isMention(node) && !replaced.has(node))
+          found = true;
+      });
+    return found;
+  }
+}
+
+/** A constant that is no longer than a name. @param {ts.Expression} node */
+function isPlain(node) {
+  return isConstant(node) && !ts.isObjectLiteralExpression(node) && !ts.isStringLiteral(node);
 }
 
 /** @param {ts.Node | undefined} root @param {string} name */
