@@ -6,6 +6,8 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
+import { PACKED, packedMembers } from "../../ports/bare/chain/members.js";
+import { transpile } from "../../rollup.config.js";
 import { filesBelow, ROOT } from "../support/files.js";
 import { parts } from "./components.js";
 
@@ -21,8 +23,12 @@ export function build(target: string): void {
   for (const file of filesBelow("ports", "").filter((path) => /\.(?!ts$|md$)[a-z]+$/.test(path))) {
     cpSync(join(ROOT, file), join(target, file));
   }
-  // The firmware chain, for `anystack/firmware`.
+  // The firmware chain, for `anystack/firmware`, and what it knows of the sources.
   cpSync(join(ROOT, "rollup.config.js"), join(target, "rollup.config.js"));
+  writeFileSync(
+    join(target, PACKED),
+    JSON.stringify(packedMembers(ROOT, (code, file) => transpile(code, file))),
+  );
   const folder = join(target, "component");
   mkdirSync(folder);
   for (const [name, file] of parts()) {

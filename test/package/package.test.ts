@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import test from "ava";
 import { publint } from "publint";
-import type { bundle } from "../../rollup.config.js";
+import { bundle } from "../../rollup.config.js";
 import { checkBundle } from "../profile/bundle.js";
 import { ROOT } from "../support/files.js";
 import { build } from "./build.js";
@@ -185,6 +185,17 @@ const ENTRIES = {
   tcp: ["ethernet", "arp", "ipv4", "icmp", "udp", "tcp", "congestion", "recovery", "dhcp", "name-servers"],
 };
 
+/** What the chain makes of an entry of examples/firmware in the repository. */
+async function fromSources(entry: string): Promise<string> {
+  const path = join(ROOT, "examples/firmware", entry);
+  const files = parts();
+  const source = readFileSync(path, "utf8").replace(/"anystack(?:\/([\w-]+))?"/g, (_, part?: string) => {
+    const file = part === undefined ? "stack/index.ts" : (files.get(part) ?? `${part}/index.ts`);
+    return `"../../${file.replace(/ts$/, "js")}"`;
+  });
+  return (await bundle(path, { source })).code;
+}
+
 test("firmware: the entries type-check in a vendor's project", (t) => {
   const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
   t.is(spawnSync(process.execPath, [compiler, "-p", vendor], { encoding: "utf8" }).stdout, "");
@@ -208,6 +219,8 @@ for (const [name, wanted] of Object.entries(ENTRIES)) {
     const output = execFileSync(process.execPath, ["--input-type=module", "-e", list], { cwd: vendor });
     const { code, modules } = JSON.parse(output.toString()) as Awaited<ReturnType<typeof bundle>>;
     t.is(code.trim(), script.trim());
+    // No byte more than from the sources.
+    t.is(code, await fromSources(`${name}.ts`));
     const dist = join(vendor, "node_modules/anystack/dist");
     const present = Object.keys(modules).map((path) => relative(dist, path).replace(/\.js$/, ".ts"));
     const others = [...parts()].filter(([part]) => !wanted.includes(part)).map(([, file]) => file);
