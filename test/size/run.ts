@@ -2,14 +2,20 @@
  * `npm run size`: prints the byte ledger; `-- --write` puts it into README.md between its markers.
  *
  * `--json` prints it for machines instead; `--check` measures what has a budget in budgets.json, and fails when one is
- * exceeded.
+ * exceeded. `--functions tcp4 [--open]` tells where the bytes of one combination, closed or open, were written.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../support/files.js";
+import { histogram, print } from "./functions.js";
 import { measure } from "./ledger.js";
 import { type Budgets, excesses, insert, markdown, needsEngines } from "./report.js";
 
+const at = process.argv.indexOf("--functions");
+if (at >= 0) {
+  console.log(print(await histogram(process.argv[at + 1] ?? "udp4", !process.argv.includes("--open"))));
+  process.exit();
+}
 const json = process.argv.includes("--json");
 const check = process.argv.includes("--check");
 const write = process.argv.includes("--write");
