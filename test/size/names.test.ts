@@ -97,10 +97,10 @@ test("in a script whose application is outside, options, counters, sockets and t
 test("what is inside has short names, though the API knows the words", async (t) => {
   const source = `import { udp } from "../../stack/udp/udp.js"; import { ipv4 } from "../../stack/ipv4/ipv4.js"; export { ipv4, udp };`;
   const { code } = await bundle(join(ROOT, "test/size/inside.ts"), { source });
-  // Packet.destination, Path4.remote; a socket's and an interface's own, and those of options.
+  // Packet.destination, Path4.remote; a socket's own, and those of options.
   for (const name of ["segmentSize", "remote", "destination"])
     t.false(new RegExp(`\\.${name}\\b`).test(code), name);
-  for (const name of ["address", "closed", "enabled", "receiveBuffer", "gateway", "sendTo"])
+  for (const name of ["address", "closed", "receiveBuffer", "gateway", "sendTo"])
     t.true(new RegExp(`[.,{]${name}\\b`).test(code), name);
 });
 
