@@ -5,12 +5,13 @@
 import { get32, put16, put32 } from "../core/bytes.js";
 import { CIPHER_DONE, CIPHER_FAILED, constantTimeEqual } from "../../hypercall/crypto.js";
 import type { Path } from "../core/network.js";
+import { fail } from "../core/errors.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { AH_HEADER, AH_LENGTH, AH_SEQUENCE, AH_SPI, PROTOCOL_AH } from "../wire/esp.js";
 import { IPV4_HEADER } from "../wire/ipv4.js";
 import { DESTINATION_OPTIONS, HOP_BY_HOP, IPV6_HEADER, IPV6_NEXT_HEADER } from "../wire/ipv6.js";
-import { SecurityCounters, attachTo, countUnknown, register } from "./protocol.js";
+import { SecurityCounters, countUnknown, register } from "./protocol.js";
 import { emitHeader } from "./header.js";
 import type { Ipsec, SecurityProtocol } from "./ipsec.js";
 import type { Sa } from "./sa.js";
@@ -28,7 +29,9 @@ export class Ah implements Component, SecurityProtocol {
   private ipsec: Ipsec = null as never;
 
   attach(stack: Stack): void {
-    attachTo(stack, this);
+    if (this.stack) fail("EBUSY", "ah");
+    this.stack = stack;
+    stack.counters.ah = this.counters as never;
   }
 
   start(): void {

@@ -1,10 +1,11 @@
 /** ESP, Encapsulating Security Payload (RFC 4303): the component that protects and opens its packets. */
 import { CIPHER_DONE, CIPHER_FAILED, CIPHER_PENDING } from "../../hypercall/crypto.js";
 import { get32, put32 } from "../core/bytes.js";
+import { fail } from "../core/errors.js";
 import type { Packet } from "../core/packet.js";
 import type { Component, Stack } from "../core/stack.js";
 import { ESP_HEADER, ESP_SEQUENCE, ESP_TRAILER, PROTOCOL_ESP } from "../wire/esp.js";
-import { SecurityCounters, attachTo, countUnknown, register } from "./protocol.js";
+import { SecurityCounters, countUnknown, register } from "./protocol.js";
 import { OPEN_PENDING } from "./ipsec.js";
 import type { Ipsec, SecurityProtocol } from "./ipsec.js";
 import { TUNNEL } from "./sa.js";
@@ -20,7 +21,9 @@ export class Esp implements Component, SecurityProtocol {
   private readonly random = (): number => this.stack.host.random32();
 
   attach(stack: Stack): void {
-    attachTo(stack, this);
+    if (this.stack) fail("EBUSY", "esp");
+    this.stack = stack;
+    stack.counters.esp = this.counters as never;
   }
 
   start(): void {

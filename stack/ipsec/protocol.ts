@@ -24,13 +24,6 @@ export class SecurityCounters {
   cipher = 0;
 }
 
-/** `attach` of either. */
-export function attachTo(stack: Stack, own: SecurityProtocol & { stack: Stack }): void {
-  if (own.stack) fail("EBUSY", own.name);
-  own.stack = stack;
-  stack.counters[own.name] = own.counters as never;
-}
-
 /** `start` of either: IPsec gives it packets from now on. */
 export function register(own: SecurityProtocol & { stack: Stack }): Ipsec {
   const ipsec = own.stack.component(Ipsec);
