@@ -242,6 +242,10 @@ test("a function that is called at one place stands there, whatever way it retur
       "function f(l, k) { return l.filter((e) => e > k).length; } function run() { const e = 2; return f([1, 2, 3], e); }",
       1,
     ],
+    [
+      "function f(x) { const value = [x]; if (x > 8) return false; for (let i = 0; i < value.length; i++) if (value[i] !== x) return false; return true; } function run() { if (!f(3)) n = 1; else n = 2; return n; }",
+      2,
+    ],
     ["function f(x) { return n + x; } function run() { n = 3; n = n > 5 && f(1); return n; }", false],
     ["function f(x) { return n + x; } function run() { n = 3; n = n < 5 && f(1); return n; }", 4],
     [

@@ -114,7 +114,8 @@ class Site {
     this.top = top;
     this.suffix = suffix;
     this.body = /** @type {ts.Block} */ (callee.body);
-    this.value = `value${suffix}`;
+    // No variable of the sources begins like that.
+    this.value = `$value${suffix}`;
     /** Edits of the body: its variables have new names. @type {Edit[]} */
     this.renames = [];
     /** The call stays for now, and its statement is in parts. */
