@@ -246,6 +246,14 @@ test("a function that is called at one place stands there, whatever way it retur
       "function f(x) { const value = [x]; if (x > 8) return false; for (let i = 0; i < value.length; i++) if (value[i] !== x) return false; return true; } function run() { if (!f(3)) n = 1; else n = 2; return n; }",
       2,
     ],
+    [
+      "function f(x) { function g() { return x + 1; } return g() + g(); } function run() { return f(2) + 1; }",
+      7,
+    ],
+    [
+      "function f(x) { class G { get() { return x; } } return [G, new G()]; } function run() { const l = f(2); return l[1].get(); }",
+      2,
+    ],
     ["function f(x) { return n + x; } function run() { n = 3; n = n > 5 && f(1); return n; }", false],
     ["function f(x) { return n + x; } function run() { n = 3; n = n < 5 && f(1); return n; }", 4],
     [

@@ -7,6 +7,7 @@
  */
 import ts from "typescript";
 import {
+  declaresInside,
   hasFunctions,
   hasReturn,
   hasUpdate,
@@ -129,7 +130,7 @@ class Site {
     if (!statement || !this.isReachedFrom(statement)) return null;
     if (hasFunctions(this.callee) && ts.findAncestor(call, (node) => ts.isIterationStatement(node, false)))
       return null;
-    if (this.isHidden()) return null;
+    if (this.isHidden() || declaresInside(this.callee)) return null;
     const known = this.parameters();
     if (known === null) return null;
     // For test/size/functions.ts.

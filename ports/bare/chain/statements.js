@@ -43,6 +43,15 @@ export function hasFunctions(callee) {
   return found;
 }
 
+/** Whether a function or a class is declared in it. @param {ts.FunctionDeclaration} callee */
+export function declaresInside(callee) {
+  let found = false;
+  walk(/** @type {ts.Block} */ (callee.body), (node) => {
+    if (ts.isFunctionDeclaration(node) || ts.isClassLike(node)) found = true;
+  });
+  return found;
+}
+
 /** @param {ts.Node} root @returns {boolean} */
 export function hasReturn(root) {
   if (ts.isReturnStatement(root)) return true;
