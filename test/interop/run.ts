@@ -2,8 +2,8 @@
  * `npm run interop -- [--long] [suite[/file] ...]`: the stack against real peers, in network namespaces. `--list` names the suites; with
  * `--long` they move gigabytes where the usual run moves less.
  *
- * A suite is the folder test/interop/NAME, `gateway/firewall` one file of it. The tests of a file run one after the other. A peer that is
- * missing is a failure, not a reason to skip.
+ * A suite is the folder test/interop/NAME, `gateway/firewall` one file of it; files named `.long.test.ts` are for `--long`. The
+ * tests of a file run one after the other. A peer that is missing is a failure, not a reason to skip.
  */
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -138,8 +138,10 @@ export type SuiteOutcome = Pick<Outcome, "passed" | "failed" | "output">;
  */
 export async function runSuite(name: string, file?: string): Promise<SuiteOutcome> {
   const folder = `test/interop/${name}`;
-  const files = filesBelow(folder, ".test.ts").filter(
-    (path) => file === undefined || path === `${folder}/${file}.test.ts`,
+  const files = filesBelow(folder, ".test.ts").filter((path) =>
+    file === undefined
+      ? Boolean(process.env.ANYSTACK_LONG) || !path.endsWith(".long.test.ts")
+      : path === `${folder}/${file}.test.ts`,
   );
   const problem = obstacle(name, files);
   let outcome = { passed: 0, failed: 1, output: `${name}: ${problem}` };

@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { buildImage } from "../../../examples/firmware-image/build.js";
-import { LONG } from "../../support/long.js";
 import { createBoard, pattern } from "./board.js";
 
 const MACHINE = "mps2-an385";
@@ -12,7 +11,7 @@ for (const [name, options] of [
   ["a closed script", { closed: true }],
   ["QuickJS", { engine: "quickjs" }],
 ] as const) {
-  (LONG ? test.serial : test.skip)(`${name}: an address by DHCP, ping, a page, and a long one`, async (t) => {
+  test.serial(`${name}: an address by DHCP, ping, a page, and a long one`, async (t) => {
     t.timeout(1_200_000);
     const image = await buildImage(MACHINE, options);
     const board = await createBoard(t, { machine: MACHINE, image });

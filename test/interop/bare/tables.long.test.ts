@@ -1,0 +1,29 @@
+/** What the budget counts for an entry of each table is what it takes on a board: Duktape with 32-bit pointers. (The image takes a minute to build.) */
+import { fileURLToPath } from "node:url";
+import test from "ava";
+import { buildImage } from "../../../examples/firmware-image/build.js";
+import { run } from "../support/process.js";
+import { machineArguments } from "./board.js";
+
+const MACHINE = "mps2-an385";
+const ENTRY = fileURLToPath(new URL("../../engines/program/board.ts", import.meta.url));
+
+test("an entry of each table takes no more than is set aside for it, and not much less", async (t) => {
+  t.timeout(600_000);
+  const { stdout, code } = await run(
+    "qemu-system-arm",
+    [
+      ...machineArguments(MACHINE, await buildImage(MACHINE, { entry: ENTRY })),
+      ...["-nic", "none", "-icount", "shift=5,sleep=off"],
+      ...["-semihosting-config", "enable=on,target=native,arg=tables"],
+    ],
+    { timeout: 500_000, codes: null },
+  );
+  t.is(code, 0);
+  const rows = [...stdout.matchAll(/^(.*): (\d+) (\d+)\r$/gm)];
+  t.is(rows.length, 10);
+  for (const [line, , weighed, counted] of rows) {
+    const share = Number(weighed) / Number(counted);
+    t.true(share > 0.75 && share < 1.05, line);
+  }
+});
