@@ -62,7 +62,7 @@ export async function floodFrom(
 async function echoReplies(ns: Namespace, host: string): Promise<number> {
   if (host.includes(":")) {
     const { stdout } = await ns.run("cat", ["/proc/net/snmp6"]);
-    return Number(/^Icmp6InEchoReplies\s+(\d+)$/m.exec(stdout)![1]);
+    return Number(/^Icmp6InType129\s+(\d+)$/m.exec(stdout)![1]);
   }
   const { stdout } = await ns.run("cat", ["/proc/net/snmp"]);
   const [names, values] = [...stdout.matchAll(/^Icmp: (.*)$/gm)].map(([, words]) => words!.split(" "));
