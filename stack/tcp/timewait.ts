@@ -13,10 +13,10 @@ import type { Tcp } from "./tcp.js";
 /** Bytes of a record, its path included: see `Stack.reserve`. */
 export const TIME_WAIT_BYTES = 800;
 
-class Record implements TableEntry {
+class TimeWaitEntry implements TableEntry {
   nextInBucket: this | null = null;
-  next: Record | null = null;
-  previous: Record | null = null;
+  next: TimeWaitEntry | null = null;
+  previous: TimeWaitEntry | null = null;
   expires = 0;
 
   constructor(
@@ -33,9 +33,9 @@ class Record implements TableEntry {
 }
 
 export class TimeWait {
-  readonly table = new Table<Record>();
-  private first: Record | null = null;
-  private last: Record | null = null;
+  readonly table = new Table<TimeWaitEntry>();
+  private first: TimeWaitEntry | null = null;
+  private last: TimeWaitEntry | null = null;
   private readonly timer: Timer;
 
   /** @param limit records held @param duration twice the maximum segment lifetime, ms */
@@ -51,11 +51,11 @@ export class TimeWait {
   add(c: Connection): void {
     if (this.limit <= 0) return;
     if (this.table.size >= this.limit) {
-      this.drop(this.first as Record);
+      this.drop(this.first as TimeWaitEntry);
       this.tcp.counters.timeWaitRecycled++;
     }
     this.append(
-      new Record(
+      new TimeWaitEntry(
         c.hash,
         c.path,
         c.localPort,
@@ -161,7 +161,7 @@ export class TimeWait {
     if (this.first) this.tcp.stack.timers.set(this.timer, this.first.expires);
   }
 
-  private append(record: Record): void {
+  private append(record: TimeWaitEntry): void {
     record.expires = (this.tcp.time + this.duration) | 0;
     record.previous = this.last;
     if (this.last) this.last.next = record;
@@ -171,7 +171,7 @@ export class TimeWait {
     if (this.timer.slot < 0) this.tcp.stack.timers.set(this.timer, record.expires);
   }
 
-  private drop(record: Record): void {
+  private drop(record: TimeWaitEntry): void {
     if (record.previous) record.previous.next = record.next;
     else this.first = record.next;
     if (record.next) record.next.previous = record.previous;
