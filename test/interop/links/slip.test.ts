@@ -11,6 +11,7 @@ import { ping } from "../../../stack/raw/ping.js";
 import { tcp } from "../../../stack/tcp/tcp.js";
 import { findLeaks } from "../../support/leaks.js";
 import { startUml } from "../support/uml.js";
+import { until } from "../../support/until.js";
 
 /** Perl in user-mode-linux: bytes between its serial line and a pseudo terminal, whose number it prints. */
 const RELAY = `
@@ -55,7 +56,7 @@ test("slattach: pings of either side up to the MTU and in fragments, all bytes t
     [978, "c0dbdcdd"],
     [3000, "00ff"],
   ] as const) {
-    const said = await peer.sh(`ping -c 3 -i 0.2 -W 2 -s ${size} -p ${pattern} 10.9.0.1`);
+    const said = await peer.sh(`ping -c 3 -i 0.2 -w 50 -s ${size} -p ${pattern} 10.9.0.1`);
     t.regex(said, / 3 received/, said);
   }
   // Pings of ours.
@@ -72,7 +73,7 @@ test("slattach: pings of either side up to the MTU and in fragments, all bytes t
     // Noise before a packet is a packet of its own, which the kernel drops.
     peer.serial.write(Uint8Array.of(0x00, 0xdb, 0xff, 0x45));
     t.true(socket.send(data, 0, size) >= 0);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until(`an answer of ${size} bytes`, () => replies.at(-1) === size);
   }
   socket.close();
   t.deepEqual(replies, [1, 978, 979, 2500]);
@@ -93,7 +94,7 @@ test("slattach: pings of either side up to the MTU and in fragments, all bytes t
     },
   });
   await peer.sh(`head -c 8000 /dev/urandom > /tmp/sent; exec 5<>/dev/tcp/10.9.0.1/7; cat /tmp/sent >&5;
-    timeout 10 head -c 8000 <&5 | cmp - /tmp/sent; result=$?; exec 5>&-; (exit $result)`);
+    timeout 50 head -c 8000 <&5 | cmp - /tmp/sent; result=$?; exec 5>&-; (exit $result)`);
   await new Promise((resolve) => setTimeout(resolve, 300));
   t.is(line.counters.malformed + line.counters.tooLong + line.counters.tooBig, 0);
   t.log({ ...line.counters });

@@ -18,6 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
 import type { Link, LinkReceiver } from "../../../hypercall/index.js";
+import { PATIENCE } from "../../support/until.js";
 
 const MODULES = "/usr/lib/uml/modules";
 /** L2TPv3 over UDP (RFC 3931 section 4.1.2): flags with the version, session. */
@@ -148,7 +149,7 @@ export async function startUml(t: ExecutionContext, modules: readonly string[]):
   return {
     link: new Cable(socket, port),
     serial,
-    async sh(line, timeout = 20_000) {
+    async sh(line, timeout = PATIENCE) {
       count++;
       child.stdin!.write(`${line.replaceAll("\n", " ")}; printf '=%s=${count}=\\n' $?\n`);
       const found = await until(new RegExp(`([^]*?)=(\\d+)=${count}=\\r?\\n`), timeout);
