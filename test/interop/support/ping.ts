@@ -50,12 +50,13 @@ export async function floodFrom(
   host: string,
   { count, size }: { readonly count: number; readonly size: number },
 ): Promise<void> {
+  const before = await echoReplies(ns, host);
   const parameters = ["-q", "-f", "-c", `${count}`, "-w", "110", "-s", `${size}`, host];
   const { stdout } = await ns.run("ping", parameters, { timeout: 120_000 });
   t.log(stdout.split("\n").slice(-2).join("").trim());
   t.regex(stdout, new RegExp(` ${count} received`));
   const sent = Number(/(\d+) packets transmitted/.exec(stdout)![1]);
-  await until(`${sent} answers`, async () => (await echoReplies(ns, host)) === sent);
+  await until(`${sent} answers`, async () => (await echoReplies(ns, host)) === before + sent);
 }
 
 /** Echo replies that the kernel has got since its namespace was made. */
