@@ -9,8 +9,9 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { constantTimeEqual } from "../../hypercall/crypto.js";
-import type { Cipher, CipherJob, CryptoHypercalls, Digest } from "../../hypercall/crypto.js";
+import type { Cipher, CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
 import { KeyedCipher } from "../crypto/keyed-cipher.js";
+import { NobleDigest } from "./digest.js";
 import { exchange, groups, respond } from "./exchange.js";
 import { sign, signingKey, verify } from "./signatures.js";
 
@@ -95,45 +96,6 @@ function cipher(algorithm: string, key: Uint8Array): Cipher | null {
   return found ? new NobleCipher(key, 0, found[1], 1, mac(...found)) : null;
 }
 
-class NobleDigest implements Digest {
-  readonly size: number;
-  private readonly key: Uint8Array | null;
-  private state: { update(data: Uint8Array): unknown; digest(): Uint8Array; destroy(): void } | null = null;
-  private closed = false;
-
-  constructor(
-    private readonly hash: HashName,
-    key: Uint8Array | null,
-  ) {
-    this.size = HASHES[hash].outputLen;
-    this.key = key && Uint8Array.from(key);
-  }
-
-  update(data: Uint8Array, start: number, end: number): void {
-    this.current().update(data.subarray(start, end));
-  }
-
-  finish(target: Uint8Array, at: number): void {
-    const state = this.current();
-    target.set(state.digest(), at);
-    state.destroy();
-    this.state = null;
-  }
-
-  close(): void {
-    this.closed = true;
-    this.key?.fill(0);
-    this.state?.destroy();
-    this.state = null;
-  }
-
-  private current() {
-    if (this.closed) throw new Error("closed");
-    const hash = HASHES[this.hash];
-    return (this.state ??= this.key ? hmac.create(hash, this.key) : hash.create());
-  }
-}
-
 /** The ciphers of the @noble packages, for any host. Certificates: `withCertificates` of port `x509`. */
 export function nobleCrypto(): Required<
   Omit<CryptoHypercalls, "agreementKey" | "parseCertificate" | "verifyChain">
@@ -148,7 +110,7 @@ export function nobleCrypto(): Required<
     ],
     cipher,
     digest: (algorithm, key) =>
-      Object.hasOwn(HASHES, algorithm) ? new NobleDigest(algorithm as HashName, key) : null,
+      Object.hasOwn(HASHES, algorithm) ? new NobleDigest(HASHES[algorithm as HashName], key) : null,
     exchange,
     respond,
     signingKey,

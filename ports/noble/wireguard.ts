@@ -8,10 +8,10 @@
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { x25519 } from "@noble/curves/ed25519.js";
 import { blake2s } from "@noble/hashes/blake2.js";
-import { hmac } from "@noble/hashes/hmac.js";
 import { constantTimeEqual, erase } from "../../hypercall/crypto.js";
-import type { AgreementKey, Cipher, CipherJob, CryptoHypercalls, Digest } from "../../hypercall/crypto.js";
+import type { AgreementKey, Cipher, CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
 import { KeyedCipher } from "../crypto/keyed-cipher.js";
+import { NobleDigest } from "./digest.js";
 
 const TAG = 16;
 
@@ -52,40 +52,6 @@ class XChaCha extends KeyedCipher {
   }
 }
 
-class Blake2s implements Digest {
-  readonly size = 32;
-  private readonly key: Uint8Array | null;
-  private state: { update(data: Uint8Array): unknown; digest(): Uint8Array; destroy(): void } | null = null;
-  private closed = false;
-
-  constructor(key: Uint8Array | null) {
-    this.key = key && Uint8Array.from(key);
-  }
-
-  update(data: Uint8Array, start: number, end: number): void {
-    this.current().update(data.subarray(start, end));
-  }
-
-  finish(target: Uint8Array, at: number): void {
-    const state = this.current();
-    target.set(state.digest(), at);
-    state.destroy();
-    this.state = null;
-  }
-
-  close(): void {
-    this.closed = true;
-    this.key?.fill(0);
-    this.state?.destroy();
-    this.state = null;
-  }
-
-  private current() {
-    if (this.closed) throw new Error("closed");
-    return (this.state ??= this.key ? hmac.create(blake2s, this.key) : blake2s.create());
-  }
-}
-
 function agreementKey(secret: Uint8Array): AgreementKey | null {
   if (secret.length !== 32) return null;
   let own: Uint8Array | null = Uint8Array.from(secret);
@@ -120,7 +86,11 @@ export function withWireguard<Crypto extends CryptoHypercalls>(
       return crypto.cipher ? crypto.cipher(algorithm, key, immediate) : null;
     },
     digest: (algorithm: string, key: Uint8Array | null) =>
-      algorithm === "blake2s" ? new Blake2s(key) : crypto.digest ? crypto.digest(algorithm, key) : null,
+      algorithm === "blake2s"
+        ? new NobleDigest(blake2s, key)
+        : crypto.digest
+          ? crypto.digest(algorithm, key)
+          : null,
     agreementKey: (group: string, secret: Uint8Array) => {
       if (group === "x25519") return agreementKey(secret);
       return crypto.agreementKey ? crypto.agreementKey(group, secret) : null;
