@@ -7,8 +7,8 @@ import type { Babel } from "./babel.js";
 import { equal6, isLinkLocal6 } from "../wire/ipv6.js";
 import { later, sameRouter } from "./babel-message.js";
 import type { BabelTlv } from "./babel-message.js";
-import { BabelNeighbour } from "./babel-neighbour.js";
-import type { BabelPort } from "./babel-neighbour.js";
+import { ANSWER, AUTHENTIC, BabelNeighbour, CHALLENGE } from "./babel-neighbour.js";
+import type { BabelAuthenticator, BabelPort } from "./babel-neighbour.js";
 import { announce, ask, refresh, select } from "./babel-select.js";
 import { BabelDestination, BabelRoute } from "./babel-table.js";
 import { copyOf, isRoutable, isV4, parseAddress } from "./prefix.js";
@@ -21,6 +21,10 @@ export function input(own: Babel, port: BabelPort, info: DatagramInfo): void {
     counters.badSource++;
     return;
   }
+  if (port.authentication && !admit(own, port, info, from, port.authentication)) {
+    counters.badMac++;
+    return;
+  }
   own.from = from;
   own.port = port;
   own.sender = findNeighbour(own, port, from);
@@ -31,6 +35,27 @@ export function input(own: Babel, port: BabelPort, info: DatagramInfo): void {
     reader.read(own.data, info.length, from, (tlv) => inputTlv(own, port, tlv, info.address));
   if (!read) counters.malformed++;
   counters.badTlv += reader.bad;
+}
+
+/** Is it authentic? Challenges are sent and answered here, whatever else is in the packet. */
+function admit(
+  own: Babel,
+  port: BabelPort,
+  info: DatagramInfo,
+  from: Uint8Array,
+  authentication: BabelAuthenticator,
+): boolean {
+  const to = parseAddress(info.localAddress);
+  const now = own.stack.now();
+  const found = info.truncated || !to ? 0 : authentication.check(own.data, info.length, from, to, now);
+  const answer = found & ANSWER && own.rate.take(now);
+  if (answer || found & CHALLENGE) {
+    own.address(port, info.address, from);
+    if (answer) own.writer.nonce(wire.CHALLENGE_REPLY, authentication.answer);
+    if (found & CHALLENGE) own.writer.nonce(wire.CHALLENGE_REQUEST, authentication.nonce);
+    own.writer.flush();
+  }
+  return (found & AUTHENTIC) !== 0;
 }
 
 function inputTlv(own: Babel, port: BabelPort, tlv: BabelTlv, text: string): void {

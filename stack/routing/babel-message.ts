@@ -245,9 +245,9 @@ export class BabelWriter {
     this.data[1] = wire.BABEL_VERSION;
   }
 
-  /** Packets have `room` bytes at most from now on. */
-  begin(room: number): void {
-    this.room = room < MESSAGE ? room : MESSAGE;
+  /** Packets have `room` bytes at most from now on; `trailer` of them are left to `send`. */
+  begin(room: number, trailer = 0): void {
+    this.room = (room < MESSAGE ? room : MESSAGE) - trailer;
   }
 
   flush(): void {
@@ -350,6 +350,11 @@ export class BabelWriter {
     data[at + 5] = 0;
     data.set(routerId, at + 6);
     for (let i = 0; i < bytes; i++) data[at + 14 + i] = prefix[(four ? 12 : 0) + i];
+  }
+
+  /** A challenge (`CHALLENGE_REQUEST`), or what answers one (`CHALLENGE_REPLY`). */
+  nonce(type: number, nonce: Uint8Array): void {
+    this.data.set(nonce, this.open(type, nonce.length));
   }
 
   /** Begins a TLV of `length` bytes; where its body begins. */

@@ -1,10 +1,31 @@
 /** A neighbour of Babel: which of its hellos came, how well it hears us, and what that makes of the link (RFC 8966 appendix A). */
 import type { Interface } from "../core/interface.js";
+import type { Stack } from "../core/stack.js";
 import type { UdpSocket } from "../udp/udp.js";
 import { BABEL_INFINITY } from "../wire/babel.js";
 
 /** Hellos are waited for so long where their sender does not say, ms. */
 const UNKNOWN = 10000;
+
+/** What `check` found, in bits: the packet may be read, a challenge is to be sent, one is to be answered. */
+export const AUTHENTIC = 1;
+export const CHALLENGE = 2;
+export const ANSWER = 4;
+
+/** What Babel asks of it, so that it knows nothing of its code. */
+export interface BabelAuthenticator {
+  /** Bytes by which packets become longer. */
+  readonly overhead: number;
+  /** What a challenge is sent with, and answered with. */
+  readonly nonce: Uint8Array;
+  readonly answer: Uint8Array;
+  attach(stack: Stack): void;
+  /** Writes what is wanted behind a body that ends at `end`, between these addresses (16 bytes); the packet's end. */
+  finish(data: Uint8Array, end: number, from: Uint8Array, to: Uint8Array): number;
+  /** What is to be done with a packet: AUTHENTIC, CHALLENGE, ANSWER, or nothing. */
+  check(data: Uint8Array, end: number, from: Uint8Array, to: Uint8Array, now: number): number;
+  close(): void;
+}
 
 /** An interface that takes part. */
 export class BabelPort {
@@ -21,6 +42,7 @@ export class BabelPort {
   helloAt = 0;
   updateAt = 0;
   up = true;
+  authentication: BabelAuthenticator | null = null;
 
   constructor(
     readonly nif: Interface,

@@ -142,7 +142,12 @@ export class BabelDestination implements PrefixEntry {
   /** Nothing is left that anybody would have to remember. */
   idle(): boolean {
     return (
-      !this.own && !this.asking && this.tell === 0 && this.routes.length === 0 && this.sources.length === 0
+      !this.own &&
+      !this.asking &&
+      this.tell === 0 &&
+      this.installed === null &&
+      this.routes.length === 0 &&
+      this.sources.length === 0
     );
   }
 }

@@ -7,9 +7,9 @@
  * const stack = createStack(host, [..., ipv6(), icmpv6(), nd(), udp(), forwarding(), forwarding6(), routing]);
  * routing.enable(lan);
  * ```
- * Messages are babel-message.ts, links babel-neighbour.ts, routes babel-table.ts; what comes in is babel-input.ts, which route is in use babel-select.ts. Bounds: `routes` prefixes, of which a quarter is left
+ * Messages are babel-message.ts, settings babel-options.ts, links babel-neighbour.ts, routes babel-table.ts; what comes in is babel-input.ts, which route is in use babel-select.ts. Bounds: `routes` prefixes, of which a quarter is left
  * to our own, `neighbours`, and for each prefix a route a neighbour; a message changes what it says and asks for one update of each.
- * Not there: authentication (RFC 8967, RFC 8968), source-specific routes (RFC 9079), IPv4 by next hops of IPv6 (RFC 9229).
+ * Authentication (RFC 8967) is an import, babel-authentication.ts. Not there: DTLS (RFC 8968), source-specific routes (RFC 9079), IPv4 by next hops of IPv6 (RFC 9229).
  */
 import { get32, put32 } from "../core/bytes.js";
 import { fail, requireInteger } from "../core/errors.js";
@@ -21,86 +21,27 @@ import type { DatagramInfo, Udp, UdpSocket } from "../udp/udp.js";
 import * as wire from "../wire/babel.js";
 import { input, reckon } from "./babel-input.js";
 import { BabelReader, BabelWriter } from "./babel-message.js";
+import { BabelCounters } from "./babel-options.js";
+import type {
+  BabelInterfaceOptions,
+  BabelNeighbourInfo,
+  BabelOptions,
+  BabelRouteInfo,
+} from "./babel-options.js";
 import { BabelPort } from "./babel-neighbour.js";
-import type { BabelNeighbour } from "./babel-neighbour.js";
+import type { BabelAuthenticator, BabelNeighbour } from "./babel-neighbour.js";
 import { refresh, select } from "./babel-select.js";
 import { PrefixTable } from "./prefix-table.js";
 import type { BabelDestination } from "./babel-table.js";
 import { Fib } from "./fib.js";
-import type { FibOptions } from "./fib.js";
-import { addressText, isV4, mapped, prefixText } from "./prefix.js";
+import { addressText, isV4, mapped, parseAddress, prefixText } from "./prefix.js";
 
-export class BabelCounters {
-  received = 0;
-  sent = 0;
-  sendFailed = 0;
-  /** No packets of Babel, or of another version. */
-  malformed = 0;
-  /** TLVs that do not hold together, or say what cannot be. */
-  badTlv = 0;
-  /** Not from a neighbour's link-local address and Babel's port. */
-  badSource = 0;
-  /** TLVs of somebody of whom no hello was heard. */
-  stranger = 0;
-  /** Neighbours or prefixes for which there was no room, in the table or the forwarding table. */
-  full = 0;
-  /** Routes that were farther than what we have told of them, and so might lead to us. */
-  unfeasible = 0;
-  /** Requests for later sequence numbers: asked by us, asked of us, passed on. */
-  seqnoRequests = 0;
-  seqnoAnswers = 0;
-  seqnoForwarded = 0;
-  /** Requests not answered for the rate's sake. */
-  limited = 0;
-  /** Routes, and neighbours, not heard of any more. */
-  expired = 0;
-}
-
-export interface BabelOptions extends FibOptions {
-  /** This router's identifier, 8 bytes, neither all zeros nor all ones. Default: random. */
-  routerId?: Uint8Array;
-  /** Prefixes at most. Default 1024. */
-  routes?: number;
-  /** Neighbours at most. Default 64. */
-  neighbours?: number;
-  /** Full updates and acknowledgements that are asked of us, answered a second. Default 10. */
-  requestRate?: number;
-}
-
-export interface BabelInterfaceOptions {
-  /** `"wired"`: works or does not (2 hellos out of 3). `"wireless"`: loses some, and the cost follows (ETX). Default `"wired"`. */
-  type?: "wired" | "wireless";
-  /** What a hop costs at the least, 1..65534. Default 96, of wireless 256. */
-  cost?: number;
-  /** Seconds between hellos, 0.1..600. Default 4. */
-  hello?: number;
-  /** Seconds between full updates, 0.1..600. Default four hellos. */
-  update?: number;
-  /** What came by it is not told on it. Default: on wired links. */
-  splitHorizon?: boolean;
-}
-
-export interface BabelRouteInfo {
-  prefix: string;
-  /** 16 hexadecimal digits. */
-  routerId: string;
-  /** 65535: not to be reached. */
-  metric: number;
-  seqno: number;
-  /** The next hop; `""`: it is ours. */
-  gateway: string;
-  interface: string;
-  selected: boolean;
-  feasible: boolean;
-}
-
-export interface BabelNeighbourInfo {
-  address: string;
-  interface: string;
-  rxcost: number;
-  txcost: number;
-  cost: number;
-}
+export type {
+  BabelInterfaceOptions,
+  BabelNeighbourInfo,
+  BabelOptions,
+  BabelRouteInfo,
+} from "./babel-options.js";
 
 const PORTS = 64;
 /** Bytes of IPv6's and UDP's headers. */
@@ -134,6 +75,8 @@ export class Babel implements Component {
   /** Where the writer's packets go. @internal */
   port: BabelPort = null as never;
   private to = "";
+  private toBytes: Uint8Array = NOTHING;
+  private readonly group = parseAddress(wire.BABEL_GROUP) as Uint8Array;
   /** @internal */
   readonly limit: number;
   /** @internal */
@@ -167,7 +110,13 @@ export class Babel implements Component {
     this.neighbourLimit = requireInteger(options.neighbours || 64, 1, 1024, "neighbours");
     const rate = requireInteger(options.requestRate || 10, 1, 100000, "requestRate");
     this.rate = new RateLimit(rate, rate);
-    this.writer = new BabelWriter((data, end) => {
+    this.writer = new BabelWriter((data, length) => {
+      const authentication = this.port.authentication;
+      let end = length;
+      if (authentication) {
+        const own = this.fib.ip6!.selectSource(this.port.nif, this.toBytes, 0);
+        end = own ? authentication.finish(data, length, own.bytes, this.toBytes) : length;
+      }
       if (this.port.socket.sendTo(this.to, wire.BABEL_PORT, data, 0, end) < 0) this.counters.sendFailed++;
       else this.counters.sent++;
     });
@@ -205,16 +154,8 @@ export class Babel implements Component {
     requireInteger(cost, 1, wire.BABEL_INFINITY - 1, "cost");
     const hello = interval(options.hello, 4000, "hello");
     const update = interval(options.update, hello * 4, "update");
-    const socket: UdpSocket = this.udp.open({
-      family: 6,
-      port: wire.BABEL_PORT,
-      interface: nif,
-      ttl: 1,
-      multicastTtl: 1,
-      multicastLoop: false,
-      receiveBuffer: 65536,
-      onReadable: () => this.readable(port),
-    });
+    const authentication = options.authentication || null;
+    const socket = this.open(nif, authentication, () => this.readable(port));
     const port = new BabelPort(nif, socket);
     socket.join(wire.BABEL_GROUP, nif);
     port.lossy = lossy;
@@ -222,12 +163,32 @@ export class Babel implements Component {
     port.splitHorizon = options.splitHorizon === undefined ? !lossy : options.splitHorizon === true;
     port.helloInterval = hello;
     port.updateInterval = update < 0xffff * 10 ? update : 0xffff * 10;
+    port.authentication = authentication;
     port.up = nif.up();
     this.identify(nif);
     port.seqno = this.stack.host.random16();
     this.ports.push(port);
     this.begin(port);
     this.schedule();
+  }
+
+  private open(nif: Interface, authentication: BabelAuthenticator | null, onReadable: () => void): UdpSocket {
+    if (authentication) authentication.attach(this.stack);
+    try {
+      return this.udp.open({
+        family: 6,
+        port: wire.BABEL_PORT,
+        interface: nif,
+        ttl: 1,
+        multicastTtl: 1,
+        multicastLoop: false,
+        receiveBuffer: 65536,
+        onReadable: onReadable,
+      });
+    } catch (error) {
+      if (authentication) authentication.close();
+      throw error;
+    }
   }
 
   /** Speaks there no more, and says so. False: it did not. */
@@ -340,6 +301,7 @@ export class Babel implements Component {
 
   private drop(port: BabelPort): void {
     port.socket.close();
+    if (port.authentication) port.authentication.close();
     this.ports.splice(this.ports.indexOf(port), 1);
     this.forget(port);
     this.schedule();
@@ -374,9 +336,17 @@ export class Babel implements Component {
 
   /** What is written from now on goes to `neighbour`, or (null) to all on the link. @internal */
   direct(port: BabelPort, neighbour: BabelNeighbour | null): void {
+    if (neighbour) this.address(port, neighbour.text, neighbour.address);
+    else this.address(port, wire.BABEL_GROUP, this.group);
+  }
+
+  /** ... goes to who is there, neighbour or not. @internal */
+  address(port: BabelPort, text: string, bytes: Uint8Array): void {
+    const authentication = port.authentication;
     this.port = port;
-    this.to = neighbour ? neighbour.text : wire.BABEL_GROUP;
-    this.writer.begin(port.nif.mtu - HEADERS);
+    this.to = text;
+    this.toBytes = bytes;
+    this.writer.begin(port.nif.mtu - HEADERS, authentication ? authentication.overhead : 0);
   }
 
   /** @internal */

@@ -19,6 +19,11 @@ export const NEXT_HOP = 7;
 export const UPDATE = 8;
 export const ROUTE_REQUEST = 9;
 export const SEQNO_REQUEST = 10;
+/** Of authentication (RFC 8967 section 6). */
+export const MAC = 16;
+export const PACKET_COUNTER = 17;
+export const CHALLENGE_REQUEST = 18;
+export const CHALLENGE_REPLY = 19;
 
 /** Encodings of addresses (section 4.1.4). */
 export const AE_WILDCARD = 0;

@@ -1,9 +1,19 @@
 /** Babel (RFC 8966): rings converge and heal without a loop at any moment; what strangers say is weighed. */
 import test from "ava";
 import fc from "fast-check";
+import { nobleCrypto, withWireguard } from "../../ports/noble/index.js";
+import { nodeCrypto } from "../../ports/node/crypto.js";
 import { put16 } from "../../stack/core/bytes.js";
+import { babelAuthentication } from "../../stack/routing/babel-authentication.js";
+import type { BabelAuthenticationOptions } from "../../stack/routing/babel-authentication.js";
 import { BabelReader, BabelWriter, later } from "../../stack/routing/babel-message.js";
-import { BabelNeighbour, BabelPort } from "../../stack/routing/babel-neighbour.js";
+import {
+  ANSWER,
+  AUTHENTIC,
+  BabelNeighbour,
+  BabelPort,
+  CHALLENGE,
+} from "../../stack/routing/babel-neighbour.js";
 import { babel } from "../../stack/routing/babel.js";
 import type { Babel, BabelOptions } from "../../stack/routing/babel.js";
 import { mapped, mask } from "../../stack/routing/prefix.js";
@@ -235,6 +245,23 @@ test("what is written is read back, however small the packets are", (t) => {
   );
 });
 
+test("a neighbour goes and comes back before its prefixes have been blocked for long: the block goes when they come", (t) => {
+  const net = routers(
+    t,
+    () => babel(),
+    (protocol, nif) => protocol.enable(nif),
+  );
+  for (let i = 0; i < 2; i++) net.add();
+  net.connect(0, 1);
+  const finds = () => way(net.list, 0, 1, 6).join() === "0,1";
+  t.true(settles(net.world, finds, 60_000));
+  const { protocol, links } = net.list[0]!;
+  protocol.disable(links[0]!.nif);
+  net.world.run(5000);
+  protocol.enable(links[0]!.nif);
+  t.true(settles(net.world, finds, 20_000));
+});
+
 /** Two routers, the second's mouth in our hand. */
 function stranger(t: Parameters<typeof routers>[0], options?: BabelOptions) {
   let first = true;
@@ -442,4 +469,163 @@ test("misuse throws", (t) => {
     t.throws(() => babel(options), { code: "EINVAL" });
   t.false(protocol.disable(stub));
   t.true(protocol.disable(links[0]!.nif));
+});
+
+const SECRET = Uint8Array.of(1, 2, 3);
+const [ONE, TWO, GROUP] = ["fe80::1", "fe80::2", "ff02::1:6"].map((text) => ip6Bytes(text)) as [
+  Uint8Array,
+  Uint8Array,
+  Uint8Array,
+];
+
+/** One end of a link, without the rest of Babel; `seed` makes what is random. */
+function end(seed: number, options: Partial<BabelAuthenticationOptions> = {}) {
+  let state = seed;
+  const random = (target: Uint8Array) => {
+    for (let i = 0; i < target.length; i++) target[i] = state = ((state * 75 + 74) % 65537) & 255 || 1;
+    return true;
+  };
+  const stack = { host: { random, calls: { crypto: withWireguard(nodeCrypto()) } } } as never;
+  const own = babelAuthentication({ secret: SECRET, ...options });
+  own.attach(stack);
+  const say = (body: number[], from: Uint8Array, to: Uint8Array) => {
+    const data = new Uint8Array(1500);
+    data.set([42, 2, 0, body.length, ...body]);
+    return data.slice(0, own.finish(data, 4 + body.length, from, to));
+  };
+  const hears = (data: Uint8Array, from: Uint8Array, to: Uint8Array, now = 0) => {
+    const copy = new Uint8Array(1500);
+    copy.set(data);
+    return own.check(copy, data.length, from, to, now);
+  };
+  return { own, say, hears };
+}
+
+const HELLO = [4, 6, 0, 0, 0, 1, 0, 100];
+const tlv = (type: number, bytes: Uint8Array) => [type, bytes.length, ...bytes];
+
+/** `two` takes `one` for whom it says it is, by a challenge. */
+function acquaint(one: ReturnType<typeof end>, two: ReturnType<typeof end>, now = 0): Uint8Array {
+  if (two.hears(one.say(HELLO, ONE, GROUP), ONE, GROUP, now) !== CHALLENGE) throw new Error("no challenge");
+  const asked = two.say(tlv(18, two.own.nonce), TWO, ONE);
+  if (!(one.hears(asked, TWO, ONE, now) & ANSWER)) throw new Error("no answer");
+  const reply = one.say(tlv(19, one.own.answer), ONE, TWO);
+  if (two.hears(reply, ONE, TWO, now) !== AUTHENTIC) throw new Error("not won");
+  return reply;
+}
+
+for (const algorithm of ["hmac-sha256", "blake2s"] as const)
+  test(`RFC 8967, ${algorithm}: who answers a challenge is believed; what is changed, cut, recorded or under another key is not`, (t) => {
+    const [one, two] = [end(1, { algorithm }), end(2, { algorithm })];
+    const reply = acquaint(one, two);
+    t.is(two.hears(reply, ONE, TWO), 0, "recorded");
+    const hello = one.say(HELLO, ONE, GROUP);
+    t.is(hello.length, 4 + HELLO.length + one.own.overhead);
+    const later_ = one.say(HELLO, ONE, GROUP);
+    t.is(two.hears(later_, ONE, GROUP), AUTHENTIC);
+    t.is(two.hears(hello, ONE, GROUP), 0, "older");
+    t.is(two.hears(one.say(HELLO, ONE, TWO), ONE, TWO), AUTHENTIC, "others count apart (RFC 9467)");
+    const next = one.say(HELLO, ONE, GROUP);
+    t.is(two.hears(next, TWO, GROUP), 0, "from another address");
+    t.is(two.hears(next, ONE, TWO), 0, "to another address");
+    t.is(end(3, { algorithm, secret: Uint8Array.of(9) }).hears(next, ONE, GROUP), 0);
+    t.is(
+      end(3, { algorithm, secret: Uint8Array.of(9), permissive: true }).hears(next, ONE, GROUP),
+      AUTHENTIC,
+    );
+    fc.assert(
+      fc.property(
+        fc.nat(next.length - 1),
+        fc.integer({ min: 1, max: 255 }),
+        fc.nat(next.length),
+        (at, by, size) => {
+          const bytes = next.slice();
+          bytes[at]! ^= by;
+          return (
+            two.hears(bytes, ONE, GROUP) === 0 &&
+            (size === next.length || two.hears(next.slice(0, size), ONE, GROUP) === 0)
+          );
+        },
+      ),
+    );
+    t.is(two.hears(next, ONE, GROUP), AUTHENTIC);
+    // It begins anew: another index, and what was recorded under the old one is worth a challenge and no more.
+    const again = end(7, { algorithm });
+    t.is(two.hears(again.say(HELLO, ONE, GROUP), ONE, GROUP, 1000), CHALLENGE);
+    t.is(two.hears(again.say(HELLO, ONE, GROUP), ONE, GROUP, 1100), 0, "challenges are 300 ms apart");
+    acquaint(again, two, 2000);
+    t.is(two.hears(next, ONE, GROUP, 3000), CHALLENGE);
+  });
+
+test("RFC 8967: challenges grow old, are answered to one receiver alone, and keys are changed without a gap", (t) => {
+  const [one, two] = [end(1), end(2)];
+  two.hears(one.say(HELLO, ONE, GROUP), ONE, GROUP, 0);
+  const nonce = two.own.nonce.slice();
+  t.is(two.hears(one.say(tlv(19, nonce), ONE, GROUP), ONE, GROUP, 1) & AUTHENTIC, 0, "to a group");
+  t.is(two.hears(one.say(tlv(19, nonce.slice(0, 7)), ONE, TWO), ONE, TWO, 1) & AUTHENTIC, 0, "cut");
+  t.is(two.hears(one.say(tlv(19, nonce), ONE, TWO), ONE, TWO, 31_000) & AUTHENTIC, 0, "old");
+  // Five minutes of silence: it is a stranger again.
+  acquaint(one, two, 40_000);
+  t.is(two.hears(one.say(HELLO, ONE, GROUP), ONE, GROUP, 41_000), AUTHENTIC);
+  t.is(two.hears(one.say(HELLO, ONE, GROUP), ONE, GROUP, 400_000), CHALLENGE);
+  // No counter, or no room for one: authentic, but nothing that could be told from a recording.
+  const others = [{ secret: Uint8Array.of(4), algorithm: "blake2s" as const }];
+  const both = end(3, { others });
+  t.is(both.own.overhead, 14 + 34 + 18);
+  acquaint(both, end(4));
+  acquaint(both, end(5, { secret: Uint8Array.of(4), algorithm: "blake2s" }));
+  acquaint(end(6), end(9, { others }));
+  // Many neighbours: the memory of them is bounded.
+  for (let i = 0; i < 200; i++) {
+    const from = ip6Bytes(`fe80::${i + 10}`);
+    two.hears(one.say(HELLO, from, GROUP), from, GROUP, 500_000 + i);
+  }
+  t.is((two.own as unknown as { neighbours: unknown[] }).neighbours.length, 64);
+  for (const options of [
+    { secret: new Uint8Array(0) },
+    { secret: new Uint8Array(65) },
+    { secret: new Uint8Array(33), algorithm: "blake2s" },
+    { algorithm: "md5" },
+    { others: [1, 2, 3, 4].map(() => ({ secret: SECRET })) },
+    { others: [{ secret: "x" }] },
+  ])
+    t.throws(() => end(1, options as never), { code: "EINVAL" });
+  t.throws(() => one.own.attach(null as never), { code: "EBUSY" });
+  for (const algorithm of ["hmac-sha256", "blake2s"] as const)
+    t.throws(
+      () => babelAuthentication({ secret: SECRET, algorithm }).attach({ host: { calls: {} } } as never),
+      {
+        code: "EOPNOTSUPP",
+      },
+    );
+});
+
+test("a ring with keys converges, one router has another key and is left out, and a restart is believed again", (t) => {
+  let number = 0;
+  const net = routers(
+    t,
+    () => babel(),
+    (protocol, nif) => {
+      const secret = number++ === 5 ? Uint8Array.of(9) : SECRET;
+      protocol.enable(nif, { authentication: babelAuthentication({ secret }) });
+    },
+    1,
+    nobleCrypto(),
+  );
+  for (let i = 0; i < 4; i++) net.add();
+  net.connect(0, 1);
+  net.connect(1, 2);
+  const finds = () => way(net.list, 0, 2, 6).join() === "0,1,2" && way(net.list, 2, 0, 4).join() === "2,1,0";
+  t.true(settles(net.world, finds, 60_000));
+  net.connect(2, 3);
+  net.world.run(30_000);
+  t.is(way(net.list, 0, 3, 6).at(-1), -1);
+  const [first, , , last] = net.list as [Router<Babel>, Router<Babel>, Router<Babel>, Router<Babel>];
+  t.true(last.protocol.counters.badMac > 0);
+  t.is(last.protocol.neighbourList().length, 0);
+  const { nif } = first.links[0]!;
+  t.true(first.protocol.disable(nif));
+  first.protocol.enable(nif, { authentication: babelAuthentication({ secret: SECRET }) });
+  t.true(settles(net.world, finds, 60_000));
+  for (const { protocol } of net.list) t.is(protocol.counters.badTlv + protocol.counters.malformed, 0);
 });

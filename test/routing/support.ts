@@ -1,5 +1,6 @@
 /** Routers on wires for routing protocols: each has a stub network of both families, and links to others. */
 import type { ExecutionContext } from "ava";
+import type { CryptoHypercalls } from "../../hypercall/crypto.js";
 import { createWorld, wire } from "../../ports/sim/index.js";
 import type { SimLink, World } from "../../ports/sim/index.js";
 import { get32 } from "../../stack/core/bytes.js";
@@ -50,6 +51,7 @@ export function routers<P extends Component>(
   make: () => P,
   join: (protocol: P, nif: Interface) => void,
   seed = 1,
+  crypto?: CryptoHypercalls,
 ): Routers<P> {
   const world = createWorld({ seed, scribble: true });
   const list: Router<P>[] = [];
@@ -67,6 +69,7 @@ export function routers<P extends Component>(
     const protocol = make();
     const sockets = udp();
     const host = world.host();
+    host.crypto = crypto;
     const stack = host.drive(
       createStack(host, [
         ethernet(),

@@ -46,8 +46,9 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   multicast: [...IPV4, "igmp"],
   ripng: [...IPV6, "udp"],
   ipsec: IPV4,
-  // An argument of rip().enable().
+  // Arguments of enable() of rip() and babel().
   "rip-authentication": null,
+  "babel-authentication": null,
   // Links of interfaces.
   "ipsec-link": null,
   // An argument of ipsec().

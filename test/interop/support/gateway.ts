@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
+import type { CryptoHypercalls } from "../../../hypercall/crypto.js";
 import { nodeHost, openTap } from "../../../ports/node/index.js";
 import { createStack } from "../../../stack/index.js";
 import type { Component, Interface, Stack } from "../../../stack/index.js";
@@ -41,6 +42,8 @@ export interface GatewayOptions {
   ipv4?: Ipv4Options;
   ipv6?: Ipv6Options;
   components?: Component[];
+  /** Default: Node's. */
+  crypto?: CryptoHypercalls;
   /** Findings of tshark that this test is about. */
   expected?: (finding: Finding) => boolean;
   /** Without addresses and routes at the ends: the test configures them. Default false. */
@@ -69,7 +72,10 @@ export async function createGateway(t: ExecutionContext, options: GatewayOptions
   const wan = namespace6(t);
   const folder = mkdtempSync(join(tmpdir(), "anystack-gateway-"));
   const panics: unknown[] = [];
-  const host = nodeHost({ panic: (_message, error) => panics.push(error) });
+  const host = nodeHost({
+    panic: (_message, error) => panics.push(error),
+    ...(options.crypto && { crypto: options.crypto }),
+  });
   const parts = {
     ip: ipv4(options.ipv4),
     ip6: ipv6({ linkLocal: false, ...options.ipv6 }),
