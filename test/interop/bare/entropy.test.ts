@@ -47,7 +47,7 @@ test("without random bytes: ping is answered, but TCP is not served, and no name
   });
   await board.address(120_000);
   const { stdout } = await board.ns.run("ping", ["-c", "3", "-w", "60", "10.77.0.2"]);
-  t.regex(stdout, / 3 received/);
+  t.regex(stdout, / ([3-9]|\d\d+) received/);
   await board.qemu.until(/^fetched \{"code":-5,"address":"",/m, 60_000);
   t.regex(board.qemu.output, /^not serving: EIO: random\r$/m);
   const { code } = await board.ns.run("curl", ["-sS", "-m", "10", "http://10.77.0.2/"], { codes: null });

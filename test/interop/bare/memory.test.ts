@@ -36,8 +36,8 @@ test(`a heap of ${LEAST} bytes has none for packets: ping is answered, TCP is no
   });
   await small.address(60_000);
   const ping = async () => {
-    const { stdout } = await small.ns.run("ping", ["-c", "3", "-w", "30", "10.77.0.2"], { timeout: 40_000 });
-    return / 3 received/.test(stdout);
+    const { stdout } = await small.ns.run("ping", ["-c", "3", "-w", "60", "10.77.0.2"]);
+    return / ([3-9]|\d\d+) received/.test(stdout);
   };
   t.true(await ping());
   for (let i = 0; i < 3; i++) {

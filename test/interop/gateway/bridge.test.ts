@@ -48,8 +48,8 @@ test("two kernels on our bridge, in two VLANs", async (t) => {
   const size = 16 << 20;
   bodyFile(folder, size);
   await serveNginx(two, "10.6.0.2", folder);
-  const command = `curl -sgf --max-time 120 http://10.6.0.2:8080/${size} | sha256sum`;
-  const { stdout } = await one.run("sh", ["-c", command], { timeout: 130_000 });
+  const command = `curl -sgf --max-time 200 http://10.6.0.2:8080/${size} | sha256sum`;
+  const { stdout } = await one.run("sh", ["-c", command], { timeout: 210_000 });
   t.is(stdout.split(" ")[0], bodyHash(size));
   t.true(middle.counters.forwarded > 10_000);
   t.true(middle.counters.flooded < 100);

@@ -29,7 +29,7 @@ async function serve(
     ...scope,
   });
   // The kernel's link-local address must be in use before clients bind to it.
-  await host.ns.run("ping", ["-6", "-c", "1", "-w", "5", GATEWAY6 + ""], { codes: null });
+  await host.ns.run("ping", ["-6", "-c", "1", "-w", "60", GATEWAY6 + ""], { codes: null });
   host.ns.ip("address", "add", "fd77::2/64", "dev", host.device, "nodad");
   return { ...host, server, events };
 }
@@ -109,7 +109,7 @@ test("dibbler-client takes an address and a prefix at once", async (t) => {
   );
   const script = `mount --bind "$1" /var/lib/dibbler && mount --bind "$2" /etc/dibbler && exec dibbler-client run`;
   const daemon = host.ns.start("sh", ["-c", script, "dibbler", state, settings]);
-  await daemon.until(() => host.server.list().length === 2, 20_000);
+  await daemon.until(() => host.server.list().length === 2);
   const values = host.server
     .list()
     .map(({ value }) => value)

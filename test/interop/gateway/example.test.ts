@@ -126,15 +126,12 @@ async function createSite(t: ExecutionContext, change: (config: Config, wan: Nam
 test("one file makes a router: addresses, names, NAT, plain IPv6, forwards, hairpin, reload, kill -9", async (t) => {
   const { folder, lan, wan, config, write, run, ask, status, file } = await createSite(t);
   let gateway = await run();
-  await gateway.until(/WAN address 192\.0\.2\./, 20_000);
+  await gateway.until(/WAN address 192\.0\.2\./);
   const bound = await ask();
   const inner =
     /^(192\.168\.7\.1\d\d) 192\.168\.7\.1 192\.168\.7\.1 home\.test$/.exec(bound ?? "")?.[1] ?? "";
   t.not(inner, "", bound);
-  await gateway.until(
-    async () => /inet6 2001:db8:7:/.test(lan.ip("-6", "-o", "address", "show", "dev", "lan0")),
-    20_000,
-  );
+  await gateway.until(() => /inet6 2001:db8:7:/.test(lan.ip("-6", "-o", "address", "show", "dev", "lan0")));
 
   const dig = async (name: string, type = "A") =>
     (await lan.run("dig", ["+short", "+time=3", "@192.168.7.1", name, type])).stdout.trim();
@@ -150,7 +147,7 @@ test("one file makes a router: addresses, names, NAT, plain IPv6, forwards, hair
     t.is(stdout.split(" ")[0], bodyHash(SIZE), host);
     t.log(`${SIZE >> 20} MiB from ${host}: ${((SIZE * 8) / seconds / 1e6).toFixed(0)} Mbit/s`);
   }
-  const trace = await lan.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "4", SERVER]);
+  const trace = await lan.run("traceroute", ["-n", "-q", "1", "-w", "20", "-m", "4", SERVER]);
   t.regex(trace.stdout, /^ 1 {2}192\.168\.7\.1 {2}[\d.]+ ms\n 2 {2}192\.0\.2\.1 {2}[\d.]+ ms$/m);
 
   // Closed from outside, until a reload opens a port; a connection that stands meanwhile does not notice.
@@ -263,7 +260,7 @@ test("Kea delegates, hosts have IPv6 alone, and by NAT64 a name of IPv4; keepali
     t.is(stdout.split(" ")[0], bodyHash(SIZE), host);
     t.log(`${SIZE >> 20} MiB from ${host}: ${((SIZE * 8) / seconds / 1e6).toFixed(0)} Mbit/s`);
   }
-  const trace = await lan.run("traceroute", ["-6", "-n", "-q", "1", "-w", "5", "-m", "4", "server.test"]);
+  const trace = await lan.run("traceroute", ["-6", "-n", "-q", "1", "-w", "20", "-m", "4", "server.test"]);
   t.regex(trace.stdout, /^ 2 {2}fd64::c000:201 {2}[\d.]+ ms$/m);
 
   // The other gateway: it has the address while our way out is bad, and no longer.

@@ -34,7 +34,17 @@ test("from inside: ping of all sizes, traceroute, UDP and TCP, 64 MiB by curl in
   }
   await pingFrom(t, lan, WAN_HOST6, { size: 4000 });
   for (const option of ["-U", "-I", "-T"]) {
-    const { stdout } = await lan.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "4", option, WAN_HOST]);
+    const { stdout } = await lan.run("traceroute", [
+      "-n",
+      "-q",
+      "1",
+      "-w",
+      "20",
+      "-m",
+      "4",
+      option,
+      WAN_HOST,
+    ]);
     t.regex(stdout, /^ 1 {2}10\.1\.0\.1 {2}[\d.]+ ms\n 2 {2}10\.2\.0\.2 {2}[\d.]+ ms$/m, option);
   }
   const size = 64 << 20;
@@ -42,8 +52,8 @@ test("from inside: ping of all sizes, traceroute, UDP and TCP, 64 MiB by curl in
   bodyFile(folder, size);
   await serveNginx(wan, `${WAN_HOST}:8080; listen [${WAN_HOST6}]`, folder);
   for (const host of [WAN_HOST, `[${WAN_HOST6}]`]) {
-    const command = `curl -sgf --max-time 120 http://${host}:8080/${size} | sha256sum`;
-    const { stdout } = await lan.run("sh", ["-c", command], { timeout: 130_000 });
+    const command = `curl -sgf --max-time 200 http://${host}:8080/${size} | sha256sum`;
+    const { stdout } = await lan.run("sh", ["-c", command], { timeout: 210_000 });
     t.is(stdout.split(" ")[0], bodyHash(size));
   }
   t.is(wall.counters.invalid, 0);

@@ -16,7 +16,7 @@ async function ask(t: ExecutionContext, source: () => TimeSource | null) {
     ["-Q", "-u", "root", "-t", "8", "-f", "/dev/null", `server ${GATEWAY} iburst maxsamples 4`],
     {
       codes: null,
-      timeout: 20_000,
+      timeout: 60_000,
     },
   );
   return { server, text: run.stdout + run.stderr };

@@ -115,7 +115,7 @@ busybox poweroff -f
   t.is(text.split(small).length - 1, 4);
   t.regex(text, /^refused 7/m);
   t.regex(text, /2 received/);
-  const { stdout } = await run("curl", ["-s", "-m", "10", `http://127.0.0.1:${door.port}/`]);
+  const { stdout } = await run("curl", ["-s", "-m", "60", `http://127.0.0.1:${door.port}/`]);
   t.is(stdout, "through the door\n");
   writeFileSync(join(folder, "done"), "");
   await guest.ended();

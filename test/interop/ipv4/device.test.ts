@@ -49,7 +49,7 @@ test("ping, curl and traceroute reach the device on a TAP; its capture is clean"
     "http://10.77.0.2/bytes?n=5000000",
   ];
   t.is((await ns.run("curl", size)).stdout, "5000000");
-  const route = await ns.run("traceroute", ["-n", "-w", "2", "10.77.0.2"]);
+  const route = await ns.run("traceroute", ["-n", "-w", "20", "10.77.0.2"]);
   t.regex(route.stdout, / 1 {2}10\.77\.0\.2 /);
   await device.stop();
   const judged = await run("tshark", [

@@ -143,8 +143,8 @@ test("renews again and again, and the flows of the address go on", async (t) => 
   const socket = c.udp.open({ address: c.client.lease!.address, onError: (code) => errors.push(code) });
   await c.until(4);
   t.deepEqual(new Set(c.events), new Set(["bound " + c.client.lease!.address]));
-  t.is(count(c.log(), /DHCPDISCOVER/), 1);
   t.true(count(c.log(), /DHCPREQUEST/) >= 4);
+  t.notRegex(c.log(), /DHCPACK[^]*DHCPDISCOVER/);
   t.deepEqual(errors, []);
   socket.close();
   c.client.close();
@@ -214,7 +214,7 @@ test("a lease of before a restart is asked for first; what the server cannot con
   c.open({ lease });
   await c.until(2);
   t.is(c.events[1], c.events[0]);
-  t.is(count(c.log(), /DHCPDISCOVER/), 1);
+  t.notRegex(c.log(), /DHCPACK[^]*DHCPDISCOVER/);
   c.client.close();
   c.open({ lease: { ...lease, address: "10.99.0.1" } });
   await c.until(3);
@@ -233,8 +233,8 @@ test("a pulled cable: the lease is confirmed when it is back", async (t) => {
   c.nif.carrier(true);
   await c.until(2);
   t.is(c.events[1], c.events[0]);
-  t.is(count(c.log(), /DHCPREQUEST/), 2);
-  t.is(count(c.log(), /DHCPDISCOVER/), 1);
+  t.true(count(c.log(), /DHCPREQUEST/) >= 2);
+  t.notRegex(c.log(), /DHCPACK[^]*DHCPDISCOVER/);
   c.client.close();
 });
 

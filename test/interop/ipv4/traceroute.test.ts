@@ -11,7 +11,7 @@ for (const [name, option] of [
 ]) {
   test(`traceroute by ${name} reaches us, next door and behind a router`, async (t) => {
     const { ip, ns } = await createHost(t, { payloads: [] });
-    const { stdout } = await ns.run("traceroute", ["-n", "-q", "3", "-w", "2", "-m", "4", option, OURS]);
+    const { stdout } = await ns.run("traceroute", ["-n", "-q", "3", "-w", "20", "-m", "4", option, OURS]);
     t.regex(stdout, new RegExp(`^ 1  ${OURS}( +[\\d.]+ ms){3} *\n$`, "m"), stdout);
 
     const far = new Namespace();
@@ -24,7 +24,7 @@ for (const [name, option] of [
     far.ip("route", "add", "default", "via", "10.78.0.1");
     ns.sysctl("net.ipv4.ip_forward", 1);
     ip.addRoute("0.0.0.0/0", { gateway: KERNEL });
-    const routed = await far.run("traceroute", ["-n", "-q", "1", "-w", "2", "-m", "4", option, OURS]);
+    const routed = await far.run("traceroute", ["-n", "-q", "1", "-w", "20", "-m", "4", option, OURS]);
     t.regex(routed.stdout, new RegExp(`^ 1  10.78.0.1  [\\d.]+ ms\n 2  ${OURS}  [\\d.]+ ms\n$`, "m"));
   });
 }

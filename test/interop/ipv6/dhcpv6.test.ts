@@ -80,8 +80,8 @@ test("dnsmasq, stateful: the address is tried and used, renewed again and again,
   t.true(await reaches(c, address));
   await c.until(3);
   t.is(new Set(c.events).size, 1);
-  t.is(count(c.log(), /DHCPSOLICIT/), 1);
   t.true(count(c.log(), /DHCPRENEW/) >= 2);
+  t.notRegex(c.log(), /DHCPRENEW[^]*DHCPSOLICIT/);
   t.true(readFileSync(join(c.folder, "leases"), "utf8").includes(address));
   client.release();
   await server.until(/DHCPRELEASE/);
@@ -112,14 +112,14 @@ test("dnsmasq: a lease of before a restart is confirmed; one of another link is 
   await c.until(2);
   t.is(c.events[1], c.events[0]);
   t.regex(c.log(), /DHCPCONFIRM[^]*DHCPRENEW/);
-  t.is(count(c.log(), /DHCPSOLICIT/), 1);
+  t.notRegex(c.log(), /DHCPCONFIRM[^]*DHCPSOLICIT/);
   again.close();
   const moved = c.open({
     lease: { ...lease, addresses: [{ address: "fd99::1", preferred: 10, valid: 20 }] },
   });
   await c.until(3);
   t.is(c.events[2], c.events[0]);
-  t.is(count(c.log(), /DHCPSOLICIT/), 2);
+  t.regex(c.log(), /DHCPCONFIRM[^]*DHCPCONFIRM[^]*DHCPSOLICIT/);
   moved.close();
 });
 

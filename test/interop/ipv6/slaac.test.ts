@@ -26,7 +26,7 @@ const stateOf = (host: TestHost6, index = -1) => host.ip6.addresses.at(index)!.s
 async function pings(ns: Namespace, target: string, count = 3): Promise<string> {
   const { stdout } = await ns.run(
     "ping",
-    ["-6", "-q", "-n", "-c", `${count}`, "-i", "0.2", "-W", "5", target],
+    ["-6", "-q", "-n", "-c", `${count}`, "-i", "0.2", "-w", "60", target],
     { codes: null },
   );
   return stdout;
@@ -61,10 +61,10 @@ test("the kernel and we find each other", async (t) => {
   host.ns.ip("address", "add", KERNEL + "/64", "dev", BRIDGE, "nodad");
   host.ip6.addAddress(host.nif, OURS + "/64");
   await until("address in use", () => stateOf(host) === PREFERRED);
-  t.regex(await pings(host.ns, OURS), / 3 received/);
+  t.regex(await pings(host.ns, OURS), / ([3-9]|\d\d+) received/);
   t.regex(host.ns.ip("-6", "neigh", "show", OURS), /REACHABLE|DELAY/);
   const link = format6(host.ip6.addresses[0]!.bytes, 0);
-  t.regex(await pings(host.ns, `${link}%${BRIDGE}`), / 3 received/);
+  t.regex(await pings(host.ns, `${link}%${BRIDGE}`), / ([3-9]|\d\d+) received/);
   const { stdout } = await host.ns.run("ndisc6", ["-q", OURS, BRIDGE]);
   t.regex(stdout.trim(), /^([0-9A-F]{2}:){5}[0-9A-F]{2}$/i);
 });
@@ -103,7 +103,7 @@ test("radvd: address, router, name servers, search list", async (t) => {
     ["2001:db8:1::53"],
   );
   t.deepEqual(host.stack.nameServers!.search(), ["example.com"]);
-  t.regex(await pings(router, text), / 3 received/);
+  t.regex(await pings(router, text), / ([3-9]|\d\d+) received/);
   t.true(host.ip6.addresses.some((entry) => entry.temporary));
 });
 
@@ -118,7 +118,7 @@ test("radvd renumbers: the new prefix is used, the old one goes", async (t) => {
   await until("deprecated", () => made(host).some(({ state }) => state === DEPRECATED));
   await until("gone", () => made(host).every(({ bytes }) => format6(bytes, 0).startsWith("2001:db8:2:")));
   await until("in use", () => made(host).some(({ state }) => state === PREFERRED));
-  t.regex(await pings(router, KERNEL_LINK_LOCAL + "%eth0"), / 3 received/);
+  t.regex(await pings(router, KERNEL_LINK_LOCAL + "%eth0"), / ([3-9]|\d\d+) received/);
   t.deepEqual(host.slaac.inspect(host.nif).prefixes, ["2001:db8:2::/64"]);
 });
 
@@ -195,7 +195,7 @@ for (const [tool, parameters, seen] of ATTACKS) {
     t.true(seen(host.stack.counters) > 0, daemon.output + JSON.stringify(host.stack.counters));
     // The flood fills the device's queue too, where the kernel drops pings that we never see.
     t.true(Number(/(\d+) received/.exec(output)?.[1]) >= 5, output);
-    t.regex(await pings(host.ns, OURS), / 3 received/);
+    t.regex(await pings(host.ns, OURS), / ([3-9]|\d\d+) received/);
     t.true(host.nd.cache.entries.length <= 64);
     t.true(host.ip6.addresses.length <= 2 + 8 + 8);
     t.true(host.ip6.fib.list().length <= 64);

@@ -10,7 +10,7 @@ for (const [name, option] of [
 ]) {
   test(`traceroute6 by ${name} reaches us, next door and behind a router`, async (t) => {
     const host = await createHostOnly6(t, { payloads: [] });
-    const trace = ["-6", "-n", "-w", "2", "-m", "4"];
+    const trace = ["-6", "-n", "-w", "20", "-m", "4"];
     const { stdout } = await host.ns.run("traceroute", [...trace, "-q", "3", option, OURS6]);
     t.regex(stdout, new RegExp(`^ 1  ${OURS6}( +[\\d.]+ ms){3} *\n$`, "m"), stdout);
     const routed = await behind(t, host).run("traceroute", [...trace, "-q", "1", option, OURS6]);

@@ -57,7 +57,7 @@ test("slattach: pings of either side up to the MTU and in fragments, all bytes t
     [3000, "00ff"],
   ] as const) {
     const said = await peer.sh(`ping -c 3 -i 0.2 -w 50 -s ${size} -p ${pattern} 10.9.0.1`);
-    t.regex(said, / 3 received/, said);
+    t.regex(said, / ([3-9]|\d\d+) received/, said);
   }
   // Pings of ours.
   const data = Uint8Array.from({ length: 2500 }, (_, i) => [0xc0, 0xdb, 0xdc, 0xdd, i & 255][i % 5]!);

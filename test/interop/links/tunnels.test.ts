@@ -94,8 +94,8 @@ test("ipip, sit, ip6tnl, GRE over both families", async (t) => {
     ip6.addAddress(nif, `fd08:${number}::1/64`);
     t.is(nif.mtu, 1500 - overhead, name);
     for (const address of [`10.8.${number}.1`, `fd08:${number}::1`]) {
-      const out = await peer.sh(`ping -n -c 3 -i 0.02 -w 3 -s ${1500 - overhead - 48} -M do ${address}`);
-      t.regex(out, / 3 received/, `${name} ${address}`);
+      const out = await peer.sh(`ping -n -c 3 -i 0.02 -w 60 -s ${1500 - overhead - 48} -M do ${address}`);
+      t.regex(out, / ([3-9]|\d\d+) received/, `${name} ${address}`);
     }
   }
   t.log(stack.counters.iptunnel, stack.counters.gre);

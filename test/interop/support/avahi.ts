@@ -93,7 +93,7 @@ publish-a-on-ipv6=no
   });
   await daemon.until(/Server startup complete/);
   return {
-    run: (command, ...parameters) => host.ns.run(command, parameters, { env, codes: null, timeout: 20_000 }),
+    run: (command, ...parameters) => host.ns.run(command, parameters, { env, codes: null, timeout: 60_000 }),
     start: (command, ...parameters) => host.ns.start(command, parameters, env),
     log: () => daemon.output,
     until: (what) => daemon.until(what),

@@ -6,6 +6,7 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { PATIENCE } from "../../support/until.js";
 import { run, start } from "./process.js";
 import type { Daemon, Result, RunOptions } from "./process.js";
 
@@ -33,6 +34,8 @@ echo 0 >/proc/sys/net/ipv4/icmp_ratelimit
 echo 0 >/proc/sys/net/ipv4/tcp_invalid_ratelimit
 `;
 
+const SLEEPER = new Int32Array(new SharedArrayBuffer(4));
+
 let count = 0;
 
 export class Namespace {
@@ -54,9 +57,31 @@ export class Namespace {
     execFileSync("ip", ["netns", "exec", name, "sh", "-c", SETTINGS]);
   }
 
-  /** `ip -n NAME ...`; what it printed. */
+  /** `ip -n NAME ...`; what it printed. An IPv6 address that is added without DAD answers when this returns. */
   ip(...parameters: string[]): string {
-    return execFileSync("ip", ["-n", this.name, ...parameters], { encoding: "utf8" });
+    const printed = execFileSync("ip", ["-n", this.name, ...parameters], { encoding: "utf8" });
+    if (parameters.includes("nodad")) this.awaitSolicitedNode(parameters);
+    return printed;
+  }
+
+  /**
+   * The kernel joins the solicited-node group of an address (RFC 4291 section 2.7.1) later, from a queue that all namespaces share:
+   * on a busy machine seconds later, and until then it hears no Neighbor Solicitation. A device that is down or needs no neighbours
+   * joins nothing.
+   */
+  private awaitSolicitedNode(parameters: readonly string[]): void {
+    const device = parameters[parameters.indexOf("dev") + 1]!;
+    const address = parameters.find((parameter) => parameter.includes(":"))!.split("/")[0]!;
+    const [high, low] = address.split(":").slice(-2) as [string, string];
+    const group = `ff02::1:ff${high.padStart(4, "0").slice(2)}:${low.replace(/^0+(?=.)/, "") || "0"}`;
+    const joined = new RegExp(`inet6 ${group}\\s`);
+    const end = Date.now() + PATIENCE;
+    while (!joined.test(this.ip("maddress", "show", "dev", device))) {
+      const flags = /<(.*)>/.exec(this.ip("link", "show", "dev", device))![1]!.split(",");
+      if (!flags.includes("UP") || flags.includes("NOARP") || flags.includes("LOOPBACK")) return;
+      if (Date.now() > end) throw new Error(`${this.name}: ${device} does not join ${group}`);
+      Atomics.wait(SLEEPER, 0, 0, 10);
+    }
   }
 
   /** Sets a kernel parameter of the namespace: `sysctl("net.ipv4.ip_forward", 1)`. */

@@ -43,7 +43,7 @@ export async function createHostOnly6(t: ExecutionContext, options: HostOptions 
   const link = entry ? format6(entry.bytes, 0) : "";
   // The kernel takes a moment to use a new device: what is sent before goes nowhere.
   const target = link ? `${link}%${host.device}` : OURS6;
-  await host.ns.run("ping", ["-6", "-q", "-c", "1", "-i", "0.2", "-w", "10", target]);
+  await host.ns.run("ping", ["-6", "-q", "-c", "1", "-i", "0.2", "-w", "60", target]);
   return { ...host, ...parts, link };
 }
 

@@ -15,10 +15,10 @@ export interface PingOptions {
 }
 
 /**
- * Pings `host` from `ns`; the echoes that come back must be the first ones. Returns what ping printed.
+ * Pings `host` from `ns`; the first `count` echoes must all come back. Returns what ping printed.
  *
  * Without a deadline ping waits two round trips for its last answer, and a busy machine takes longer; with one it goes on asking
- * until it has as many answers as it wants, therefore their numbers count.
+ * until it has as many answers as it wants, and takes what comes until it ends: therefore numbers count.
  */
 export async function pingFrom(
   t: ExecutionContext,
@@ -32,11 +32,7 @@ export async function pingFrom(
     Number(number),
   );
   const all = Array.from({ length: count }, (_, i) => i + 1);
-  t.deepEqual(
-    answered.sort((a, b) => a - b),
-    all,
-    `${host}, ${size} bytes: ${stdout}`,
-  );
+  t.deepEqual(answered.sort((a, b) => a - b).slice(0, count), all, `${host}, ${size} bytes: ${stdout}`);
   return stdout;
 }
 

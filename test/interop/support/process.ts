@@ -10,7 +10,7 @@ export interface Result {
 }
 
 export interface RunOptions {
-  /** Milliseconds until the program is killed, which is a failure. Default 30 s. */
+  /** Milliseconds until the program is killed, which is a failure. Default 90 s: more than ping's own minute. */
   timeout?: number;
   /** What the program reads. Default: nothing. */
   input?: string | Uint8Array;
@@ -22,7 +22,7 @@ export interface RunOptions {
 
 /** Runs a program to its end. Rejects with its output when it fails. */
 export async function run(command: string, parameters: string[], options: RunOptions = {}): Promise<Result> {
-  const { timeout = 30_000, codes = [0], env, cwd } = options;
+  const { timeout = 90_000, codes = [0], env, cwd } = options;
   const child = spawn(command, parameters, { stdio: "pipe", env: { ...process.env, ...env }, cwd });
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
