@@ -7,7 +7,11 @@ export interface Prefix64 {
   readonly bytes: Uint8Array;
   /** 32, 40, 48, 56, 64 or 96 bits. */
   readonly length: number;
+  /** 64:ff9b::/96, which stands for no private address (section 3.1). */
+  readonly wellKnown: boolean;
 }
+
+const WELL_KNOWN = [0, 0x64, 0xff, 0x9b];
 
 /** Throws `EINVAL` for what is no such prefix. */
 export function parsePrefix64(text: string): Prefix64 {
@@ -17,7 +21,20 @@ export function parsePrefix64(text: string): Prefix64 {
   if (!bytes || [32, 40, 48, 56, 64, 96].indexOf(length) < 0 || bytes[8] !== 0)
     return fail("EINVAL", "prefix " + text);
   for (let i = length >> 3; i < 16; i++) if (bytes[i] !== 0) fail("EINVAL", "prefix " + text);
-  return { bytes, length };
+  let known = length === 96;
+  for (let i = 0; i < 12; i++) if (bytes[i] !== (WELL_KNOWN[i] || 0)) known = false;
+  return { bytes, length, wellKnown: known };
+}
+
+/** May the prefix stand for this IPv4 address? The well-known one not for those of RFC 1918 and RFC 6598. */
+export function represents64(prefix: Prefix64, word: number): boolean {
+  return !(
+    prefix.wellKnown &&
+    (word >>> 24 === 10 ||
+      word >>> 20 === 0xac1 ||
+      word >>> 16 === 0xc0a8 ||
+      (word >>> 22) << 22 === 0x64400000)
+  );
 }
 
 /** Writes the address that stands for `word` at `target[at..]`: 16 bytes. */

@@ -118,20 +118,24 @@ class Client implements Waiter {
   }
 }
 
-/** A AAAA question that had no answer, and waits for A records (RFC 6147 section 5.1.6). */
+/**
+ * A AAAA question that had no answer, and waits for A records (RFC 6147 section 5.1.6). Servers that refuse it, fail or keep quiet have said
+ * nothing of names (section 5.1.2): then there is no denial, and without A records what is told is that they failed.
+ */
 class Synthesis implements Waiter {
   constructor(
     private readonly forwarder: DnsForwarder,
     private readonly exchange: Exchange,
     private readonly waiter: Waiter,
-    private readonly denied: Uint8Array,
-    private readonly denial: Answer,
+    private readonly denied: Uint8Array | null,
+    private readonly denial: Answer | null,
+    private readonly code: number,
   ) {}
 
   answered(_response: Uint8Array | null, answer: Answer | null, code: number): void {
     const made = answer && code === 0 ? this.forwarder.synthesize(this.exchange, answer, this.denial) : null;
     if (made) this.waiter.answered(made.response, made.answer, 0);
-    else this.waiter.answered(this.denied, this.denial, 0);
+    else this.waiter.answered(this.denied, this.denial, this.code);
   }
 }
 
@@ -378,7 +382,11 @@ export class DnsForwarder implements Component {
   }
 
   /** Makes AAAA records of A records, for a client that has IPv6 alone. Null: there are none. */
-  synthesize(x: Exchange, answer: Answer, denial: Answer): { response: Uint8Array; answer: Answer } | null {
+  synthesize(
+    x: Exchange,
+    answer: Answer,
+    denial: Answer | null,
+  ): { response: Uint8Array; answer: Answer } | null {
     const rule = this.options.dns64 as Dns64;
     const q = new ClientQuery();
     const question = nameBytes(x.name);
@@ -388,7 +396,7 @@ export class DnsForwarder implements Component {
     put16(q.question, question.length, wire.TYPE_AAAA);
     put16(q.question, question.length + 2, wire.CLASS_IN);
     let at = beginResponse(out, q, 0, 0);
-    let ttl = denial.ttl || SYNTHETIC_TTL;
+    let ttl = (denial && denial.ttl) || SYNTHETIC_TTL;
     let made = 0;
     for (let i = 0; i < answer.records.length && at > 0; i++) {
       const record = answer.records[i];
@@ -523,10 +531,10 @@ export class DnsForwarder implements Component {
   private throughDns64(x: Exchange, waiter: Waiter): Waiter {
     return {
       answered: (response, answer, code) => {
-        const none = answer !== null && response !== null && code === 0 && this.isDenial(answer);
+        const none = answer === null || (code === 0 && this.isDenial(answer));
         if (!none) waiter.answered(response, answer, code);
         else {
-          const synthesis = new Synthesis(this, x, waiter, response as Uint8Array, answer as Answer);
+          const synthesis = new Synthesis(this, x, waiter, response, answer, code);
           if (this.begin(x.key, x.name, wire.TYPE_A, false, false, synthesis) !== 0) {
             waiter.answered(response, answer, code);
           }

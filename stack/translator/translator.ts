@@ -7,7 +7,7 @@
 import type { Link, LinkReceiver } from "../../hypercall/link.js";
 import { hashOf } from "../core/hash.js";
 import type { Interface } from "../core/interface.js";
-import { embed64, extract64, within64 } from "../core/prefix64.js";
+import { embed64, extract64, represents64, within64 } from "../core/prefix64.js";
 import type { Prefix64 } from "../core/prefix64.js";
 import type { Stack } from "../core/stack.js";
 import { format6 } from "../core/text6.js";
@@ -37,8 +37,6 @@ export interface TranslatorSettings {
 
 /** Room before what is translated: the header is longer by 20 bytes, a fragment header, and the next link's own. */
 const ROOM = 128;
-/** The well-known prefix stands for no private address (RFC 6052 section 3.1). */
-const WELL_KNOWN = [0, 0x64, 0xff, 0x9b];
 
 export class Translator implements Link, Addresses {
   readonly medium = "ip";
@@ -52,7 +50,6 @@ export class Translator implements Link, Addresses {
   private receiver: LinkReceiver | null = null;
   private readonly toFour: SixToFour;
   private readonly toSix: FourToSix;
-  private readonly wellKnown: boolean;
   private out: Uint8Array = new Uint8Array(0);
 
   /** Adds the interface `name`. */
@@ -64,9 +61,6 @@ export class Translator implements Link, Addresses {
   ) {
     this.mtu = settings.mtu;
     this.hosts = new Hosts(settings.base, settings.capacity, hashOf(stack));
-    let known = settings.prefix.length === 96;
-    for (let i = 0; i < 12; i++) if (settings.prefix.bytes[i] !== (WELL_KNOWN[i] || 0)) known = false;
-    this.wellKnown = known;
     const host = stack.host;
     this.toFour = new SixToFour(host, this, counters);
     this.toSix = new FourToSix(host, this, counters, (out, start, end) => this.emit(out, start, end));
@@ -157,16 +151,6 @@ export class Translator implements Link, Addresses {
   private mayStand(word: number, role: number): boolean {
     if (role > DESTINATION) return true;
     if (isMartian4(word) || isMulticast4(word)) return false;
-    return !this.wellKnown || !isPrivate4(word);
+    return represents64(this.settings.prefix, word);
   }
-}
-
-/** RFC 1918, and the shared space of RFC 6598. */
-function isPrivate4(word: number): boolean {
-  return (
-    word >>> 24 === 10 ||
-    word >>> 20 === 0xac1 ||
-    word >>> 16 === 0xc0a8 ||
-    (word >>> 22) << 22 === 0x64400000
-  );
 }

@@ -292,6 +292,65 @@ test("DNS64: every length of prefix (RFC 6052 section 2.4), and none else", (t) 
   }
 });
 
+test("RFC 6147 5.1.2: a server that refuses, fails or does not answer AAAA has not said that there is none: A is asked for", (t) => {
+  const text = "four.example";
+  /** Plays a server to which AAAA is answered with `code` (-1: with silence), A with `records`; what the client is told. */
+  const told = (code: number, records: Uint8Array[], aCode = 0) => {
+    const f = forwarderTest(t, { dns64: dns64(), timeout: 100 });
+    f.send(query(text, 28));
+    const types: number[] = [];
+    let answer: Sent | null = null;
+    for (let i = 0; i < 40; i++) {
+      for (const bytes of f.probe.take()) {
+        const { udp: ports, payload } = parseFrame(bytes);
+        if (ports?.sport === 53) answer = read(payload, ports.dport);
+        if (ports?.dport !== 53) continue;
+        const asked = read(payload, ports.sport);
+        const type = asked.question.at(-3)!;
+        types.push(type);
+        if (type === 1) f.reply(asked, records, { flags: 0x8180 | aCode });
+        else if (code >= 0) f.reply(asked, [], { flags: 0x8180 | code });
+      }
+      f.world.run(20);
+    }
+    return { types, answer: answer!, f };
+  };
+  for (const code of [1, 2, 4, 5, 9, -1]) {
+    const { types, answer, f } = told(code, [A(4)]);
+    t.deepEqual([types.at(0), types.at(-1)], [28, 1], `${code}`);
+    t.like(answer, { flags: 0x8180, counts: [1, 1, 0, 1] }, `${code}`);
+    t.true(Buffer.from(answer.payload).includes(Buffer.from("0064ff9b0000000000000000c0000204", "hex")));
+    t.is(f.names.counters.synthesized, 1);
+    f.send(query(text, 28));
+    t.is(f.asked().length, 0, "it is remembered");
+  }
+  // Without A records it is as it was: they failed. What says that there is no such name has said it of A too.
+  t.is(told(5, []).answer.flags & 15, 2);
+  t.is(told(2, [], 5).answer.flags & 15, 2);
+  const { types, answer } = told(3, [A(4)]);
+  t.deepEqual([types, answer.flags & 15], [[28], 3]);
+});
+
+test("RFC 6052 3.1: no address under the well-known prefix for private ones; there is under one of the network's own", (t) => {
+  for (const [prefix, counts] of [
+    ["64:ff9b::/96", [1, 0, 0, 1]],
+    ["2001:db8:64::/96", [1, 1, 0, 1]],
+  ] as const) {
+    for (const bytes of [
+      [10, 1, 2, 3],
+      [172, 16, 0, 1],
+      [192, 168, 7, 1],
+      [100, 64, 0, 1],
+    ]) {
+      const f = forwarderTest(t, { dns64: dns64(prefix) });
+      f.send(query("inside.example", 28));
+      f.reply(f.asked()[0]!, []);
+      f.reply(f.asked()[0]!, [record(POINTER, 1, 60, Uint8Array.from(bytes))]);
+      t.like(f.told()[0], { flags: 0x8180, counts }, prefix + bytes.join("."));
+    }
+  }
+});
+
 test("any bytes to either side throw nothing, and every client hears in the end", (t) => {
   const f = forwarderTest(t, { limit: 4, timeout: 100 });
   const good = query("www.example");

@@ -91,6 +91,63 @@ test("NAT64 and DNS64: ping, traceroute, names, 64 MiB by curl from a host that 
   t.is(wall.counters.invalid, 0);
 });
 
+test("the well-known prefix: public servers by it, private ones not; an unbound that refuses or drops AAAA is asked for A", async (t) => {
+  const wall = firewall({ rules: [{ action: "accept", from: "lan" }], nat: napt() });
+  const [xlat, names] = [nat64(), dnsForwarder({ dns64: dns64(), servers: [WAN_HOST], timeout: 500 })];
+  const gateway = await createGateway(t, { components: [wall, xlat, fragments6(), dns(), names] });
+  const { lan, wan, ip } = gateway;
+  wall.assign(gateway.lanNif, "lan");
+  wall.assign(xlat.nif, "lan");
+  wall.assign(gateway.wanNif, "wan");
+  names.serve(gateway.lanNif);
+  lan.ip("address", "del", "10.1.0.2/24", "dev", "lan0");
+  wan.ip("route", "del", "default");
+  wan.ip("address", "add", "203.0.113.7/32", "dev", "lo");
+  ip.addRoute("203.0.113.0/24", { gateway: WAN_HOST });
+  const folder = scratch(t);
+  const conf = join(folder, "unbound.conf");
+  writeFileSync(
+    conf,
+    `server:
+  interface: ${WAN_HOST}
+  access-control: 10.2.0.0/24 allow
+  do-daemonize: no
+  username: ""
+  chroot: ""
+  pidfile: ""
+  use-syslog: no
+  logfile: ""
+  module-config: "iterator"
+  local-zone: "refuses.test." refuse
+  local-data: "four.refuses.test. 300 IN A 203.0.113.7"
+  local-data: "inside.refuses.test. 300 IN A 10.2.0.2"
+  local-zone: "drops.test." deny
+  local-data: "four.drops.test. 300 IN A 203.0.113.7"
+`,
+  );
+  await wan.serve("udp", 53, "unbound", ["-d", "-c", conf]);
+  const dig = async (...words: string[]) =>
+    (await lan.run("dig", ["+time=10", "+tries=1", "@fd01::1", ...words], { codes: null })).stdout;
+  t.regex(await dig("four.refuses.test", "A"), /203\.0\.113\.7/);
+  for (const name of ["four.refuses.test", "four.drops.test"])
+    t.regex(await dig(name, "AAAA"), /status: NOERROR[^]*AAAA\s+64:ff9b::cb00:7107/, name);
+  t.regex(await dig("inside.refuses.test", "AAAA"), /status: SERVFAIL/);
+  await pingFrom(t, lan, "64:ff9b::203.0.113.7", { size: 56 });
+  const size = 1 << 20;
+  bodyFile(folder, size);
+  await serveNginx(wan, "203.0.113.7", folder);
+  const { stdout: hash } = await lan.run("sh", [
+    "-c",
+    `curl -sgf --max-time 60 http://[64:ff9b::203.0.113.7]:8080/${size} | sha256sum`,
+  ]);
+  t.is(hash.split(" ")[0], bodyHash(size));
+  const { stdout } = await lan.run("ping", ["-6", "-n", "-c", "1", "-W", "2", "64:ff9b::10.2.0.2"], {
+    codes: null,
+  });
+  t.regex(stdout, /100% packet loss/);
+  t.is(xlat.counters.address, 1);
+});
+
 const TAYGA = `
 tun-device nat64
 ipv4-addr 192.168.77.1
