@@ -1,12 +1,14 @@
 /**
  * The port to Node.js: host, links, captures. Importing it loads nothing but Node's own modules: the package koffi is an optional
- * peer, loaded by `openTap`.
+ * peer, loaded by `openTap` and `opensslCrypto`.
  */
 export { nodeHost } from "./host.js";
 export type { NodeHost, NodeHostOptions } from "./host.js";
 export { ethernet } from "../express/ethernet.js";
 export type { ExpressEthernet } from "../express/ethernet.js";
 export { nodeCrypto } from "./crypto.js";
+export { opensslCrypto } from "./openssl.js";
+export type { OpensslOptions } from "./openssl.js";
 export { openTap } from "./tap.js";
 export type { TapOptions } from "./tap.js";
 export { openInheritedTap, tapLauncher } from "./fd.js";

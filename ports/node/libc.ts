@@ -22,24 +22,30 @@ export interface Libc {
 
 let libc: Libc | null = null;
 
-export function loadLibc(): Libc {
-  if (libc) return libc;
-  if (process.platform !== "linux") throw systemError("ENOSYS", "TUN and TAP devices are Linux's");
+/** The package koffi; `hint`: what else there is to do. */
+export function loadKoffi(hint: string): Koffi {
   const require = createRequire(import.meta.url);
   let koffi: Koffi;
   try {
     koffi = require("koffi") as Koffi;
   } catch (cause) {
-    const hint = "npm install koffi, or start the program through tap-launcher.pl and use openInheritedTap";
-    throw Object.assign(systemError("ENOENT", `the package koffi cannot be loaded: ${hint}`), { cause });
+    const text = `the package koffi cannot be loaded: npm install koffi, ${hint}`;
+    throw Object.assign(systemError("ENOENT", text), { cause });
   }
-  const library = koffi.load(null);
-  if (!isMainThread) {
+  if (!isMainThread && process.platform === "linux") {
     // A worker that is terminated unloads koffi before the event loop has let go of koffi's poll handle, and the process
     // crashes (seen with koffi 3.3.4). A library that was opened with RTLD_NODELETE stays.
     const binary = Object.keys(require.cache).find((path) => path.endsWith("koffi.node"));
-    if (binary) library.func("void *dlopen(const char *, int)")(binary, RTLD_NOW | RTLD_NODELETE);
+    if (binary) koffi.load(null).func("void *dlopen(const char *, int)")(binary, RTLD_NOW | RTLD_NODELETE);
   }
+  return koffi;
+}
+
+export function loadLibc(): Libc {
+  if (libc) return libc;
+  if (process.platform !== "linux") throw systemError("ENOSYS", "TUN and TAP devices are Linux's");
+  const koffi = loadKoffi("or start the program through tap-launcher.pl and use openInheritedTap");
+  const library = koffi.load(null);
   libc = {
     koffi,
     ioctl: library.func("int ioctl(int, unsigned long, void *)"),

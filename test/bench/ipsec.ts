@@ -6,6 +6,7 @@
  */
 import { nobleCrypto } from "../../ports/noble/index.js";
 import { nodeCrypto } from "../../ports/node/crypto.js";
+import { opensslCrypto } from "../../ports/node/openssl.js";
 import type { CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
 import { build, join, key } from "../ipsec/support.js";
 
@@ -93,6 +94,7 @@ for (const [mtu, size] of [
     rows.push({ name, batch, step, figures: [] });
   for (const [host, crypto, batch] of [
     ["node:crypto", nodeCrypto(), 1024],
+    ["OpenSSL by koffi", opensslCrypto(), 1024],
     ["@noble", nobleCrypto(), 32],
   ] as const) {
     for (const name of Object.keys(KEYS)) {

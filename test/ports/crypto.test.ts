@@ -1,10 +1,12 @@
 /** The providers of ciphers: vectors of the RFCs and of NIST, each against the others, and what an attacker would send. */
 import test from "ava";
+import fc from "fast-check";
 import { CIPHER_DONE, CIPHER_FAILED, CIPHER_PENDING, constantTimeEqual } from "../../hypercall/crypto.js";
 import type { Certificate, Cipher, CipherJob, CryptoHypercalls } from "../../hypercall/crypto.js";
 import { webCrypto } from "../../ports/browser/index.js";
 import { nobleCrypto } from "../../ports/noble/index.js";
 import { nodeCrypto } from "../../ports/node/crypto.js";
+import { opensslCrypto } from "../../ports/node/openssl.js";
 import { withCertificates } from "../../ports/x509/index.js";
 import { need } from "../support/need.js";
 import { aeadVectors, FOLDER, plainVectors } from "./vectors.js";
@@ -14,6 +16,9 @@ const PROVIDERS: readonly (readonly [string, Provider])[] = [
   ["node", nodeCrypto()],
   ["noble", withCertificates(nobleCrypto())],
 ];
+
+/** Those with ciphers of their own: of keys and certificates "openssl" has what "node" has. */
+const SEALERS = [...PROVIDERS, ["openssl", opensslCrypto()] as const] as const;
 
 const hex = (text: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(Buffer.from(text.replace(/\s/g, ""), "hex"));
@@ -122,7 +127,7 @@ function jobOf(
   return { data, start: 8, end, tag: end, nonce, aad: wide, aadStart: 3, aadEnd: 3 + aad.length, done() {} };
 }
 
-for (const [name, crypto] of PROVIDERS) {
+for (const [name, crypto] of SEALERS) {
   test(`${name}: vectors, in place; every flipped bit, wrong key and closed cipher is refused`, (t) => {
     for (const vector of VECTORS) {
       const cipher = crypto.cipher(vector.algorithm, vector.key, true)!;
@@ -196,7 +201,7 @@ function outcome(cipher: Cipher, job: CipherJob, seal: boolean): Promise<number>
   });
 }
 
-const EACH = [...PROVIDERS, ["web", webCrypto(nobleCrypto())] as const] as const;
+const EACH = [...SEALERS, ["web", webCrypto(nobleCrypto())] as const] as const;
 
 for (const [name, crypto] of EACH) {
   test(`${name}: vectors of NIST, BoringSSL, OpenSSL and RFC 4231, and those that must be refused`, async (t) => {
@@ -279,7 +284,6 @@ test("web: answers in the order of the questions; what is pending when it is clo
 });
 
 test("what one provider seals the other opens, byte for byte the same", (t) => {
-  const [[, node], [, noble]] = PROVIDERS as [readonly [string, Provider], readonly [string, Provider]];
   for (const [algorithm, size] of [
     ["aes-gcm-16", 16],
     ["aes-gcm-16", 32],
@@ -295,14 +299,84 @@ test("what one provider seals the other opens, byte for byte the same", (t) => {
         ...{ source: "", algorithm, key, nonce, aad: key.subarray(0, 12), plain: text, sealed: text },
         tag: new Uint8Array(algorithm === "aes-cbc" ? 0 : 16),
       };
-      const [ours, theirs] = [jobOf(vector, text), jobOf(vector, text)];
-      t.is(node.cipher(algorithm, key, true)!.seal(ours), CIPHER_DONE);
-      t.is(noble.cipher(algorithm, key, true)!.seal(theirs), CIPHER_DONE);
-      t.deepEqual(ours.data, theirs.data, `${algorithm} ${length}`);
-      t.is(noble.cipher(algorithm, key, true)!.open(ours), CIPHER_DONE);
-      t.deepEqual(ours.data.subarray(8, 8 + length), text);
+      const jobs = SEALERS.map(([name, crypto]) => {
+        const job = jobOf(vector, text);
+        t.is(crypto.cipher(algorithm, key, true)!.seal(job), CIPHER_DONE, name);
+        return job;
+      });
+      for (const job of jobs) t.deepEqual(job.data, jobs[0]!.data, `${algorithm} ${length}`);
+      for (const [i, [name, crypto]] of SEALERS.entries()) {
+        const job = jobs[(i + 1) % jobs.length]!;
+        t.is(crypto.cipher(algorithm, key, true)!.open(job), CIPHER_DONE, name);
+        t.deepEqual(job.data.subarray(8, 8 + length), text);
+      }
     }
   }
+});
+
+test("openssl: a context that has refused a packet, or had another size, seals and opens the next as node does", (t) => {
+  const crypto = opensslCrypto();
+  const node = nodeCrypto();
+  for (const [algorithm, size, nonceSize, tagSize] of [
+    ["aes-gcm-16", 16, 12, 16],
+    ["aes-gcm-16", 24, 12, 16],
+    ["aes-gmac", 32, 12, 16],
+    ["chacha20-poly1305", 32, 12, 16],
+    ["aes-cbc", 16, 16, 0],
+    ["hmac-sha2-256-128", 32, 0, 16],
+    ["hmac-sha2-384-192", 48, 0, 24],
+    ["hmac-sha2-512-256", 200, 0, 32],
+  ] as const) {
+    const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+    const packet = fc.record({
+      ...{ text: fc.uint8Array({ maxLength: 300 }), nonce: bytes(nonceSize) },
+      ...{ aad: fc.uint8Array({ maxLength: 90 }), flip: fc.option(fc.nat(), { freq: 2 }) },
+    });
+    fc.assert(
+      fc.property(bytes(size), fc.array(packet, { maxLength: 6 }), (key, packets) => {
+        const kept = crypto.cipher(algorithm, key, true)!;
+        for (const { text, nonce, aad, flip } of packets) {
+          const plain = text.subarray(0, text.length - (text.length % kept.blockSize));
+          const job = jobOf({ nonce, aad, plain, tag: new Uint8Array(tagSize) }, plain);
+          const other = { ...job, data: job.data.slice() };
+          if (kept.seal(job) !== CIPHER_DONE) return false;
+          node.cipher(algorithm, key, true)!.seal(other);
+          if (Buffer.compare(job.data, other.data) !== 0) return false;
+          const flipped = flip !== null && tagSize > 0;
+          if (flipped) job.data[8 + (flip % (plain.length + tagSize))]! ^= 1;
+          if (kept.open(job) !== (flipped ? CIPHER_FAILED : CIPHER_DONE)) return false;
+          if (!flipped && Buffer.compare(job.data.subarray(8, job.end), plain) !== 0) return false;
+        }
+        kept.close();
+        return true;
+      }),
+      { numRuns: 60 },
+    );
+    // Behind an array is other memory: nothing is touched there.
+    const cipher = crypto.cipher(algorithm, new Uint8Array(size), true)!;
+    const good = jobOf(
+      { nonce: new Uint8Array(16), plain: new Uint8Array(32), tag: new Uint8Array(32) },
+      NONE,
+    );
+    for (const bad of [
+      { start: -16 },
+      { end: 96 },
+      { start: 24, end: 8 },
+      { end: NaN },
+      { tag: 81 - tagSize },
+      { tag: -1 },
+      { aadStart: -1 },
+      { aadEnd: 5 },
+    ]) {
+      t.is(cipher.seal({ ...good, ...bad }), CIPHER_FAILED, `${algorithm} ${JSON.stringify(bad)}`);
+      t.is(cipher.open({ ...good, ...bad }), CIPHER_FAILED);
+    }
+    t.true(good.data.every((byte) => byte === 0xa5));
+    // Its memory has gone elsewhere.
+    structuredClone(good.data, { transfer: [good.data.buffer] });
+    t.is(cipher.seal(good), CIPHER_FAILED);
+  }
+  t.throws(() => opensslCrypto({ library: "/nowhere/libcrypto.so" }), { code: "ENOSYS" });
 });
 
 test("key exchange between providers; shares that are none are refused", (t) => {
