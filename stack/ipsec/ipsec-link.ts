@@ -27,6 +27,8 @@ export class IpsecLink implements Link {
   readonly mtu: number;
   /** Policies leave it alone: see `isExempt`. */
   readonly protects = true;
+  /** Its SAs, the newest last: see `Ipsec.addSa`. */
+  readonly outbound: Sa[] = [];
   /** Packets that no SA was there for. */
   noSa = 0;
   private nif: Interface | null = null;
@@ -50,10 +52,8 @@ export class IpsecLink implements Link {
 
   /** The newest SA of the interface. */
   private sa(): Sa | null {
-    const list = this.ipsec.outbound;
-    for (let i = list.length - 1; i >= 0; i--) {
-      if (list[i].nif === this.nif && list[i].mode === TUNNEL) return list[i];
-    }
+    const list = this.outbound;
+    for (let i = list.length - 1; i >= 0; i--) if (list[i].mode === TUNNEL) return list[i];
     return null;
   }
 

@@ -22,7 +22,7 @@ import { forward } from "./forward.js";
 import { input } from "./input.js";
 import { output, overheadOf } from "./output.js";
 import { BYPASS, DISCARD, Policy, Spd } from "./policy.js";
-import type { PolicyOptions } from "./policy.js";
+import type { PolicyIndex, PolicyOptions } from "./policy.js";
 import { Sa } from "./sa.js";
 import type { SaOptions } from "./sa.js";
 
@@ -111,6 +111,8 @@ export interface IpsecOptions {
   otherwise?: "discard" | "bypass";
   /** Policies at most. Default 256. */
   policies?: number;
+  /** Finds the policy of a packet without a walk through all of them, for those who have many: `policyIndex()`. */
+  index?: PolicyIndex;
   /** SAs at most. Default 1024. */
   associations?: number;
   /** Layers of IPsec that are taken off a packet. Default 2. */
@@ -129,9 +131,9 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
   readonly counters = new IpsecCounters();
   stack: Stack = null as never;
   readonly spd: Spd;
-  /** Inbound by SPI, and outbound. */
+  /** By SPI. */
   readonly inbound = new Table<Sa>();
-  readonly outbound: Sa[] = [];
+  readonly outbound = new Table<Sa>();
   readonly protocols: SecurityProtocol[] = [];
   readonly depth: number;
   /** Ports of ESP in UDP are looked at by this: see nat-traversal.ts. */
@@ -140,8 +142,9 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
     emit(sa: Sa, packet: Packet, path: Path): void;
     added(): void;
   } | null = null;
-  /** Ports that SAs receive ESP in UDP on, one entry for each SA. */
+  /** Ports that SAs receive ESP in UDP on, and how many of them on each. */
   readonly ports: number[] = [];
+  private readonly users: number[] = [];
   /** Told of what happens to SAs, when the stack is at rest. */
   onEvent: ((event: IpsecEvent) => void) | null = null;
   /** The SA that the packet in hand came by, and layers that have been taken off it. */
@@ -156,14 +159,15 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
   readonly queue: PacketQueue | null;
   private readonly limit: number;
   private readonly events: IpsecEvent[] = [];
-  private readonly timer = new Timer((own: Ipsec) => own.expire(), this);
+  private readonly expired = (sa: Sa): void => this.expire(sa);
   private readonly tooBigRate = new RateLimit(4, 8);
 
   constructor(options: IpsecOptions) {
     const otherwise = options.otherwise || "discard";
     if (otherwise !== "discard" && otherwise !== "bypass") fail("EINVAL", "otherwise");
     const policies = requireInteger(options.policies || 256, 1, 65536, "policies");
-    this.spd = new Spd(policies, otherwise === "bypass" ? BYPASS : DISCARD);
+    const action = otherwise === "bypass" ? BYPASS : DISCARD;
+    this.spd = new Spd(policies, action, options.index || null);
     this.limit = requireInteger(options.associations || 1024, 1, 65536, "associations");
     this.depth = requireInteger(options.depth || 2, 1, 4, "depth");
     this.queue = options.queue || null;
@@ -186,19 +190,14 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
   }
 
   close(): void {
-    this.inbound.each((sa) => this.remove(sa));
-    while (this.outbound.length > 0) this.remove(this.outbound[0]);
+    this.each((sa) => this.remove(sa));
     while (this.events.length > 0) this.events.pop();
-    this.stack.timers.clear(this.timer);
   }
 
   interfaceRemoved(nif: Interface): void {
-    this.inbound.each((sa) => {
+    this.each((sa) => {
       if (sa.nif === nif) this.remove(sa);
     });
-    for (let i = this.outbound.length - 1; i >= 0; i--) {
-      if (this.outbound[i].nif === nif) this.remove(this.outbound[i]);
-    }
   }
 
   /* Policies */
@@ -213,13 +212,9 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
 
   /** Takes a policy away, with all SAs that carry its traffic. False: it is not there. */
   removePolicy(policy: Policy): boolean {
-    const at = this.spd.policies.indexOf(policy);
-    if (at < 0) return false;
-    this.spd.policies.splice(at, 1);
-    this.inbound.each((sa) => {
-      if (sa.policy === policy) this.remove(sa);
-    });
-    while (policy.outbound.length > 0) this.remove(policy.outbound[0]);
+    if (!this.spd.remove(policy)) return false;
+    while (policy.inbound.length > 0) this.remove(policy.inbound[policy.inbound.length - 1]);
+    while (policy.outbound.length > 0) this.remove(policy.outbound[policy.outbound.length - 1]);
     this.stack.changed();
     return true;
   }
@@ -254,8 +249,12 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
    * missing, or `natTraversal`, `ENOBUFS` too many.
    */
   addSa(options: SaOptions): Sa {
-    if (this.inbound.size + this.outbound.length >= this.limit) fail("ENOBUFS", "associations");
+    if (this.inbound.size + this.outbound.size >= this.limit) fail("ENOBUFS", "associations");
     const sa = new Sa(this.stack, options, this.queue !== null);
+    if (sa.nif && !secureLink(sa.nif).protects) {
+      sa.close();
+      fail("EINVAL", "interface");
+    }
     const fault = !this.protocolOf(sa)
       ? sa.ah
         ? "needs ah"
@@ -267,18 +266,20 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
       sa.close();
       fail(fault ? "ENOPROTOOPT" : "EEXIST", fault || "spi");
     }
-    if (sa.outbound) {
-      this.outbound.push(sa);
-      if (sa.policy) {
-        sa.policy.outbound.unshift(sa);
-        sa.policy.asking = false;
-      }
-    } else this.inbound.insert(sa);
+    (sa.outbound ? this.outbound : this.inbound).insert(sa);
+    const policy = sa.policy;
+    if (policy) {
+      if (sa.outbound) {
+        policy.outbound.unshift(sa);
+        policy.asking = false;
+      } else policy.inbound.push(sa);
+    }
+    if (sa.outbound && sa.nif) secureLink(sa.nif).outbound.push(sa);
     if (sa.localPort) {
-      if (!sa.outbound) this.ports.push(sa.localPort);
+      if (!sa.outbound) this.listen(sa.localPort, 1);
       this.encapsulation!.added();
     }
-    this.arm();
+    this.arm(sa);
     this.stack.changed();
     // Whoever was told EAGAIN tries again.
     if (sa.outbound) this.stack.linkWritable();
@@ -289,14 +290,35 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
   remove(sa: Sa): void {
     if (sa.closed) return;
     sa.close();
-    if (sa.outbound) {
-      without(this.outbound, sa);
-      if (sa.policy) without(sa.policy.outbound, sa);
-    } else {
-      this.inbound.remove(sa);
-      if (sa.localPort) without(this.ports, sa.localPort);
-    }
+    (sa.outbound ? this.outbound : this.inbound).remove(sa);
+    if (sa.policy) without(sa.outbound ? sa.policy.outbound : sa.policy.inbound, sa);
+    if (sa.outbound && sa.nif) without(secureLink(sa.nif).outbound, sa);
+    if (!sa.outbound && sa.localPort) this.listen(sa.localPort, -1);
+    if (sa.timer) this.stack.timers.clear(sa.timer);
     this.stack.changed();
+  }
+
+  /** Calls `visit` for each SA; it may remove that one. */
+  each(visit: (sa: Sa) => void): void {
+    this.inbound.each(visit);
+    this.outbound.each(visit);
+  }
+
+  /** An SA more (`by` 1) or less (-1) receives on a port. */
+  private listen(port: number, by: number): void {
+    const ports = this.ports;
+    const users = this.users;
+    let at = ports.indexOf(port);
+    if (at < 0) {
+      at = ports.length;
+      ports.push(port);
+      users.push(0);
+    }
+    users[at] += by;
+    if (users[at] === 0) {
+      ports.splice(at, 1);
+      users.splice(at, 1);
+    }
   }
 
   /** The inbound SA of an SPI; of ESP or AH where `ah` says which. */
@@ -398,13 +420,10 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
    */
   error(protocol: SecurityProtocol, quoted: Packet, code: number, _mtu: number): boolean {
     if (code !== EMSGSIZE || quoted.end - quoted.start < 8) return false;
-    const list = this.outbound;
     const spi = protocol.spi(quoted.data, quoted.start);
-    for (let i = 0; i < list.length; i++) {
-      const sa = list[i];
+    for (let sa = this.outbound.first(spi); sa; sa = sa.nextInBucket) {
       if (sa.spi === spi && sa.ah === (protocol.protocol === 51) && sa.packets > 0) {
-        if (!this.tooBigRate.take(this.stack.now())) return false;
-        return true;
+        return this.tooBigRate.take(this.stack.now());
       }
     }
     return false;
@@ -421,36 +440,25 @@ export class Ipsec implements Component, PacketPolicy, Deferred {
     this.tell({ type: "soft", policy: sa.policy, sa, flow: null });
   }
 
-  /** Ends and tells what is due by the clock, and looks again when the next will be. */
-  private expire(): void {
-    const list: Sa[] = [];
-    this.inbound.each((sa) => list.push(sa));
-    for (let i = 0; i < this.outbound.length; i++) list.push(this.outbound[i]);
-    const now = this.stack.now();
-    for (let i = 0; i < list.length; i++) {
-      const sa = list[i];
-      const life = sa.lifetime;
-      const age = ((now - sa.since) | 0) / 1000;
-      if (life.hardSeconds !== undefined && age >= life.hardSeconds) this.end(sa);
-      else if (!sa.told && life.softSeconds !== undefined && age >= life.softSeconds) this.tellSoft(sa);
+  /** What an SA's clock has come to. */
+  private expire(sa: Sa): void {
+    const life = sa.lifetime;
+    const age = ((this.stack.now() - sa.since) | 0) / 1000;
+    if (life.hardSeconds !== undefined && age >= life.hardSeconds) {
+      this.end(sa);
+      return;
     }
-    this.arm();
+    if (!sa.told && life.softSeconds !== undefined && age >= life.softSeconds) this.tellSoft(sa);
+    this.arm(sa);
   }
 
-  private arm(): void {
-    let next = -1;
-    const now = this.stack.now();
-    const look = (sa: Sa): void => {
-      const life = sa.lifetime;
-      const soft = sa.told ? undefined : life.softSeconds;
-      const seconds = soft !== undefined && !(life.hardSeconds! < soft) ? soft : life.hardSeconds;
-      if (seconds === undefined) return;
-      const left = (sa.since + seconds * 1000 - now) | 0;
-      if (next < 0 || left < next) next = left > 0 ? left : 0;
-    };
-    this.inbound.each(look);
-    for (let i = 0; i < this.outbound.length; i++) look(this.outbound[i]);
-    if (next >= 0) this.stack.timers.set(this.timer, (now + next) | 0);
+  private arm(sa: Sa): void {
+    const life = sa.lifetime;
+    const soft = sa.told ? undefined : life.softSeconds;
+    const seconds = soft !== undefined && !(life.hardSeconds! < soft) ? soft : life.hardSeconds;
+    if (seconds === undefined) return;
+    if (!sa.timer) sa.timer = new Timer(this.expired, sa);
+    this.stack.timers.set(sa.timer, (sa.since + seconds * 1000) | 0);
   }
 }
 
@@ -459,11 +467,23 @@ function without<T>(list: T[], item: T): void {
   if (at >= 0) list.splice(at, 1);
 }
 
+/** What is known of an `ipsecLink`; of another link `protects` is undefined. */
+interface SecureLink {
+  protects?: boolean;
+  /** Its SAs, the newest last. */
+  outbound: Sa[];
+  /** The link that a shaper stands before. */
+  link?: SecureLink;
+}
+
+export function secureLink(nif: Interface): SecureLink {
+  const link = nif.link as unknown as SecureLink;
+  return link.link || link;
+}
+
 /** Traffic of the loopback and of interfaces that protect it themselves is not asked about. */
 export function isExempt(nif: Interface): boolean {
-  return (
-    nif.link.medium === "ip" && (nif.name === "lo" || (nif.link as { protects?: boolean }).protects === true)
-  );
+  return nif.link.medium === "ip" && (nif.name === "lo" || secureLink(nif).protects === true);
 }
 
 /**

@@ -115,22 +115,21 @@ export class NatTraversal implements Component {
     return ports.indexOf(port) >= 0;
   }
 
-  /** Sends the keepalives that are due. */
+  /** Sends the keepalives that are due, or will be soon: who has many SAs does not look at all of them for each. */
   private refresh(): void {
-    const list = this.ipsec.outbound;
     const now = this.stack.now();
+    const soon = this.silence >> 3;
     let next = -1;
-    for (let i = 0; i < list.length; i++) {
-      const sa = list[i];
-      if (sa.localPort === 0) continue;
+    this.ipsec.outbound.each((sa) => {
+      if (sa.localPort === 0) return;
       let left = (sa.used + this.silence - now) | 0;
-      if (left <= 0) {
+      if (left <= soon) {
         this.keep(sa);
         sa.used = now;
         left = this.silence;
       }
       if (next < 0 || left < next) next = left;
-    }
+    });
     if (next >= 0) this.stack.timers.set(this.timer, (now + next) | 0);
   }
 

@@ -176,19 +176,16 @@ export function roomBehind(own: Ipsec, packet: Packet, size: number): boolean {
 export function overheadOf(own: Ipsec, path: Path): number {
   const net = path.net;
   const flow = own.flow;
-  const list = own.spd.policies;
   const whole = path.mtu;
   let least = whole;
   net.savePath(path, own.ends, 0);
   flow.setEnds(net.family, own.ends, 0);
-  for (let i = 0; i < list.length; i++) {
-    const policy = list[i];
-    if (policy.action !== PROTECT || !policy.out || !policy.selector.matchesEnds(flow, true)) continue;
+  own.spd.protecting(flow, (policy) => {
     for (let k = 0; k < policy.outbound.length; k++) {
       const mtu = innerMtu(own, policy.outbound[k], net.family, whole);
       if (mtu < least) least = mtu;
     }
-  }
+  });
   path.mtu = least;
   return whole - least;
 }

@@ -35,6 +35,10 @@ export class Policy {
   readonly name: string;
   /** SAs that carry what it protects, the newest first: the first that fits is used. */
   readonly outbound: Sa[] = [];
+  /** SAs that bring it. */
+  readonly inbound: Sa[] = [];
+  /** Grows along the list. */
+  place = 0;
   /** When an SA was asked for last, and whether one was at all. */
   asked = 0;
   asking = false;
@@ -54,6 +58,16 @@ export class Policy {
     this.name = options.name || "";
   }
 
+  /** Is it for this flow, which goes out (`out`), or has come in? */
+  fits(flow: Flow, out: boolean): boolean {
+    return (out ? this.out : this.in) && this.selector.matches(flow, out);
+  }
+
+  /** Would it protect packets between these ends, of some protocol and ports? */
+  protectsEnds(flow: Flow): boolean {
+    return this.action === PROTECT && this.out && this.selector.matchesEnds(flow, true);
+  }
+
   /** The SA for `flow`; null: there is none. */
   sa(flow: Flow): Sa | null {
     for (let i = 0; i < this.outbound.length; i++) {
@@ -64,6 +78,16 @@ export class Policy {
   }
 }
 
+/** Finds what the list would have found: `policyIndex()`. Told of each policy that comes or goes. */
+export interface PolicyIndex {
+  insert(policy: Policy): void;
+  remove(policy: Policy): void;
+  clear(): void;
+  lookup(flow: Flow, out: boolean): Policy | null;
+  /** Calls `visit` for each policy that `protectsEnds(flow)`, more than once as it may be. */
+  protecting(flow: Flow, visit: (policy: Policy) => void): void;
+}
+
 export class Spd {
   readonly policies: Policy[] = [];
 
@@ -71,22 +95,55 @@ export class Spd {
   constructor(
     private readonly limit: number,
     readonly otherwise: number,
+    private readonly index: PolicyIndex | null,
   ) {}
 
   insert(policy: Policy, at: number | undefined): void {
     const list = this.policies;
     if (list.length >= this.limit) fail("ENOBUFS", "policies");
-    const place = at === undefined ? list.length : requireInteger(at, 0, list.length, "at");
-    list.splice(place, 0, policy);
+    const where = at === undefined ? list.length : requireInteger(at, 0, list.length, "at");
+    const before = where > 0 ? list[where - 1].place : list.length > 0 ? list[0].place - 2 : 0;
+    const behind = where < list.length ? list[where].place : before + 2;
+    policy.place = (before + behind) / 2;
+    list.splice(where, 0, policy);
+    if (!(policy.place > before && policy.place < behind)) this.renumber();
+    else if (this.index) this.index.insert(policy);
+  }
+
+  /** False: it is not there. */
+  remove(policy: Policy): boolean {
+    const at = this.policies.indexOf(policy);
+    if (at < 0) return false;
+    this.policies.splice(at, 1);
+    if (this.index) this.index.remove(policy);
+    return true;
   }
 
   /** The first policy that fits; null: none does. */
   lookup(flow: Flow, out: boolean): Policy | null {
+    if (this.index) return this.index.lookup(flow, out);
     const list = this.policies;
-    for (let i = 0; i < list.length; i++) {
-      const policy = list[i];
-      if ((out ? policy.out : policy.in) && policy.selector.matches(flow, out)) return policy;
-    }
+    for (let i = 0; i < list.length; i++) if (list[i].fits(flow, out)) return list[i];
     return null;
+  }
+
+  /** As `PolicyIndex.protecting`. */
+  protecting(flow: Flow, visit: (policy: Policy) => void): void {
+    if (this.index) {
+      this.index.protecting(flow, visit);
+      return;
+    }
+    const list = this.policies;
+    for (let i = 0; i < list.length; i++) if (list[i].protectsEnds(flow)) visit(list[i]);
+  }
+
+  /** After very many insertions between two there is no number between them. */
+  private renumber(): void {
+    const list = this.policies;
+    if (this.index) this.index.clear();
+    for (let i = 0; i < list.length; i++) {
+      list[i].place = i;
+      if (this.index) this.index.insert(list[i]);
+    }
   }
 }

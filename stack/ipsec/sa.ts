@@ -6,6 +6,7 @@ import { get32 } from "../core/bytes.js";
 import { parse4 } from "../core/text4.js";
 import { parse6 } from "../core/text6.js";
 import type { Stack } from "../core/stack.js";
+import type { Timer } from "../core/timers.js";
 import { SPI_LEAST } from "../wire/esp.js";
 import type { Policy } from "./policy.js";
 import { ReplayWindow } from "./replay.js";
@@ -104,6 +105,8 @@ export class Sa {
   /** The application has been told of its soft end. */
   told = false;
   closed = false;
+  /** Of lifetimes in seconds. */
+  timer: Timer | null = null;
 
   /** @param patient there is a queue for ciphers that answer later */
   constructor(stack: Stack, options: SaOptions, patient: boolean) {

@@ -6,11 +6,14 @@ import type { Cipher, CipherJob } from "../../hypercall/crypto.js";
 import { nodeCrypto } from "../../ports/node/crypto.js";
 import { EACCES, EAGAIN } from "../../stack/core/errors.js";
 import { POLICY_TAKEN } from "../../stack/core/network.js";
+import type { Table } from "../../stack/core/table.js";
 import { Flow } from "../../stack/ipsec/flow.js";
 import { mergeEcn } from "../../stack/ipsec/header.js";
-import type { IpsecEvent } from "../../stack/ipsec/ipsec.js";
+import type { IpsecEvent, Sa } from "../../stack/ipsec/ipsec.js";
 import { ipsecLink } from "../../stack/ipsec/ipsec-link.js";
 import { protect } from "../../stack/ipsec/output.js";
+import { Policy, Spd } from "../../stack/ipsec/policy.js";
+import { policyIndex } from "../../stack/ipsec/policy-index.js";
 import { ReplayWindow } from "../../stack/ipsec/replay.js";
 import { Selector } from "../../stack/ipsec/selector.js";
 import { textOf } from "../udp/support.js";
@@ -22,6 +25,12 @@ const GCM = SUITES[0]!;
 const CBC = SUITES[3]!;
 const AH = SUITES[7]!;
 const NULL = SUITES[6]!;
+
+function firstOf(table: Table<Sa>): Sa {
+  const list: Sa[] = [];
+  table.each((sa) => void list.push(sa));
+  return list[0]!;
+}
 
 /** Where ESP or AH begins in a frame of Ethernet and IPv4. */
 const AT = 34;
@@ -288,7 +297,7 @@ test("SEC-05: clear packets that policy protects, inner ones outside of their SA
   a.security.removePolicy(clear);
   // The SA is for UDP alone: TCP inside of it is dropped behind the tunnel.
   before = b.security.counters.policy;
-  const wide = a.security.outbound[0] as unknown as { selector: unknown };
+  const wide = firstOf(a.security.outbound) as unknown as { selector: unknown };
   wide.selector = null;
   const dialled = a.tcp.connect({ address: "10.0.0.2", port: 80 });
   net.run(500);
@@ -477,14 +486,14 @@ test("SEC-09: ESP in UDP: markers, keepalives, short datagrams; the address foll
   udp(Uint8Array.of(1, 2, 3, 4, 0, 0, 0, 1));
   t.is(b.esp.counters.noSa, noSa + 1);
   // From another port: forged first, then authentic.
-  const pair = b.security.outbound[0]!;
+  const pair = firstOf(b.security.outbound);
   (sas[3] as unknown as { pair: unknown }).pair = pair;
   const moved = frame.slice();
   moved.set([0x11, 0x22], AT);
   moved[AT + 8 + 7]! += 9;
   give(net, moved);
   t.is(pair.remotePort, 4500);
-  (a.security.outbound[0] as { localPort: number }).localPort = 4501;
+  (firstOf(a.security.outbound) as unknown as { localPort: number }).localPort = 4501;
   t.is(exchange(net).heard, "hello");
   t.is(pair.remotePort, 4501);
   socket.close();
@@ -541,7 +550,7 @@ test("an interface for routes: what is routed to it is protected, what its SAs b
   t.true(net.sent[0].some((frame) => frame[23] === 50));
   t.false(net.sent[0].some((frame) => frame[23] === 17));
   a.stack.removeInterface(a.stack.findInterface("vti0")!);
-  t.is(a.security.outbound.length, 0);
+  t.is(a.security.outbound.size, 0);
   client.close();
   server.close();
 });
@@ -598,4 +607,93 @@ test("ESP in UDP over IPv6 has a checksum, in transport mode of the packet's own
     t.is(sum, 0xffff, mode);
     client.close();
   }
+});
+
+/** Addresses of a small world, so that policies meet. */
+const place = fc.oneof(
+  fc.nat(15).map((n) => `10.0.0.${n}`),
+  fc.nat(3).map((n) => `10.0.0.${n * 4}/30`),
+  fc.tuple(fc.nat(15), fc.nat(15)).map(([a, b]) => `10.0.0.${Math.min(a, b)}-10.0.0.${Math.max(a, b)}`),
+  fc.nat(15).map((n) => `fd00::${n.toString(16)}`),
+  fc.nat(3).map((n) => `fd00::${(n * 4).toString(16)}/126`),
+  fc.constantFrom("0.0.0.0/0", "::/0", "10.0.0.0/28"),
+);
+const side = fc.option(fc.oneof(place, fc.array(place, { minLength: 1, maxLength: 10 })), { nil: undefined });
+const range = fc.option(
+  fc.oneof(
+    fc.nat(3),
+    fc.tuple(fc.nat(3), fc.nat(3)).map((pair): [number, number] => [Math.min(...pair), Math.max(...pair)]),
+    fc.constant<[number, number]>([0, 65535]),
+  ),
+  { nil: undefined },
+);
+const policies = fc.record({
+  action: fc.constantFrom("protect", "bypass", "discard"),
+  direction: fc.constantFrom("in", "out", "both"),
+  local: side,
+  remote: side,
+  protocol: fc.constantFrom(6, 17),
+  localPort: range,
+  remotePort: range,
+  /** Where it is put, of where it could be; or that the one there is taken away. */
+  where: fc.integer({ min: 0, max: 1000 }),
+  without: fc.boolean(),
+  portless: fc.boolean(),
+});
+
+test("an index finds the policy that the list finds, by property: insertions anywhere, removals, ports that are not to be seen", (t) => {
+  const flows: Flow[] = [];
+  for (const family of [4, 6]) {
+    for (let i = 0; i < 256; i++) {
+      const flow = new Flow();
+      flow.family = family;
+      const at = family === 4 ? 0 : 3;
+      flow.source[0] = flow.destination[0] = family === 4 ? 0x0a000000 : 0xfd000000 | 0;
+      flow.source[at]! |= i & 15;
+      flow.destination[at]! |= i >> 4;
+      flow.protocol = i % 3 ? 6 : 17;
+      flow.sourcePort = i % 7 === 0 ? -1 : i % 5;
+      flow.destinationPort = i % 7 === 0 ? -1 : (i >> 3) % 4;
+      flows.push(flow);
+    }
+  }
+  fc.assert(
+    fc.property(fc.array(policies, { maxLength: 40 }), (list) => {
+      const plain = new Spd(100, 0, null);
+      const indexed = new Spd(100, 0, policyIndex());
+      for (const { where, without, portless, localPort, remotePort, ...options } of list) {
+        const at = Math.floor((where / 1001) * (plain.policies.length + (without ? 0 : 1)));
+        if (without && plain.policies.length > 0) {
+          const policy = plain.policies[at]!;
+          if (!plain.remove(policy) || !indexed.remove(policy) || indexed.remove(policy)) return false;
+          continue;
+        }
+        const ports = portless ? { protocol: 0 } : { localPort, remotePort };
+        const policy = new Policy({ ...options, ...ports });
+        plain.insert(policy, at);
+        indexed.insert(policy, at);
+      }
+      for (const flow of flows) {
+        for (const out of [true, false])
+          if (plain.lookup(flow, out) !== indexed.lookup(flow, out)) return false;
+        const found = [plain, indexed].map((spd) => {
+          const set = new Set<Policy>();
+          spd.protecting(flow, (policy) => void set.add(policy));
+          return set;
+        });
+        if (found[0]!.size !== found[1]!.size || ![...found[0]!].every((policy) => found[1]!.has(policy)))
+          return false;
+      }
+      return true;
+    }),
+    { numRuns: 200 },
+  );
+  // Numbers between two policies run out: they are given anew.
+  const spd = new Spd(200, 0, policyIndex());
+  const made = [0, 1].map((n) => new Policy({ action: "bypass", remote: `10.0.0.${n}` }));
+  for (const policy of made) spd.insert(policy, undefined);
+  for (let i = 0; i < 120; i++) spd.insert(new Policy({ action: "discard", remote: "10.0.0.1" }), 1);
+  t.true(spd.policies.every((policy, i) => i === 0 || spd.policies[i - 1]!.place < policy.place));
+  t.is(spd.lookup(flows[0x10]!, true), spd.policies[1]!);
+  t.is(spd.lookup(flows[0]!, true), made[0]!);
 });

@@ -20,6 +20,7 @@ import { ikeResponder } from "../../stack/ike/ike-responder.js";
 import { ipsecChildren } from "../../stack/ike/ipsec-children.js";
 import { esp } from "../../stack/ipsec/esp.js";
 import { ipsec } from "../../stack/ipsec/ipsec.js";
+import { policyIndex } from "../../stack/ipsec/policy-index.js";
 import { natTraversal } from "../../stack/ipsec/nat-traversal.js";
 import { get16, get32 } from "../../stack/core/bytes.js";
 import { parse4 } from "../../stack/core/text4.js";
@@ -110,7 +111,10 @@ function parts(day: Day, host: SimHost, tunnels: number) {
   const four = ipv4();
   const datagrams = udp();
   const neighbours = arp({ limit: 2 * tunnels + 8 });
-  const security = ipsec({ policies: tunnels * 2 + 16, associations: tunnels * 6 + 16 });
+  const security = ipsec({
+    ...{ policies: tunnels * 2 + 16, associations: tunnels * 6 + 16 },
+    index: tunnels > 1 ? policyIndex() : undefined,
+  });
   const vpn = ike({
     sink: ipsecChildren(security),
     responder: tunnels > 1 ? ikeResponder() : undefined,
@@ -374,7 +378,7 @@ class Hub {
     const { most } = day;
     most.ikeSas = Math.max(most.ikeSas, vpn.sas.size);
     most.inbound = Math.max(most.inbound, security.inbound.size);
-    most.outbound = Math.max(most.outbound, security.outbound.length);
+    most.outbound = Math.max(most.outbound, security.outbound.size);
     most.policies = Math.max(most.policies, security.spd.policies.length);
   }
 

@@ -51,8 +51,9 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "babel-authentication": null,
   // Links of interfaces.
   "ipsec-link": null,
-  // An argument of ipsec().
+  // Arguments of ipsec().
   "cipher-queue": null,
+  "policy-index": null,
   slip: null,
   // An argument of bridge().
   snooping: null,
