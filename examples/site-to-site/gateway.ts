@@ -2,6 +2,7 @@
  * A gateway between a network of its own and another site: our stack routes, IPsec protects, IKEv2 makes the keys with strongSwan (or
  * another gateway) at the other site. docs/ike.md tells how to run it beside strongSwan.
  */
+import type { CryptoHypercalls } from "../../hypercall/crypto.js";
 import type { Link } from "../../hypercall/index.js";
 import { nodeHost } from "../../ports/node/index.js";
 import { ike } from "../../stack/ike/ike.js";
@@ -35,13 +36,15 @@ export interface SiteOptions {
   psk: string;
   /** ESP goes inside UDP though no NAT is in the way. Default false. */
   encapsulate?: boolean;
+  /** Default: those of node:crypto; `opensslCrypto()` is several times as fast. */
+  crypto?: CryptoHypercalls;
   /** Takes a line for people. */
   log(line: string): void;
 }
 
 /** Puts the gateway up between two links, and begins the tunnel. What policy does not protect is discarded, but for ARP and IKE. */
 export function createGateway(lan: Link, wan: Link, options: SiteOptions): Stack {
-  const host = nodeHost();
+  const host = nodeHost({ crypto: options.crypto });
   const ip = ipv4();
   const security = ipsec({ otherwise: "discard" });
   const vpn = ike({

@@ -2,7 +2,7 @@
  * `node examples/launch.js examples/site-to-site/main.ts LAN-DEVICE WAN-DEVICE LAN WAN PEER NETWORK PSK`: the gateway over two TAP devices
  * (needs root). The kernel has the other ends: put hosts and strongSwan there, in namespaces.
  */
-import { openTap } from "../../ports/node/index.js";
+import { opensslCrypto, openTap } from "../../ports/node/index.js";
 import { createGateway } from "./gateway.js";
 
 const [lanDevice, wanDevice, lan, wan, peer, network, psk] = process.argv.slice(2);
@@ -12,7 +12,8 @@ if (!lanDevice || !wanDevice || !lan || !wan || !peer || !network || !psk) {
   process.exit(2);
 }
 const links = [openTap({ name: lanDevice }), openTap({ name: wanDevice })] as const;
-const stack = createGateway(...links, { lan, wan, peer, network, psk, log: (line) => console.log(line) });
+const log = (line: string) => console.log(line);
+const stack = createGateway(...links, { lan, wan, peer, network, psk, crypto: opensslCrypto(), log });
 process.once("SIGINT", () => {
   stack.close();
   process.exit();

@@ -21,7 +21,7 @@ export interface NodeHostOptions {
   panic?: (message: string, error: unknown) => void;
   /** Packet memory in WebAssembly, and checksums by vectors over it. Default true; without it (or vectors) checksums are plain JS. */
   accelerate?: boolean;
-  /** Ciphers for IPsec. Default: `nodeCrypto()`, those of node:crypto. */
+  /** Ciphers for IPsec. Default: `nodeCrypto()`, those of node:crypto; `opensslCrypto()` is faster. */
   crypto?: CryptoHypercalls;
 }
 

@@ -2,6 +2,7 @@
 import { erase } from "../../hypercall/crypto.js";
 import { Timer } from "../core/timers.js";
 import type { ChildSettings } from "./configuration.js";
+import type { Connection } from "./connection.js";
 import type { IkeSa } from "./ike-sa.js";
 import type { Selector } from "./selectors.js";
 
@@ -82,6 +83,8 @@ export interface ChildSink {
   update(child: ChildSa): void;
   /** It ends. Legal for one that was not installed. */
   remove(child: ChildSa): void;
+  /** The application has closed the connection: its children end, or have ended. */
+  closed?(connection: Connection): void;
   /** The stack closes; all children have been removed. */
   close(): void;
   /** True when something authentic has come with it since the last call: the peer is alive. */

@@ -68,6 +68,8 @@ export interface ChildSettings {
   readonly tunnel: boolean;
   readonly suites: number[][];
   readonly rekey: number;
+  /** What the sink keeps of it. */
+  handle: unknown;
 }
 
 export interface Settings {
@@ -135,6 +137,7 @@ function completeChild(options: ChildOptions, known: Algorithms): ChildSettings 
     tunnel: mode === "tunnel",
     suites: suites(options.proposals, known, true),
     rekey: period(options.rekey, 3600, "rekey"),
+    handle: null,
   };
 }
 

@@ -152,6 +152,7 @@ export class Ike implements Component {
   forget(connection: Connection): void {
     const at = this.connections.indexOf(connection);
     if (at >= 0) this.connections.splice(at, 1);
+    if (this.sink && this.sink.closed) this.sink.closed(connection);
     this.sas.each((sa) => {
       if (sa.connection !== connection) return;
       if (sa.established) sa.request(new Goodbye(ECANCELED));

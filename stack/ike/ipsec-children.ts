@@ -3,13 +3,15 @@ import { ENOBUFS, fail } from "../core/errors.js";
 import { format4 } from "../core/text4.js";
 import { format6 } from "../core/text6.js";
 import { get32 } from "../core/bytes.js";
+import { hashOf } from "../core/hash.js";
+import { Table } from "../core/table.js";
+import type { TableEntry } from "../core/table.js";
 import { Timer } from "../core/timers.js";
 import type { Ipsec, IpsecEvent } from "../ipsec/ipsec.js";
 import type { Policy } from "../ipsec/policy.js";
 import type { Sa, SaOptions } from "../ipsec/sa.js";
 import * as wire from "../wire/ike.js";
 import type { ChildSa, ChildSink } from "./child-sa.js";
-import type { ChildSettings } from "./configuration.js";
 import type { Connection } from "./connection.js";
 import { rekeyChild } from "./exchanges.js";
 import type { Selector } from "./selectors.js";
@@ -20,19 +22,36 @@ export interface IpsecChildrenOptions {
 }
 
 /** A policy, and whose it is: it outlives its child SAs, so that nothing leaves unprotected while there is none. */
-interface Held {
-  readonly connection: Connection;
-  readonly settings: ChildSettings;
-  readonly policy: Policy;
-  readonly text: string;
+class Held implements TableEntry {
+  nextInBucket: this | null = null;
+  /** Children that have it. */
+  users = 0;
+
+  constructor(
+    readonly hash: number,
+    readonly connection: Connection,
+    readonly group: Group,
+    readonly policy: Policy,
+    readonly text: string,
+  ) {}
+}
+
+/** What came of one child of a connection's configuration. */
+class Group {
+  /** Children that are there, of all its policies. */
+  users = 0;
+  /** Policies without children. */
+  readonly idle: Held[] = [];
 }
 
 /** What is kept of a child. */
 interface Handle {
-  readonly policy: Policy;
+  readonly held: Held;
   readonly inbound: Sa;
   outbound: Sa | null;
   packets: number;
+  /** Where the child stands in the list. */
+  at: number;
 }
 
 /** Packets after which an SA without extended numbers is replaced, and the most it may carry (RFC 4303 section 3.3.3). */
@@ -48,7 +67,7 @@ class IpsecChildren implements ChildSink {
   /** Replaced inbound associations, oldest first, and when each ends. */
   private readonly late: { sa: Sa; at: number }[] = [];
   private readonly timer = new Timer((own: IpsecChildren) => own.endLate(), this);
-  private readonly held: Held[] = [];
+  private readonly held = new Table<Held>();
   private readonly children: ChildSa[] = [];
 
   constructor(
@@ -61,17 +80,20 @@ class IpsecChildren implements ChildSink {
   }
 
   install(child: ChildSa, replaces: ChildSa | null): number {
+    let held: Held | null = null;
     try {
-      const policy = this.policyFor(child);
-      const inbound = this.ipsec.addSa(this.describe(child, "in", policy));
-      const handle: Handle = { policy, inbound, outbound: null, packets: 0 };
+      held = this.policyFor(child);
+      const inbound = this.ipsec.addSa(this.describe(child, "in", held.policy));
+      const handle: Handle = { held, inbound, outbound: null, packets: 0, at: this.children.length };
       child.handle = handle;
       this.children.push(child);
+      this.join(held);
       // Until the peer has it too, what is there goes on sending.
       if (!replaces) this.activate(child);
       return 0;
     } catch (error) {
       this.remove(child);
+      if (held) this.judge(held);
       this.ipsec.stack.host.log("ike: ipsec refuses a child SA: " + error);
       return ENOBUFS;
     }
@@ -80,7 +102,7 @@ class IpsecChildren implements ChildSink {
   activate(child: ChildSa): void {
     const handle = child.handle as Handle | null;
     if (!handle || handle.outbound) return;
-    handle.outbound = this.ipsec.addSa(this.describe(child, "out", handle.policy));
+    handle.outbound = this.ipsec.addSa(this.describe(child, "out", handle.held.policy));
   }
 
   update(child: ChildSa): void {
@@ -94,15 +116,18 @@ class IpsecChildren implements ChildSink {
 
   remove(child: ChildSa): void {
     const handle = child.handle as Handle | null;
-    const at = this.children.indexOf(child);
     child.handle = null;
-    if (at >= 0) this.children.splice(at, 1);
     if (handle) {
+      const last = this.children.pop() as ChildSa;
+      if (last !== child) {
+        this.children[handle.at] = last;
+        (last.handle as Handle).at = handle.at;
+      }
       if (handle.outbound) this.ipsec.remove(handle.outbound);
       if (child.successor && !child.sa.dead && this.late.length < LINGERING) this.linger(handle.inbound);
       else this.ipsec.remove(handle.inbound);
+      this.part(handle.held);
     }
-    this.sweep();
   }
 
   private linger(sa: Sa): void {
@@ -148,15 +173,16 @@ class IpsecChildren implements ChildSink {
         if ((child.handle as Handle).outbound === event.sa) rekeyChild(child);
       }
     } else if (event.type === "acquire" && event.policy) {
-      for (let i = 0; i < this.held.length; i++) {
-        if (this.held[i].policy === event.policy) this.held[i].connection.start();
-      }
+      const policy = event.policy;
+      this.held.each((held) => {
+        if (held.policy === policy) held.connection.start();
+      });
     }
     if (this.options.onEvent) this.options.onEvent(event);
   }
 
   /** The policy of the child's selectors, which may be there from one before it. */
-  private policyFor(child: ChildSa): Policy {
+  private policyFor(child: ChildSa): Held {
     const connection = child.sa.connection as Connection;
     const local = child.localSelectors;
     const remote = child.remoteSelectors;
@@ -165,9 +191,12 @@ class IpsecChildren implements ChildSink {
     const protocol = local[0].protocol || remote[0].protocol;
     const text =
       ranges(local).join() + own.join("-") + "=" + ranges(remote).join() + other.join("-") + protocol;
-    for (let i = 0; i < this.held.length; i++) {
-      if (this.held[i].connection === connection && this.held[i].text === text) return this.held[i].policy;
-    }
+    const hash = hashOf(this.ipsec.stack);
+    hash.begin(1);
+    for (let i = 0; i < text.length; i++) hash.word(text.charCodeAt(i));
+    const key = hash.end();
+    for (let held = this.held.first(key); held; held = held.nextInBucket)
+      if (held.connection === connection && held.text === text) return held;
     const whole = own[0] === 0 && own[1] === 65535;
     const policy = this.ipsec.addPolicy({
       action: "protect",
@@ -178,26 +207,51 @@ class IpsecChildren implements ChildSink {
       remotePort: other[0] === 0 && other[1] === 65535 ? undefined : [other[0], other[1]],
       name: "ike",
     });
-    this.held.push({ connection, settings: child.settings, policy, text });
-    return policy;
+    const settings = child.settings;
+    const group = (settings.handle as Group | null) || new Group();
+    settings.handle = group;
+    const held = new Held(key, connection, group, policy, text);
+    this.held.insert(held);
+    group.idle.push(held);
+    return held;
   }
 
-  /** Takes away the policies of connections that are closed, and those that another has replaced. */
-  private sweep(): void {
-    for (let i = this.held.length - 1; i >= 0; i--) {
-      const held = this.held[i];
-      let used = false;
-      let other = false;
-      for (let j = 0; j < this.children.length; j++) {
-        const child = this.children[j];
-        if ((child.handle as Handle).policy === held.policy) used = true;
-        else if (child.sa.connection === held.connection && child.settings === held.settings) other = true;
-      }
-      // A connection that waits for anybody has as many as come.
-      if (used || !(held.connection.closed || other || !held.connection.settings.remote)) continue;
+  /** A child has this policy: those of the same configuration that none has are over. */
+  private join(held: Held): void {
+    const group = held.group;
+    const at = held.users === 0 ? group.idle.indexOf(held) : -1;
+    if (at >= 0) group.idle.splice(at, 1);
+    held.users++;
+    group.users++;
+    this.dropIdle(group);
+  }
+
+  /** A child less has this policy. */
+  private part(held: Held): void {
+    held.users--;
+    held.group.users--;
+    if (held.users > 0) return;
+    held.group.idle.push(held);
+    this.judge(held);
+  }
+
+  /** A policy without children stays if nothing else protects what it is for, and its connection has a peer to begin anew with. */
+  private judge(held: Held): void {
+    const connection = held.connection;
+    if (connection.closed || held.group.users > 0 || !connection.settings.remote) this.dropIdle(held.group);
+  }
+
+  private dropIdle(group: Group): void {
+    while (group.idle.length > 0) {
+      const held = group.idle.pop() as Held;
+      this.held.remove(held);
       this.ipsec.removePolicy(held.policy);
-      this.held.splice(i, 1);
     }
+  }
+
+  closed(connection: Connection): void {
+    const list = connection.settings.children;
+    for (let i = 0; i < list.length; i++) if (list[i].handle) this.dropIdle(list[i].handle as Group);
   }
 
   private describe(child: ChildSa, direction: "in" | "out", policy: Policy): SaOptions {

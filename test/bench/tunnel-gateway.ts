@@ -1,14 +1,20 @@
 /** A gateway of examples/site-to-site as a process of its own: one argument, its options and where its devices are, as JSON. */
-import { openTap } from "../../ports/node/index.js";
+import { nodeCrypto, opensslCrypto, openTap } from "../../ports/node/index.js";
 import { createGateway } from "../../examples/site-to-site/gateway.js";
 import type { SiteOptions } from "../../examples/site-to-site/gateway.js";
 
-export interface GatewaySetup extends Omit<SiteOptions, "log"> {
+export interface GatewaySetup extends Omit<SiteOptions, "log" | "crypto"> {
   /** Name of a TAP device, and the namespace that its other end is in. */
   lanDevice: [name: string, netns: string];
   wanDevice: [name: string, netns: string];
+  /** Ciphers of node:crypto, or OpenSSL's without it. */
+  ciphers: "node" | "openssl";
 }
 
 const setup = JSON.parse(process.argv[2]!) as GatewaySetup;
 const open = ([name, netns]: [string, string]) => openTap({ name, netns });
-createGateway(open(setup.lanDevice), open(setup.wanDevice), { ...setup, log: (line) => console.log(line) });
+createGateway(open(setup.lanDevice), open(setup.wanDevice), {
+  ...setup,
+  crypto: setup.ciphers === "node" ? nodeCrypto() : opensslCrypto(),
+  log: (line) => console.log(line),
+});

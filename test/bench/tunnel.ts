@@ -1,6 +1,6 @@
 /**
  * `node examples/launch.js test/bench/tunnel.ts [--rounds N] [--seconds N] [--write]`: TCP (iperf3) through AES-256-GCM tunnels, ESP in UDP,
- * between namespaces: two gateways of ours, one of ours and strongSwan, two strongSwans with ESP of their own in user space
+ * between namespaces: two gateways of ours (by ciphers), one of ours and strongSwan, two strongSwans with ESP of their own in user space
  * (kernel-libipsec). All are up at once, rounds are interleaved, medians are told. Needs root, charon-systemd, swanctl, iperf3.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -90,11 +90,11 @@ interface Figure {
   readonly perCpu: number;
 }
 
-async function ours(): Promise<Way> {
+async function ours(ciphers: GatewaySetup["ciphers"]): Promise<Way> {
   const [client, server, middle] = [namespace(), namespace(), namespace()];
   middle.ip("link", "add", "br0", "type", "bridge");
   up(middle, "br0");
-  const common = { psk: PSK, encapsulate: true };
+  const common = { psk: PSK, encapsulate: true, ciphers };
   const one = await gateway(client, {
     ...{ ...common, lan: "10.8.0.1/16", wan: "192.0.2.2/24", peer: "192.0.2.1", network: "10.9.0.0/16" },
     ...{ lanDevice: ["lan0", client.name], wanDevice: ["wan0", middle.name] },
@@ -109,7 +109,7 @@ async function ours(): Promise<Way> {
   }
   await Promise.all([one.until(/: up/), two.until(/: up/)]);
   return {
-    about: "two gateways of ours",
+    about: `two gateways of ours, ciphers ${ciphers === "node" ? "of node:crypto" : "by `opensslCrypto`"}`,
     client,
     server,
     local: "10.8.0.5",
@@ -123,6 +123,7 @@ async function mixed(): Promise<Way> {
   const server = namespace(["10.9.0.1/24", "lo"]);
   const setup: GatewaySetup = {
     ...{ psk: PSK, lan: "10.8.0.1/16", wan: "192.0.2.2/24", peer: "192.0.2.1", network: "10.9.0.0/24" },
+    ciphers: "openssl",
     ...{ lanDevice: ["lan0", client.name], wanDevice: ["wan0", server.name] },
   };
   const daemon = await gateway(client, setup);
@@ -130,7 +131,7 @@ async function mixed(): Promise<Way> {
   const charon = await strongSwan(server, "192.0.2.1", "192.0.2.2", "10.9.0.0/24", "10.8.0.0/16");
   await daemon.until(/: up/);
   return {
-    about: "one of ours, strongSwan",
+    about: "one of ours (`opensslCrypto`), strongSwan",
     client,
     server,
     local: "10.8.0.5",
@@ -180,7 +181,7 @@ async function measure({ client, server, local, address, ends }: Way): Promise<F
 }
 
 try {
-  const ways = [await ours(), await mixed(), await theirs()];
+  const ways = [await ours("node"), await ours("openssl"), await mixed(), await theirs()];
   const figures = ways.map(() => [] as Figure[]);
   for (const { client, local, address } of ways) {
     const ping = ["-c", "1", "-W", "5", "-I", local, address];
