@@ -17,12 +17,6 @@ const PROTOCOL = 1;
 const LOCAL_PORT = 2;
 const REMOTE_PORT = 4;
 
-/** Any address, of either family. */
-const ANY: AddressRange[] = [
-  { family: 4, low: new Int32Array(4), high: words(-1, 0) },
-  { family: 6, low: new Int32Array(4), high: words(-1, -1) },
-];
-
 class Entry implements TableEntry {
   nextInBucket: this | null = null;
   constructor(
@@ -58,6 +52,11 @@ class Tuple {
 class TupleIndex implements PolicyIndex {
   /** By the place of their first policies. */
   private tuples: Tuple[] = [];
+  /** Any address, of either family. */
+  private readonly any: AddressRange[] = [
+    { family: 4, low: new Int32Array(4), high: words(-1, 0) },
+    { family: 6, low: new Int32Array(4), high: words(-1, -1) },
+  ];
 
   clear(): void {
     this.tuples = [];
@@ -123,9 +122,11 @@ class TupleIndex implements PolicyIndex {
 
   /** Calls `visit` for each place that a policy has in the index. */
   private each(selector: Selector, make: boolean, visit: (tuple: Tuple, hash: number) => void): void {
-    const remotes = selector.remote.length > 0 ? selector.remote : ANY;
+    const remotes = selector.remote.length > 0 ? selector.remote : this.any;
     const locals =
-      selector.local.length > 0 && selector.local.length * remotes.length <= PAIRS ? selector.local : ANY;
+      selector.local.length > 0 && selector.local.length * remotes.length <= PAIRS
+        ? selector.local
+        : this.any;
     const fixed =
       (selector.protocol !== 0 ? PROTOCOL : 0) |
       (selector.localLow === selector.localHigh ? LOCAL_PORT : 0) |
