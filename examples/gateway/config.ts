@@ -6,11 +6,13 @@ import type { ForwardConfig, PortMappingConfig } from "./config/filter.js";
 import { lan } from "./config/lan.js";
 import type { LanConfig } from "./config/lan.js";
 import { Reader, address, domain, flag, list, oneOf, text, whole, wrong } from "./config/read.js";
-import { protocol, proxy, route } from "./config/routing.js";
-import type { ProtocolConfig, ProxyConfig, RouteConfig } from "./config/routing.js";
+import { babel, proxy, rip, route } from "./config/routing.js";
+import type { BabelConfig, ProxyConfig, RipConfig, RouteConfig } from "./config/routing.js";
 import { tunnel } from "./config/tunnel.js";
 import type { TunnelConfig } from "./config/tunnel.js";
 import { wan } from "./config/wan.js";
+import { wireguard } from "./config/wireguard.js";
+import type { WireguardConfig } from "./config/wireguard.js";
 import type { WanConfig } from "./config/wan.js";
 import { ConfigError, parseJson } from "./json.js";
 import type { Node } from "./json.js";
@@ -22,9 +24,10 @@ export interface GatewayConfig {
   uplinks: "failover" | "balance";
   lan: LanConfig[];
   tunnels: TunnelConfig[];
+  wireguard: WireguardConfig[];
   routes: RouteConfig[];
-  rip: ProtocolConfig;
-  babel: ProtocolConfig;
+  rip: RipConfig;
+  babel: BabelConfig;
   /** Networks that get what is sent to groups outside, as television. */
   multicast: string[];
   proxy: ProxyConfig[];
@@ -68,7 +71,6 @@ const prefix64 = text((value) => {
 /** Reads a configuration; throws `ConfigError`. */
 export function parseConfig(source: string): GatewayConfig {
   const reader = new Reader(parseJson(source), "");
-  const nothing = (interval: number): ProtocolConfig => ({ on: [], interval });
   const ways = reader.get("wan", (node, what) =>
     Array.isArray(node.value)
       ? node.value.map((one, i) => wan(i)(one, `${what}[${i}]`))
@@ -76,16 +78,18 @@ export function parseConfig(source: string): GatewayConfig {
   );
   const lans = reader.get("lan", list(lan));
   const tunnels = reader.get("tunnels", list(tunnel), []);
+  const wireguards = reader.get("wireguard", list(wireguard), []);
   const [outer, inner] = [ways, lans].map((all) => all.map((one) => one.name));
-  const behind = [...inner, ...tunnels.map((one) => one.name)];
+  const behind = [...inner, ...[...tunnels, ...wireguards].map((one) => one.name)];
   const config: GatewayConfig = {
     wan: ways,
     uplinks: reader.get("uplinks", oneOf(["failover", "balance"] as const), "failover"),
     lan: lans,
     tunnels,
+    wireguard: wireguards,
     routes: reader.get("routes", list(route), []),
-    rip: reader.get("rip", protocol(behind, 30), nothing(30)),
-    babel: reader.get("babel", protocol(behind, 4), nothing(4)),
+    rip: reader.get("rip", rip(behind), { on: [], interval: 30, password: "", key: null }),
+    babel: reader.get("babel", babel(behind), { on: [], interval: 4, keys: [], permissive: false }),
     multicast: reader.get("multicast", list(oneOf(inner, "a network")), []),
     proxy: reader.get("proxy", list(proxy([...outer, ...behind])), []),
     domain: reader.get("domain", domain, "home.arpa"),
@@ -116,6 +120,10 @@ export function parseConfig(source: string): GatewayConfig {
   if (lans.length === 0) wrong(reader.members.get("lan")!, "lan", "at least one network");
   checkNames(config, at);
   checkLans(lans, (i) => at("lan", i));
+  wireguards.forEach((one, i) => {
+    if (wireguards.findIndex((other) => other.port === one.port) < i)
+      throw new ConfigError(at("wireguard", i), `port ${one.port} is another interface's already`);
+  });
   config.forward.forEach((one, i) => {
     if (config.forward.findIndex((other) => other.protocol === one.protocol && other.port === one.port) < i) {
       throw new ConfigError(at("forward", i), `${one.protocol} port ${one.port} is forwarded twice`);
@@ -127,7 +135,7 @@ export function parseConfig(source: string): GatewayConfig {
 /** Interfaces have names of their own, and what the stack calls its own are none. */
 function checkNames(config: GatewayConfig, at: (key: string, i: number) => number): void {
   const taken = new Set(["self", "lo", "nat64"]);
-  for (const key of ["wan", "lan", "tunnels"] as const) {
+  for (const key of ["wan", "lan", "tunnels", "wireguard"] as const) {
     config[key].forEach(({ name }, i) => {
       if (taken.has(name) || (key !== "wan" && name === "wan"))
         throw new ConfigError(at(key, i), `there is "${name}" already: it needs another name`);

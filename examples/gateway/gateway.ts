@@ -1,6 +1,7 @@
 /** The gateway: a stack with everything that a small network wants of its router, as the configuration says. */
 import type { Link } from "../../hypercall/index.js";
-import { nodeHost } from "../../ports/node/index.js";
+import { withWireguard } from "../../ports/noble/index.js";
+import { nodeCrypto, nodeHost } from "../../ports/node/index.js";
 import type { GatewayConfig } from "./config.js";
 import { Lans } from "./parts/lans.js";
 import { Links } from "./parts/links.js";
@@ -51,7 +52,7 @@ export async function startGateway(
   let config = first;
   const started = Date.now();
   const state = new State(config.state);
-  const host = nodeHost({ log });
+  const host = nodeHost({ log, crypto: withWireguard(nodeCrypto()) });
   const parts = createParts(config, state, host);
   const { clock, wall, forwarder, full } = parts;
   const links = new Links(host, state, config, given);
@@ -61,7 +62,7 @@ export async function startGateway(
     (lease) => lans.delegated(lease),
     (good) => lans.setReachable(good),
   );
-  const more = new More(parts, state, ways);
+  const more = new More(parts, state, ways, log);
   const ask = () => void clock?.query(() => {});
   const timer = setInterval(ask, CLOCK_INTERVAL).unref();
 
@@ -90,6 +91,7 @@ export async function startGateway(
     sides: lans.sides,
     wan: ways.list[0].nif,
     uplink: () => links.uplink,
+    wireguards: more.wireguards,
     get config() {
       return config;
     },

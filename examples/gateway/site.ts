@@ -54,7 +54,7 @@ export function report(gateway: Gateway) {
 
 function roleOf(config: GatewayConfig, name: string): string {
   if (config.wan.some((one) => one.name === name)) return "wan";
-  return config.tunnels.some((one) => one.name === name) ? "tunnel" : "lan";
+  return [...config.tunnels, ...config.wireguard].some((one) => one.name === name) ? "tunnel" : "lan";
 }
 
 export type Report = ReturnType<typeof report>;

@@ -14,6 +14,8 @@ interface Known {
   macs: Record<string, string>;
   /** This gateway's name to UPnP's clients. */
   uuid: string;
+  /** Private keys of WireGuard by interface, base64. */
+  wireguard: Record<string, string>;
   /** What servers outside have given us: IPv4 by interface. */
   leases: Record<string, DhcpLease | null>;
   lease6: Dhcp6Lease | null;
@@ -71,6 +73,16 @@ export class State {
     return macs[name];
   }
 
+  /** The private key of an interface, the same at each start: 32 bytes. */
+  wireguardKey(name: string): Uint8Array {
+    const keys = this.known.wireguard;
+    if (!keys[name]) {
+      keys[name] = randomBytes(32).toString("base64");
+      this.save();
+    }
+    return new Uint8Array(Buffer.from(keys[name], "base64"));
+  }
+
   /** A file is there as a whole or not at all: written beside, then renamed. */
   private save(): void {
     writeFileSync(this.file + ".new", JSON.stringify(this.known, null, 2) + "\n", { mode: 0o600 });
@@ -85,6 +97,7 @@ function read(file: string): Known {
     secret: randomBytes(16).toString("hex"),
     macs: {},
     uuid: randomUUID(),
+    wireguard: {},
     leases: {},
     lease6: null,
   };

@@ -12,6 +12,7 @@ import { memoryCable } from "../../ports/node/index.js";
 import { ConfigError, parseJson } from "../../examples/gateway/json.js";
 import { compile } from "../../stack/filter/rules.js";
 
+const KEYS = [1, 2].map((byte) => Buffer.alloc(32, byte).toString("base64"));
 const LAN = `{ "name": "lan", "link": { "tap": "lan0" }, "address": "192.168.7.1/24" }`;
 const file = (more: string, lan = LAN, wan = `{ "link": { "tap": "wan0" } }`) =>
   `{\n"state": "s",\n"wan": ${wan},\n"lan": [${lan}]${more && ",\n" + more}\n}`;
@@ -150,6 +151,81 @@ test("what is wrong is told with its line", (t) => {
       5,
       /addresses\[0\] must be an address in 192\.168\.7\.1\/24/,
     ],
+    [
+      file(`"wireguard": [\n{ "name": "wg", "privateKey": "short" }]`),
+      6,
+      /privateKey must be a key of 32 bytes/,
+    ],
+    [file(`"wireguard": [{ "name": "wg" },\n{ "name": "wg2" }]`), 6, /port 51820 is another interface's/],
+    [file(`"wireguard": [\n{ "name": "lan" }]`), 6, /another name/],
+    [
+      file(
+        `"wireguard": [{ "name": "wg", "peers": [\n{ "publicKey": "${KEYS[0]}", "allowedIps": ["10.9.0.2"] }] }]`,
+      ),
+      6,
+      /peers\[0\]\.allowedIps\[0\] must be a network/,
+    ],
+    [
+      file(
+        `"wireguard": [{ "name": "wg", "peers": [{ "publicKey": "${KEYS[0]}", "allowedIps": [],\n"endpoint": "a.example:1" }] }]`,
+      ),
+      6,
+      /endpoint must be an address with its port/,
+    ],
+    [
+      file(
+        `"wireguard": [{ "name": "wg", "peers": [{ "publicKey": "${KEYS[0]}", "allowedIps": [] },\n{ "publicKey": "${KEYS[0]}", "allowedIps": [] }] }]`,
+      ),
+      6,
+      /peers\[1\]\.publicKey must be its own/,
+    ],
+    [
+      file(
+        `"wireguard": [{ "name": "wg", "peers": [{ "publicKey": "${KEYS[0]}", "allowedIps": ["10.9.0.0/24"] },\n{ "publicKey": "${KEYS[1]}", "allowedIps": ["10.9.0.7/24"] }] }]`,
+      ),
+      6,
+      /allowedIps\[0\] must be of one peer alone/,
+    ],
+    [file(`"rip": { "on": ["lan"],\n"password": "seventeen letters" }`), 6, /rip\.password must be 1 to 16/],
+    [file(`"rip": {\n"on": [], "password": "a", "key": { "secret": "b" } }`), 5, /with a key or a password/],
+    [
+      file(`"rip": { "on": [], "key": {\n"secret": "" } }`),
+      6,
+      /rip\.key\.secret must be a secret of 1 to 32/,
+    ],
+    [
+      file(`"babel": { "on": [], "keys": [\n{ "secret": "hex:0" }] }`),
+      6,
+      /keys\[0\]\.secret must be a secret of 1 to 64/,
+    ],
+    [
+      file(`"babel": { "on": [], "keys": [\n{ "secret": "x", "algorithm": "md5" }] }`),
+      6,
+      /"hmac-sha256", "blake2s", not "md5"/,
+    ],
+    [file(`"babel": { "on": [],\n"permissive": true }`), 6, /permissive must be beside keys/],
+    [
+      file("", `{ "name": "lan", "address": "192.168.7.1/24", "link": { "bridge": [],\n"priority": 4096 } }`),
+      4,
+      /link\.bridge must be 1 to 64 ports/,
+    ],
+    [
+      file(
+        "",
+        `{ "name": "lan", "address": "192.168.7.1/24", "link": { "bridge": [{ "tap": "a" }],\n"priority": 1 } }`,
+      ),
+      5,
+      /priority must be a multiple of 4096/,
+    ],
+    [
+      file(
+        "",
+        `{ "name": "lan", "address": "192.168.7.1/24", "link": { "bridge": [\n{ "vlan": 7, "on": "lan" }] } }`,
+      ),
+      5,
+      /bridge\[0\] must be one of \{ "tap"/,
+    ],
+    [file("", LAN, `{ "link": { "bridge": [{ "tap": "a" }] } }`), 3, /a link of its own/],
   ];
   for (const [text, line, reason] of cases) {
     const error = t.throws(() => parseConfig(text), { instanceOf: ConfigError }, text);
@@ -168,10 +244,18 @@ const ALL = file(
     { "name": "lab", "kind": "vxlan", "key": 42, "remote": "192.0.2.7", "address": "10.98.0.1/24" }
   ],
   "routes": [{ "to": "10.50.0.0/16", "via": "192.168.7.2" }],
-  "rip": { "on": ["lan"] }, "babel": { "on": ["site", "lan"] }, "multicast": ["lan"],
+  "wireguard": [
+    { "name": "home", "address": "10.97.0.1/24", "peers": [
+      { "publicKey": "${KEYS[0]}", "allowedIps": ["10.97.0.2/32", "fd97::2/128"], "endpoint": "[2001:db8::9]:51820" },
+      { "publicKey": "${KEYS[1]}", "allowedIps": ["10.96.0.0/24", "0.0.0.0/0"], "presharedKey": "${KEYS[0]}", "keepalive": 25 }
+    ] },
+    { "name": "work", "port": 51821, "privateKey": "${KEYS[1]}", "trusted": true }
+  ],
+  "rip": { "on": ["lan"], "key": { "secret": "open sesame" } },
+  "babel": { "on": ["site", "lan"], "keys": [{ "secret": "a" }, { "secret": "hex:0b", "algorithm": "blake2s" }] }, "multicast": ["lan"],
   "proxy": [{ "on": "lan", "for": "203.0.113.8/29" }, { "on": "wan", "for": "2001:db8::7" }]`,
-  `{ "name": "lan", "link": { "tap": "l" }, "address": "192.168.7.1/24",
-     "vrrp": { "id": 51, "addresses": ["192.168.7.254"], "withoutUplink": 50 } },
+  `{ "name": "lan", "link": { "bridge": [{ "tap": "l" }, { "tap": "m", "untagged": 9, "edge": true }] },
+     "address": "192.168.7.1/24", "vrrp": { "id": 51, "addresses": ["192.168.7.254"], "withoutUplink": 50 } },
    { "name": "guests", "link": { "vlan": 9, "on": "lan" }, "address": "192.168.9.1/24", "subnet": 1, "isolated": true }`,
   `[{ "link": { "tap": "w" }, "vlan": 7, "ipv4": { "address": "192.0.2.2/24", "gateway": "192.0.2.1" }, "ipv6": "off", "upload": 40, "download": 100, "probe": "192.0.2.1" },
     { "name": "lte", "link": { "tap": "w2" }, "ipv4": { "address": "198.51.100.2/24", "gateway": "198.51.100.1" }, "weight": 2, "upload": 5, "download": 20 }]`,
@@ -181,8 +265,9 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
   const folder = mkdtempSync(join(tmpdir(), "anystack-gateway-"));
   const parse = (text: string) => ({ ...parseConfig(text), state: folder });
   const lines: string[] = [];
-  const [wan, lte, lan] = [memoryCable()[0], memoryCable()[0], memoryCable()[0]];
-  const gateway = await startGateway(parse(ALL), (line) => lines.push(line), { wan, lte, lan });
+  const [wan, lte, one, two] = [memoryCable()[0], memoryCable()[0], memoryCable()[0], memoryCable()[0]];
+  const given = { wan, lte, "lan-1": one, "lan-2": two };
+  const gateway = await startGateway(parse(ALL), (line) => lines.push(line), given);
   t.teardown(() => {
     gateway.close();
     rmSync(folder, { recursive: true });
@@ -196,6 +281,10 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
     "site",
     "six",
     "lab",
+    "home",
+    "work",
+    `home ${KEYS[0].slice(0, 8)}`,
+    "bridge lan",
     "VRRP on lan",
     "queue of wan",
     "queue of lan",
@@ -219,6 +308,14 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
   next.tunnels[1].mtu = 1300;
   Object.assign(next, { routes: [], multicast: [], proxy: [], mdns: false, uplinks: "failover" });
   next.rip.on = next.babel.on = [];
+  // One peer of two has another keepalive, and there is a third; the interface and the first one's session stay.
+  const { devices, peers } = gateway.wireguards;
+  const known = KEYS.map((key) => peers.get(`home ${key}`));
+  const [home, work] = [devices.get("home"), devices.get("work")];
+  next.wireguard[0].peers[1].keepalive = 30;
+  next.wireguard[1].port = 51822;
+  t.true(gateway.parts.four.fib.list().some(({ nif, length }) => nif.name === "home" && length === 32));
+  t.false(gateway.parts.four.fib.list().some(({ nif, length }) => nif.name === "home" && length === 0));
   next.portMapping.upnp = next.portMapping.pcp = false;
   next.lan[0].vrrp = null;
   next.wan[0].upload = 0;
@@ -227,14 +324,22 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
   t.not(stack.findInterface("six"), six);
   t.is(stack.findInterface("six")?.mtu, 1300);
   t.is(stack.findInterface("lab"), null);
+  t.is(devices.get("home"), home);
+  t.not(devices.get("work"), work);
+  t.is(peers.get(`home ${KEYS[0]}`), known[0]);
+  t.not(peers.get(`home ${KEYS[1]}`), known[1]);
   t.deepEqual(Object.keys(shown()).sort(), [
     "NAT64",
+    "bridge lan",
+    "home",
+    ...KEYS.map((key) => `home ${key.slice(0, 8)}`),
     "lte",
     "queue of lan",
     "queue of lte",
     "site",
     "six",
     "wan",
+    "work",
   ]);
   gateway.reload(parse(ALL));
   t.deepEqual(Object.keys(shown()).sort(), Object.keys(first).sort());

@@ -92,7 +92,7 @@ export const wan =
     if (result.pppoe && ("uplink" in result.link || reader.members.has("ipv4"))) {
       wrong(reader.members.get("pppoe")!, `${what}.pppoe`, "without ipv4, and not over an uplink");
     }
-    if ("vlan" in result.link)
+    if ("vlan" in result.link || "bridge" in result.link)
       wrong(reader.members.get("link")!, `${what}.link`, 'a link of its own; a tag is "vlan" beside it');
     if (result.vlan > 0 && "uplink" in result.link)
       wrong(reader.members.get("vlan")!, `${what}.vlan`, "0 over an uplink");

@@ -1,6 +1,7 @@
 /** The networks behind: what their hosts are told and given, from both DHCPs and router advertisements to names and the time. */
 import type { Advertisement } from "../../../stack/ipv6/router-advertiser.js";
 import type { Interface } from "../../../stack/index.js";
+import type { Bridge } from "../../../stack/link/bridge.js";
 import type { VrrpRouter } from "../../../stack/routing/vrrp.js";
 import type { DhcpScope } from "../../../stack/service/dhcp-server.js";
 import type { Dhcpv6Scope } from "../../../stack/service/dhcpv6-server.js";
@@ -8,6 +9,7 @@ import { numberInterface, subnet } from "../../../stack/service/dhcpv6.js";
 import type { Dhcp6Lease } from "../../../stack/service/dhcpv6.js";
 import type { GatewayConfig } from "../config.js";
 import type { LanConfig, VrrpConfig } from "../config/lan.js";
+import type { BridgeConfig } from "../config/link.js";
 import type { State } from "../state.js";
 import type { Links } from "./links.js";
 import { Made } from "./made.js";
@@ -51,7 +53,10 @@ export class Lans {
     const nif =
       "vlan" in link
         ? vlans.add(stack.findInterface(link.on)!, link.vlan, name)
-        : stack.addInterface(await links.open(name, link), name);
+        : stack.addInterface(
+            "bridge" in link ? await this.bridge(name, link, links) : await links.open(name, link),
+            name,
+          );
     wall.assign(nif, name);
     four.addAddress(nif, config.address);
     if (config.address6) six.addAddress(nif, config.address6);
@@ -67,6 +72,17 @@ export class Lans {
     forwarder.serve(nif);
     times.serve(nif);
     forwarder.add(full("gateway"), bare(config.address));
+  }
+
+  /** The bridge of a network, with its ports: NAME-1, NAME-2, ... */
+  private async bridge(name: string, { bridge: ports }: BridgeConfig, links: Links): Promise<Bridge> {
+    const { bridge } = this.parts.bridges.get(name)!;
+    for (const [i, { link, untagged, tagged, isolated, edge, cost }] of ports.entries())
+      bridge.addPort(await links.open(`${name}-${i + 1}`, link), {
+        ...{ untagged, tagged, isolated },
+        tree: { cost, ...(edge && { edge, restrictedRole: true }) },
+      });
+    return bridge;
   }
 
   side(name: string): Side {

@@ -39,7 +39,7 @@ export class Links {
         ...(l2tpv3 && { l2tpv3: { receiveSession: l2tpv3[0], transmitSession: l2tpv3[1] } }),
       });
     }
-    if (!("uplink" in link)) throw new Error("a VLAN has no link of its own");
+    if (!("uplink" in link)) throw new Error("a VLAN, and a bridge, have no link of their own");
     this.uplink = openUplink({
       loopback: link.uplink.loopback ? [UPLINK.router, UPLINK.router6] : [],
       routes: this.config.lan

@@ -3,24 +3,33 @@ import type { Interface } from "../../../stack/index.js";
 import { drr } from "../../../stack/queue/drr.js";
 import { fifo } from "../../../stack/queue/fifo.js";
 import { fqCodel } from "../../../stack/queue/fq-codel.js";
+import { babelAuthentication } from "../../../stack/routing/babel-authentication.js";
+import type { BabelInterfaceOptions } from "../../../stack/routing/babel.js";
+import type { RipInterfaceOptions } from "../../../stack/routing/distance-vector.js";
+import { ripAuthentication } from "../../../stack/routing/rip-authentication.js";
 import type { GatewayConfig } from "../config.js";
-import type { ProxyConfig, RouteConfig } from "../config/routing.js";
+import { secretBytes } from "../config/routing.js";
+import type { BabelConfig, ProxyConfig, RipConfig, RouteConfig } from "../config/routing.js";
 import type { TunnelConfig } from "../config/tunnel.js";
 import type { State } from "../state.js";
 import { Made } from "./made.js";
 import type { Parts } from "./stack.js";
 import type { Ways } from "./ways.js";
+import { Wireguards } from "./wireguard.js";
 
 const DISCIPLINES = { "fq-codel": fqCodel, drr, fifo };
 
-/** What speaks on an interface, or serves it. */
-type On = [what: "rip" | "babel" | "multicast" | "pcp" | "upnp", name: string];
+/** What speaks on an interface, or serves it; how it is authenticated. */
+type On =
+  | [what: "rip", name: string, keys: Pick<RipConfig, "password" | "key">]
+  | [what: "babel", name: string, keys: Pick<BabelConfig, "keys" | "permissive">]
+  | [what: "multicast" | "pcp" | "upnp", name: string];
 type Rate = [name: string, rate: number, queue: GatewayConfig["queue"]];
 
 export class More {
   private readonly tunnels = new Made<TunnelConfig>((config) => this.tunnel(config));
   private readonly routes = new Made<RouteConfig>((config) => this.route(config));
-  private readonly services = new Made<On>(([what, name]) => this.serve(what, name));
+  private readonly services = new Made<On>((on) => this.serve(on));
   private readonly proxies = new Made<ProxyConfig>((config) => this.proxy(config));
   private readonly rates = new Made<Rate>(([name, rate, queue]) => {
     const nif = this.find(name);
@@ -28,20 +37,29 @@ export class More {
     return () => this.parts.queues.remove(nif);
   });
 
+  readonly wireguards: Wireguards;
+
   constructor(
     private readonly parts: Parts,
     private readonly state: State,
     private readonly ways: Ways,
-  ) {}
+    log: (line: string) => void,
+  ) {
+    this.wireguards = new Wireguards(parts, state, log);
+  }
 
   apply(config: GatewayConfig): void {
     const { pcp, upnp, on } = config.portMapping;
-    const served = (what: On[0], names: string[]) => names.map((name): On => [what, name]);
+    const { password, key } = config.rip;
+    const { keys, permissive } = config.babel;
+    const served = (what: "multicast" | "pcp" | "upnp", names: string[]) =>
+      names.map((name): On => [what, name]);
     this.tunnels.apply(config.tunnels);
+    this.wireguards.apply(config.wireguard);
     this.routes.apply(config.routes);
     this.services.apply([
-      ...served("rip", config.rip.on),
-      ...served("babel", config.babel.on),
+      ...config.rip.on.map((name): On => ["rip", name, { password, key }]),
+      ...config.babel.on.map((name): On => ["babel", name, { keys, permissive }]),
       ...served("multicast", config.multicast),
       ...served("pcp", pcp ? on : []),
       ...served("upnp", upnp ? on : []),
@@ -101,26 +119,27 @@ export class More {
     return () => void network.removeRoute(to, via);
   }
 
-  private serve(what: On[0], name: string): () => void {
+  private serve(on: On): () => void {
     const { rip, ripng, babel, groups, pcp, upnp } = this.parts;
-    const nif = this.find(name);
-    if (what === "rip") {
-      rip.enable(nif);
-      ripng.enable(nif);
-      return () => void (rip.disable(nif), ripng.disable(nif));
+    const nif = this.find(on[1]);
+    switch (on[0]) {
+      case "rip":
+        rip.enable(nif, ripOptions(on[2]));
+        ripng.enable(nif);
+        return () => void (rip.disable(nif), ripng.disable(nif));
+      case "babel":
+        babel.enable(nif, babelOptions(on[2]));
+        return () => void babel.disable(nif);
+      case "multicast":
+        groups.enable(nif);
+        return () => void groups.disable(nif);
+      case "pcp":
+        pcp.serve(nif);
+        return () => void pcp.remove(nif);
+      default:
+        upnp.serve(nif, this.ways.list[0].nif);
+        return () => void upnp.remove(nif);
     }
-    if (what === "babel") babel.enable(nif);
-    else if (what === "multicast") groups.enable(nif);
-    else if (what === "pcp") pcp.serve(nif);
-    else upnp.serve(nif, this.ways.list[0].nif);
-    return () =>
-      void (what === "babel"
-        ? babel.disable(nif)
-        : what === "multicast"
-          ? groups.disable(nif)
-          : what === "pcp"
-            ? pcp.remove(nif)
-            : upnp.remove(nif));
   }
 
   private proxy({ on, for: what }: ProxyConfig): () => void {
@@ -130,6 +149,20 @@ export class More {
     proxy.add(nif, what);
     return () => void proxy.remove(nif, what);
   }
+}
+
+function ripOptions({ password, key }: Pick<RipConfig, "password" | "key">): RipInterfaceOptions {
+  if (!key) return password ? { password } : {};
+  const secret = secretBytes(key.secret);
+  return { authentication: ripAuthentication({ keyId: key.id, secret, clock: Date.now }) };
+}
+
+function babelOptions({ keys, permissive }: Pick<BabelConfig, "keys" | "permissive">): BabelInterfaceOptions {
+  const [first, ...others] = keys.map(({ secret, algorithm }) => ({
+    secret: secretBytes(secret),
+    algorithm,
+  }));
+  return first ? { authentication: babelAuthentication({ ...first, others, permissive }) } : {};
 }
 
 /** Who is shaped: WANs by what goes up, networks by what comes down all of them. A VLAN is shaped with the link that it is on. */

@@ -15,7 +15,8 @@ export function rulesOf(config: GatewayConfig): Rule[] {
     ...more,
   });
   const own: Rule[] = [];
-  const outside = ["wan", ...config.tunnels.map(({ name }) => name), ...(config.nat64 ? ["nat64"] : [])];
+  const behind = [...config.tunnels, ...config.wireguard];
+  const outside = ["wan", ...behind.map(({ name }) => name), ...(config.nat64 ? ["nat64"] : [])];
   for (const { name, isolated } of config.lan) {
     for (const zone of outside) own.push(accept(name, zone));
     if (isolated) {
@@ -32,7 +33,9 @@ export function rulesOf(config: GatewayConfig): Rule[] {
     for (const other of config.lan) own.push(accept(name, other.name));
   }
   if (config.nat64) own.push(accept("nat64", "wan"));
-  for (const tunnel of config.tunnels) own.push(...carried(tunnel), ...through(tunnel, config));
+  for (const tunnel of config.tunnels) own.push(...carried(tunnel));
+  for (const { port } of config.wireguard) own.push(accept("wan", "self", { protocol: "udp", port }));
+  for (const each of behind) own.push(...through(each, config));
   for (const name of config.multicast)
     own.push(accept("wan", name, { protocol: "udp", destination: ["224.0.0.0/4", "ff00::/8"] }));
   if (config.pingFromOutside) own.push(...pings("wan", { limit: { rate: 10 } }));
@@ -57,7 +60,10 @@ function carried({ kind, remote }: TunnelConfig): Rule[] {
 }
 
 /** What comes out of it: all, or what a routing protocol says. */
-function through({ name, trusted }: TunnelConfig, { lan, rip, babel }: GatewayConfig): Rule[] {
+function through(
+  { name, trusted }: Pick<TunnelConfig, "name" | "trusted">,
+  { lan, rip, babel }: GatewayConfig,
+): Rule[] {
   if (trusted)
     return ["self", ...lan.map((one) => one.name)].map((to) => ({ action: "accept", from: name, to }));
   const ports = [...(rip.on.includes(name) ? [520, 521] : []), ...(babel.on.includes(name) ? [6696] : [])];

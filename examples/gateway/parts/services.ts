@@ -1,6 +1,28 @@
 /** What the status page says of the services that are on: a name and a few words each. */
 import { format4 } from "../../../stack/core/text4.js";
+import {
+  ALTERNATE,
+  BACKUP,
+  DESIGNATED,
+  DISABLED,
+  DISCARDING,
+  FORWARDING,
+  LEARNING,
+  ROOT,
+} from "../../../stack/link/spanning-tree.js";
 import type { Gateway } from "../gateway.js";
+
+const ROLES = {
+  [DISABLED]: "disabled",
+  [ROOT]: "root",
+  [DESIGNATED]: "designated",
+  [ALTERNATE]: "alternate",
+  [BACKUP]: "backup",
+} as Record<number, string>;
+const STATES = { [DISCARDING]: "discards", [LEARNING]: "learns", [FORWARDING]: "forwards" } as Record<
+  number,
+  string
+>;
 
 /** Ports that hosts have asked for. */
 export function mapped({ parts }: Gateway) {
@@ -35,6 +57,29 @@ export function services(gateway: Gateway): { name: string; state: string }[] {
     );
   for (const { name, kind, remote } of config.tunnels)
     say(name, `${kind} to ${remote}${parts.stack.findInterface(name)?.up() ? "" : ", down"}`);
+  for (const [name, { bridge, tree }] of parts.bridges)
+    say(
+      `bridge ${name}`,
+      bridge.ports
+        .map((port, i) => {
+          const [role, now] = tree ? [tree.roleOf(port), tree.stateOf(port)] : [DESIGNATED, FORWARDING];
+          return `${i + 1} ${port.running ? `${ROLES[role]}, ${STATES[now]}` : "down"}`;
+        })
+        .join("; "),
+    );
+  for (const { name, port, peers } of config.wireguard) {
+    const device = gateway.wireguards.devices.get(name)!;
+    const own = Buffer.from(device.publicKey()).toString("base64");
+    say(name, `WireGuard on port ${port}, ${own}, ${count(peers.length, "peer")}`);
+    for (const { publicKey } of peers) {
+      const { endpoint, lastHandshake, received, sent } = device.status(
+        gateway.wireguards.peers.get(`${name} ${publicKey}`)!,
+      );
+      const where = endpoint ? `at ${endpoint.address} port ${endpoint.port}` : "not heard of yet";
+      const age = lastHandshake ? `, handshake ${Math.round((Date.now() - lastHandshake) / 1000)} s ago` : "";
+      say(`${name} ${publicKey.slice(0, 8)}`, `${where}${age}, ${received} bytes in, ${sent} out`);
+    }
+  }
   for (const { nif, virtual, config: own } of sides)
     say(
       `VRRP on ${nif.name}`,
@@ -52,12 +97,14 @@ export function services(gateway: Gateway): { name: string; state: string }[] {
   }
   say(
     "RIP",
-    config.rip.on.length > 0 && count(parts.rip.routes().length + parts.ripng.routes().length, "route"),
+    config.rip.on.length > 0 &&
+      count(parts.rip.routes().length + parts.ripng.routes().length, "route") +
+        (config.rip.key ? ", RIPv2 authenticated" : ""),
   );
   say(
     "Babel",
     config.babel.on.length > 0 &&
-      `${count(parts.babel.neighbourList().length, "neighbour")}, ${count(parts.babel.routes().length, "route")}`,
+      `${count(parts.babel.neighbourList().length, "neighbour")}, ${count(parts.babel.routes().length, "route")}${config.babel.keys.length > 0 ? ", authenticated" : ""}`,
   );
   say("multicast", config.multicast.length > 0 && count(parts.groups.groups().length, "group"));
   say("NAT64", config.nat64 !== "" && config.nat64);

@@ -22,9 +22,13 @@ import { nd } from "../../../stack/ipv6/nd.js";
 import { proxyNd } from "../../../stack/ipv6/proxy-nd.js";
 import { routerAdvertiser } from "../../../stack/ipv6/router-advertiser.js";
 import { slaac } from "../../../stack/ipv6/slaac.js";
+import { bridge } from "../../../stack/link/bridge.js";
+import type { Bridge } from "../../../stack/link/bridge.js";
 import { ethernet } from "../../../stack/link/ethernet.js";
 import { ipLink } from "../../../stack/link/ip.js";
 import { loopback } from "../../../stack/link/loopback.js";
+import { spanningTree } from "../../../stack/link/spanning-tree.js";
+import type { SpanningTree } from "../../../stack/link/spanning-tree.js";
 import { vlan } from "../../../stack/link/vlan.js";
 import { pppoe } from "../../../stack/ppp/pppoe.js";
 import { shaper } from "../../../stack/queue/shaper.js";
@@ -55,6 +59,7 @@ import { gre } from "../../../stack/tunnel/gre.js";
 import { ipTunnel } from "../../../stack/tunnel/ip-tunnel.js";
 import { vxlan } from "../../../stack/tunnel/vxlan.js";
 import { udp } from "../../../stack/udp/udp.js";
+import { wireguard } from "../../../stack/wireguard/wireguard.js";
 import type { GatewayConfig } from "../config.js";
 import type { State } from "../state.js";
 import { rulesOf } from "./rules.js";
@@ -119,6 +124,7 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
       vrrp: vrrp(),
     },
     vxlans: vxlan(),
+    wg: wireguard({ clock: Date.now }),
     // Each tells what the others have learnt, and what was set by hand.
     rip: rip({ update: config.rip.interval, redistribute: ["address", "manual", "babel"] }),
     ripng: ripng({ update: config.rip.interval, redistribute: ["address", "manual", "delegated", "babel"] }),
@@ -142,6 +148,7 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
       },
     }),
   };
+  const bridges = bridgesOf(config, state);
   const xlat = config.nat64 ? nat64({ prefix: config.nat64 }) : null;
   const stack = host.drive(
     createStack(
@@ -161,6 +168,7 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
         ...Object.values(base),
         ...(clock ? [clock] : []),
         ...(xlat ? [xlat] : []),
+        ...[...bridges.values()].map((one) => one.bridge),
       ],
       { packetMemory: BUDGET },
     ),
@@ -170,5 +178,20 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
     store4.close();
     store6.close();
   };
-  return { ...base, stack, nat, clock, xlat, refused, full, close };
+  return { ...base, stack, nat, clock, xlat, bridges, refused, full, close };
+}
+
+/** A bridge for each network that is one; the VLANs of others that are on it are its interface's too. */
+function bridgesOf(config: GatewayConfig, state: State) {
+  const bridges = new Map<string, { bridge: Bridge; tree: SpanningTree | null }>();
+  for (const { name, link } of config.lan) {
+    if (!("bridge" in link)) continue;
+    const tree = link.rstp ? spanningTree({ priority: link.priority }) : null;
+    const tagged = config.lan.flatMap((one) =>
+      "vlan" in one.link && one.link.on === name ? [one.link.vlan] : [],
+    );
+    const mac = Uint8Array.from(Buffer.from(state.mac(name).replaceAll(":", ""), "hex"));
+    bridges.set(name, { bridge: bridge({ mac, vlans: { tagged }, ...(tree && { tree }) }), tree });
+  }
+  return bridges;
 }
