@@ -21,6 +21,10 @@ test("the example is good, and what is left out has defaults", (t) => {
   const config = parseConfig(readFileSync("examples/gateway/gateway.json", "utf8"));
   t.deepEqual(config.wan[0].link, { uplink: { loopback: false } });
   t.is(config.lan[0].reservations[0].name, "printer");
+  const readme = readFileSync("examples/gateway/README.md", "utf8");
+  const shown = parseConfig(/```json\n([^]*?)```/.exec(readme)![1]!);
+  t.is(shown.wireguard[0].peers[0].keepalive, 25);
+  t.notThrows(() => compile(rulesOf(shown)));
   const short = parseConfig(file(""));
   t.like(short, { domain: "home.arpa", statusPort: 80, flows: 16384, pingFromOutside: true });
   t.like(short.wan[0], { ipv4: "dhcp", ipv6: "auto", upload: 0 });

@@ -75,6 +75,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       ...["dig", "dnsperf", "dnsmasq", "unbound"],
       ...["linux.uml", "setpriv", "avahi-daemon", "dbus-daemon", "kea-dhcp6"],
       ...["tayga", "natpmpc", "upnpc", "gssdp-discover"],
+      ...["wireguard-go", "wg", "bird", "birdc", "keepalived"],
     ],
   },
   routing: {
@@ -104,6 +105,8 @@ export const SUITES: Readonly<Record<string, Suite>> = {
       "ovs-vswitchd",
       "wireguard-go",
       "wg",
+      "kea-dhcp6",
+      "radvd",
     ],
   },
   ipsec: {

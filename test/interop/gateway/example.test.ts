@@ -6,6 +6,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
+import { parseConfig } from "../../../examples/gateway/config.js";
+import { startGateway } from "../../../examples/gateway/gateway.js";
+import { services } from "../../../examples/gateway/parts/services.js";
 import type { Report } from "../../../examples/gateway/site.js";
 import { LONG } from "../../support/long.js";
 import { until } from "../../support/until.js";
@@ -15,7 +18,9 @@ import { bodyHash } from "../support/http.js";
 import type { Namespace } from "../support/namespace.js";
 import { start } from "../support/process.js";
 import type { Daemon } from "../support/process.js";
+import { heals, startBird } from "../support/routers.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
+import { wireguardGo } from "../support/wireguard.js";
 
 const SIZE = (LONG ? 1024 : 64) << 20;
 const SERVER = "192.0.2.1";
@@ -355,4 +360,115 @@ test("two ways out: one for the other when a probe is not answered, both by turn
   await gateway.until(/the way out: wan by 192\.0\.2\.1 \(1\), wan2 by 198\.51\.100\.1 \(1\)/);
   const seen = new Set<string>();
   await until("both have been asked", async () => seen.add(await who()).has("0") && seen.has("1"));
+});
+
+const birdOf = (babelSecret: string) => `
+router id 192.168.7.2;
+protocol device { scan time 1; }
+protocol static { ipv4; route 10.71.0.0/16 blackhole; }
+protocol static { ipv4; route 10.72.0.0/16 blackhole; }
+protocol rip { ipv4 { import all; export where net = 10.71.0.0/16; };
+  interface "br0" { version 2; update time 3; timeout time 60;
+    authentication cryptographic; password "open sesame" { id 1; algorithm hmac sha256; }; }; }
+protocol babel { ipv4 { import all; export where net = 10.72.0.0/16; };
+  interface "br0" { type wired; hello interval 1 s; update interval 4 s;
+    authentication mac; password "${babelSecret}" { algorithm hmac sha256; }; }; }`;
+
+test("WireGuard with wireguard-go, a bridge in a loop with the kernel's, RIP and Babel with bird by keys; a reload leaves sessions alone", async (t) => {
+  const folder = scratch(t);
+  const [lan, wan] = [namespace6(t), namespace6(t)];
+  const friend = await wireguardGo(t, wan, 51821);
+  const peers = [
+    {
+      publicKey: friend.publicKey,
+      allowedIps: ["10.97.0.2/32", "10.98.0.0/24"],
+      endpoint: "192.0.2.1:51821",
+    },
+    { publicKey: Buffer.alloc(32, 7).toString("base64"), allowedIps: ["10.99.0.0/24"] },
+  ];
+  const config = (more: object = {}, key = "open sesame") =>
+    parseConfig(
+      JSON.stringify({
+        state: join(folder, "state"),
+        wan: {
+          link: { tap: "wan0", netns: wan.name },
+          ipv4: { address: "192.0.2.2/24", gateway: "192.0.2.1" },
+          ipv6: "off",
+        },
+        lan: [
+          {
+            ...{ name: "lan", address: "192.168.7.1/24" },
+            link: {
+              bridge: ["tap0", "tap1"].map((tap) => ({ tap, netns: lan.name })),
+              priority: 61440,
+            },
+          },
+        ],
+        wireguard: [{ name: "wg0", address: "10.97.0.1/24", trusted: true, peers }],
+        rip: { on: ["lan"], interval: 3, key: { secret: "open sesame" } },
+        babel: { on: ["lan"], interval: 1, keys: [{ secret: key }] },
+        ...more,
+      }),
+    );
+  const lines: string[] = [];
+  const gateway = await startGateway(config(), (line) => lines.push(line));
+  t.teardown(() => gateway.close());
+  const { parts, wireguards } = gateway;
+  const routes = (origin: string) => parts.four.fib.list().filter((route) => route.origin === origin);
+  // Two cables to a kernel's bridge: the tree closes one.
+  lan.ip("link", "add", "br0", "type", "bridge", "stp_state", "1", "forward_delay", "400");
+  lan.ip("link", "set", "br0", "addrgenmode", "none", "up");
+  for (const name of ["tap0", "tap1"]) {
+    lan.ip("link", "set", name, "addrgenmode", "none");
+    lan.ip("link", "set", name, "master", "br0", "up");
+  }
+  lan.ip("address", "add", "192.168.7.2/24", "dev", "br0");
+  lan.ip("address", "add", "fe80::2/64", "dev", "br0", "nodad");
+  lan.ip("route", "add", "default", "via", "192.168.7.1");
+  wan.ip("link", "set", "wan0", "up");
+  wan.ip("address", "add", "192.0.2.1/24", "dev", "wan0");
+  const shown = (name: string) => services(gateway).find((one) => one.name === name)?.state ?? "";
+  await until(
+    "the tree",
+    () => /root, forwards/.test(shown("bridge lan")) && /alternate, discards/.test(shown("bridge lan")),
+  );
+  await heals(lan, "192.168.7.1");
+  // From the LAN to what lies behind wireguard-go, and from there in, since it is trusted.
+  const own = Buffer.from(wireguards.devices.get("wg0")!.publicKey()).toString("base64");
+  friend.set(own, "allowed-ips", "10.97.0.1/32,192.168.7.0/24", "endpoint", "192.0.2.2:51820");
+  wan.ip("link", "set", friend.name, "addrgenmode", "none", "mtu", "1420", "up");
+  wan.ip("address", "add", "10.97.0.2/24", "dev", friend.name);
+  wan.ip("address", "add", "10.98.0.2/24", "dev", "lo");
+  wan.ip("route", "add", "192.168.7.0/24", "dev", friend.name);
+  await heals(lan, "10.98.0.2");
+  await heals(wan, "192.168.7.2", "10.98.0.2");
+  const first = await startBird(lan, folder, birdOf("open sesame"));
+  await until("RIP's route", () => routes("rip").some(({ prefix }) => prefix === ((10 << 24) | (71 << 16))));
+  await until("Babel's route", () =>
+    routes("babel").some(({ prefix }) => prefix === ((10 << 24) | (72 << 16))),
+  );
+  await first.daemon.until(async () => (await first.show("route")).includes("10.97.0.0/24"));
+  t.is(parts.rip.counters.badPassword, 0);
+  // Another key for Babel, and a peer less: what RIP has, and the other peer's session, stay as they are.
+  const kept = wireguards.peers.get(`wg0 ${friend.publicKey}`)!;
+  const [rip] = routes("rip");
+  gateway.reload(
+    config(
+      { wireguard: [{ name: "wg0", address: "10.97.0.1/24", trusted: true, peers: peers.slice(0, 1) }] },
+      "open barley",
+    ),
+  );
+  t.is(routes("rip")[0], rip);
+  t.is(wireguards.peers.get(`wg0 ${friend.publicKey}`), kept);
+  t.is(wireguards.peers.size, 1);
+  t.is(routes("babel").filter(({ nif }) => nif.name === "lan").length, 0);
+  await until("bird's packets are refused", () => parts.babel.counters.badMac > 3);
+  await heals(lan, "10.98.0.2");
+  await first.daemon.stop("SIGKILL");
+  await startBird(lan, folder, birdOf("open barley"));
+  await until("Babel's route", () =>
+    routes("babel").some(({ prefix, nif }) => prefix === ((10 << 24) | (72 << 16)) && nif.name === "lan"),
+  );
+  const { malformed, forged } = parts.wg.counters;
+  t.deepEqual([malformed, forged], [0, 0]);
 });

@@ -4,7 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
@@ -28,10 +28,10 @@ import { findLeaks } from "../../support/leaks.js";
 import { until } from "../../support/until.js";
 import { namespace6 } from "../support/host6.js";
 import { scratch } from "../support/site.js";
+import { wireguardGo } from "../support/wireguard.js";
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 const bytesOf = (text: string) => Uint8Array.from(Buffer.from(text.trim(), "base64"));
-let serial = 0;
 
 /** Our end 10.91.0.1 with wg0 (10.92.0.1, fd92::1), wireguard-go's 10.91.0.2 with a TUN device (10.92.0.2, fd92::2). */
 async function tunnel(t: ExecutionContext, { noble = false, outside = 4, psk = true, knows = "we" } = {}) {
@@ -58,24 +58,16 @@ async function tunnel(t: ExecutionContext, { noble = false, outside = 4, psk = t
   six.addAddress(eth, "fd91::1/64");
   peer.ip("address", "add", "10.91.0.2/24", "dev", "eth0");
   peer.ip("address", "add", "fd91::2/64", "dev", "eth0", "nodad");
-  const name = `wgt${process.pid % 100000}x${++serial}`;
-  t.teardown(() => rmSync(`/var/run/wireguard/${name}.sock`, { force: true }));
-  const daemon = peer.start("wireguard-go", ["-f", name], { ...process.env, LOG_LEVEL: "verbose" });
-  await daemon.until(/UAPI listener started/, 60_000);
+  const { name, daemon, publicKey, set: setPeer } = await wireguardGo(t, peer, 51821);
   const device = wg.create({ privateKey: randomBytes(32), port: 51820 });
   const preshared = randomBytes(32);
-  const theirs = execFileSync("wg", ["genkey"], { encoding: "utf8" });
-  const theirPublic = execFileSync("wg", ["pubkey"], { input: theirs, encoding: "utf8" });
-  writeFileSync(join(folder, "key"), theirs);
   writeFileSync(join(folder, "psk"), base64(preshared));
   const address = outside === 4 ? ["10.91.0.1", "10.91.0.2"] : ["fd91::1", "fd91::2"];
-  const set = (...parameters: string[]) =>
-    execFileSync("wg", ["set", name, "peer", base64(device.publicKey()), ...parameters]);
-  execFileSync("wg", ["set", name, "private-key", join(folder, "key"), "listen-port", "51821"]);
+  const set = (...parameters: string[]) => setPeer(base64(device.publicKey()), ...parameters);
   set("allowed-ips", "10.92.0.1/32,fd92::1/128", ...(psk ? ["preshared-key", join(folder, "psk")] : []));
   if (knows === "they") set("endpoint", outside === 4 ? `${address[0]}:51820` : `[${address[0]}]:51820`);
   const friend = device.addPeer({
-    publicKey: bytesOf(theirPublic),
+    publicKey: bytesOf(publicKey),
     ...(psk ? { presharedKey: preshared } : {}),
     ...(knows === "we" ? { endpoint: { address: address[1]!, port: 51821 } } : {}),
     allowedIps: ["10.92.0.2/32", "fd92::/64"],

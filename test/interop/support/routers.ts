@@ -79,15 +79,7 @@ export async function triangle(t: ExecutionContext, options: GatewayOptions = {}
     for (const scope of ["all", "default", "far0", i ? "wan0" : "lan0"])
       ns.sysctl(`net.ipv4.conf.${scope}.rp_filter`, 0);
   });
-  const bird = async (ns: Namespace, configuration: string): Promise<Bird> => {
-    const base = join(folder, ns.name);
-    writeFileSync(`${base}.conf`, configuration);
-    const daemon = ns.start("bird", ["-f", "-c", `${base}.conf`, "-s", `${base}.ctl`, "-P", `${base}.pid`]);
-    const show = async (...words: string[]) =>
-      (await ns.run("birdc", ["-r", "-s", `${base}.ctl`, "show", ...words], { codes: null })).stdout;
-    await daemon.until(async () => (await show("status")).includes("Daemon is up"));
-    return { daemon, show };
-  };
+  const bird = (ns: Namespace, configuration: string) => startBird(ns, folder, configuration);
   const reach = (host: string) => {
     let answers = 0;
     return until(`an answer of ${host}`, async () => {
@@ -99,6 +91,17 @@ export async function triangle(t: ExecutionContext, options: GatewayOptions = {}
     });
   };
   return { ...gateway, a, b, far, folder, bird, reach };
+}
+
+/** bird in a namespace, its files in `folder`. */
+export async function startBird(ns: Namespace, folder: string, configuration: string): Promise<Bird> {
+  const base = join(folder, ns.name);
+  writeFileSync(`${base}.conf`, configuration);
+  const daemon = ns.start("bird", ["-f", "-c", `${base}.conf`, "-s", `${base}.ctl`, "-P", `${base}.pid`]);
+  const show = async (...words: string[]) =>
+    (await ns.run("birdc", ["-r", "-s", `${base}.ctl`, "show", ...words], { codes: null })).stdout;
+  await daemon.until(async () => (await show("status")).includes("Daemon is up"));
+  return { daemon, show };
 }
 
 /** Pings from a namespace until an answer has come. */
