@@ -141,4 +141,10 @@ export interface Mobility {
   input(sa: IkeSa, message: Message, out: Writer | null, info: DatagramInfo | null): void;
   /** Tells the peer that we are elsewhere. */
   move(connection: Connection, local: string): void;
+  /** Tells all peers which addresses this host has, beside the one that each uses. Throws `EINVAL`. */
+  offer(vpn: Ike, addresses: string[]): void;
+  /** Calls `visit` for each way to the peer, the one in use first. */
+  ways(sa: IkeSa, visit: (local: string, remote: string) => void): void;
+  /** An answer has come by this way, after its request was sent by all. */
+  arrived(sa: IkeSa, local: string, remote: string): void;
 }

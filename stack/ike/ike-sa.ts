@@ -29,6 +29,8 @@ export interface Task {
 
 /** Requests of ours that may wait. */
 const TASKS = 32;
+/** A request that has been sent so often goes by all ways that there are (MOBIKE). */
+const STRAY = 2;
 /** Bytes of the end of a request by which its copy is known: its tag. */
 const MARK = 16;
 
@@ -67,6 +69,8 @@ export class IkeSa implements TableEntry {
   /** What the peer can do. */
   fragments = false;
   mobike = false;
+  /** Its addresses beside `remote` (MOBIKE). */
+  others: string[] = [];
   redirects = false;
   /** It was sent elsewhere, and is to say goodbye. */
   leaving = false;
@@ -194,7 +198,14 @@ export class IkeSa implements TableEntry {
     this.sends++;
     const timers = this.ike.stack.timers;
     timers.set(this.retransmit, (this.ike.stack.now() + wait) | 0);
-    this.transmit(this.packets);
+    if (this.strays()) {
+      this.ike.options.mobility!.ways(this, (local, remote) => this.transmit(this.packets, local, remote));
+    } else this.transmit(this.packets);
+  }
+
+  /** Does the request go by all ways? */
+  private strays(): boolean {
+    return this.sends > STRAY && this.initiator && this.established && this.mobike;
   }
 
   /** There is an answer: stops sending. */
@@ -262,9 +273,9 @@ export class IkeSa implements TableEntry {
     return packet && [packet];
   }
 
-  transmit(packets: Uint8Array[]): void {
+  transmit(packets: Uint8Array[], local = this.local, remote = this.remote): void {
     for (let i = 0; i < packets.length; i++) {
-      this.ike.ports.send(this.local, this.localPort, this.remote, this.remotePort, packets[i]);
+      this.ike.ports.send(local, this.localPort, remote, this.remotePort, packets[i]);
     }
   }
 
@@ -300,6 +311,7 @@ export class IkeSa implements TableEntry {
     this.lastHeard = this.ike.stack.now();
     this.follow(info, port);
     if (response) {
+      if (this.strays()) this.ike.options.mobility!.arrived(this, info.localAddress, info.address);
       this.answered();
       this.sendId++;
       if (this.task) this.task.answer(this, message);

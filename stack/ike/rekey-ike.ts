@@ -183,6 +183,7 @@ function adopt(sa: IkeSa, made: IkeSa): void {
   made.peer = sa.peer;
   made.fragments = sa.fragments;
   made.mobike = sa.mobike;
+  made.others = sa.others;
   made.redirects = sa.redirects;
   made.hashes = sa.hashes;
 }

@@ -286,14 +286,13 @@ test("MOBIKE: children follow a peer that answers where it says it is, and no ot
     if (how === "wrong") {
       // Our own end gives back what it was not asked for.
       const { input } = mobility;
-      site.vpn[0]!.options.mobility = {
-        announce: (sa, out) => mobility.announce(sa, out),
-        move: (connection, local) => mobility.move(connection, local),
+      const wrong: Pick<typeof mobility, "input"> = {
         input: (sa, message, out, info) => {
           if (message.notify(wire.COOKIE2) >= 0 && out) out.notify(wire.COOKIE2, new Uint8Array(16));
           else input.call(mobility, sa, message, out, info);
         },
       };
+      site.vpn[0]!.options.mobility = Object.assign(Object.create(mobility) as typeof mobility, wrong);
     }
     mobility.move(peer, C);
     site.run(3000);
@@ -309,6 +308,141 @@ test("MOBIKE: children follow a peer that answers where it says it is, and no ot
       t.is(theirs.remote, A);
       t.is(site.told[1]![1], "closed -71 0");
     }
+  }
+});
+
+test("MOBIKE: other addresses are named and learned; a silent way is left for one that answers, and the children with it", (t) => {
+  const [D, E] = ["10.0.0.4", "10.0.0.5"];
+  const sides = [mobike({ addresses: [A, D] }), mobike({ addresses: [C] })];
+  let made = 0;
+  const site = ends(t, { ike: () => ({ mobility: sides[made++ & 1]! }) });
+  const [a, b] = site.nodes;
+  for (const address of [D, E]) a!.ip.addAddress(a!.nif, `${address}/24`);
+  b!.ip.addAddress(b!.nif, `${C}/24`);
+  const peer = site.connect(0, { remote: B, dpd: 10 });
+  const gateway = site.connect(1);
+  site.run(900);
+  t.deepEqual([peer.sa!.others, gateway.sa!.others], [[C], [D]]);
+  const [ours, theirs] = [site.children[0]![0]!, site.children[1]![0]!];
+  // What is sent to or from these addresses is lost.
+  const dead: string[] = [];
+  const to: string[] = [];
+  for (const [end, { ports }] of site.vpn.entries()) {
+    const send = ports.send.bind(ports);
+    ports.send = (local, port, remote, remotePort, packet) => {
+      if (end === 0) to.push(`${local} ${remote}`);
+      if (!dead.includes(local) && !dead.includes(remote)) send(local, port, remote, remotePort, packet);
+    };
+  }
+  site.run(30_000);
+  t.deepEqual([...new Set(to)], [`${A} ${B}`]);
+  // The peer's address in use, then ours too: what is left is D and C.
+  for (const [gone, local, remote] of [
+    [B, A, C],
+    [A, D, C],
+  ] as const) {
+    dead.push(gone);
+    site.run(40_000);
+    t.deepEqual([peer.sa!.local, peer.sa!.remote], [local, remote]);
+    t.deepEqual([ours.local, ours.remote, theirs.local, theirs.remote], [local, remote, remote, local]);
+    t.is(ours.localPort, 0, "no NAT is seen where there is none");
+  }
+  t.true(peer.sa!.others.includes(B));
+  dead.length = 0;
+  same(t, site);
+  t.true(peer.rekey());
+  site.run(2000);
+  t.deepEqual(peer.sa!.others, [B]);
+  // They tell of others, and of none; each may.
+  sides[1]!.offer(site.vpn[1]!, [B, C, "fd00::7"]);
+  sides[0]!.offer(site.vpn[0]!, []);
+  site.run(2000);
+  t.deepEqual([peer.sa!.others, gateway.sa!.others], [[B, "fd00::7"], []]);
+  // No way is left: it ends as it would have.
+  dead.push(B, C);
+  site.run(120_000);
+  t.is(site.told[0]![1], "closed -110 0");
+  for (const addresses of [["nowhere"], Array.from({ length: 9 }, () => A)]) {
+    t.throws(() => mobike({ addresses }), { code: "EINVAL" });
+    t.throws(() => sides[0]!.offer(site.vpn[0]!, addresses), { code: "EINVAL" });
+  }
+});
+
+test("MOBIKE: addresses that are none, too many, or of no host are not learned; an answer from elsewhere moves nothing", (t) => {
+  const mobility = mobike();
+  const site = ends(t, { ike: () => ({ mobility }) });
+  const peer = site.connect(0, { remote: B, dpd: 10 });
+  const gateway = site.connect(1);
+  site.run(900);
+  const say = (fill: (out: Writer) => void): string[] => {
+    gateway.sa!.request({
+      start(sa) {
+        const out = new Writer();
+        fill(out);
+        sa.send(wire.INFORMATIONAL, out);
+      },
+      answer: (sa) => sa.next(),
+    });
+    site.run(500);
+    return peer.sa!.others;
+  };
+  const four = (...bytes: number[]) => Uint8Array.from(bytes);
+  const six = (text: number, last: number) => {
+    const bytes = new Uint8Array(16);
+    bytes[0] = text;
+    bytes[15] = last;
+    return bytes;
+  };
+  t.deepEqual(
+    say((out) => {
+      for (const bytes of [
+        four(),
+        four(10, 0, 0),
+        four(0, 0, 0, 0),
+        four(127, 0, 0, 1),
+        four(224, 0, 0, 1),
+        four(255, 255, 255, 255),
+      ])
+        out.notify(wire.ADDITIONAL_IP4_ADDRESS, bytes);
+      for (const bytes of [six(0, 0), six(0, 1), six(0xff, 2), four(1, 2, 3, 4)])
+        out.notify(wire.ADDITIONAL_IP6_ADDRESS, bytes);
+      out
+        .notify(wire.ADDITIONAL_IP4_ADDRESS, four(10, 0, 0, 2))
+        .notify(wire.ADDITIONAL_IP4_ADDRESS, four(10, 0, 0, 3));
+      out.notify(wire.ADDITIONAL_IP4_ADDRESS, four(10, 0, 0, 3));
+    }),
+    [C],
+  );
+  t.is(
+    say((out) => {
+      for (let i = 0; i < 20; i++) out.notify(wire.ADDITIONAL_IP4_ADDRESS, four(10, 1, 0, i));
+    }).length,
+    8,
+  );
+  t.is(say(() => {}).length, 8, "who names none says nothing");
+  t.deepEqual(
+    say((out) => out.notify(wire.NO_ADDITIONAL_ADDRESSES)),
+    [],
+  );
+  t.deepEqual(
+    say((out) => out.notify(wire.ADDITIONAL_IP4_ADDRESS, four(10, 0, 0, 3))),
+    [C],
+  );
+  // Answers are late, and somebody between gives them another source.
+  for (const from of ["10.0.0.99", C]) {
+    const { ports } = site.vpn[1]!;
+    const send = ports.send.bind(ports);
+    const held: Uint8Array[] = [];
+    ports.send = (_local, _port, _remote, _remotePort, packet) => void held.push(packet.slice());
+    site.run(19_000);
+    ports.send = send;
+    t.true(held.length > 0);
+    site.give(0, held.at(-1)!, from, 4500);
+    // The update to C is not answered there: the way that answers is found again.
+    site.run(15_000);
+    t.is(peer.sa!.remote, B);
+    t.is(site.children[0]![0]!.remote, B);
+    t.deepEqual(site.told[0], ["established"]);
   }
 });
 
