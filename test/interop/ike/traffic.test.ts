@@ -122,6 +122,43 @@ test("strongSwan moves under traffic, and is asked whether it is there", async (
   t.is(site.vpn.counters.unexpected, 0);
 });
 
+test("strongSwan's address is silent: we go to another that it has named, under traffic", async (t) => {
+  const site = await secured(t, { ike: { mobility: mobike() }, connection: "local_addrs = %any" });
+  const { ns, device } = site.host;
+  ns.ip("address", "add", "10.77.0.9/24", "dev", device);
+  const peer = site.connect({ remote: KERNEL, psk: PSK, dpd: 1 });
+  await until("a child", () => site.children.length === 1);
+  await site.charon.sas(/INSTALLED/);
+  t.true(peer.sa!.others.includes("10.77.0.9"), peer.sa!.others.join());
+  t.is(await site.ping(3, 0.01), 3);
+  // Whatever it sends from there is gone, and it does not know.
+  ns.ip("rule", "add", "from", KERNEL, "to", OURS, "blackhole");
+  await until("elsewhere", () => site.children[0]!.remote === "10.77.0.9");
+  await site.charon.sas(/local +'10.77.0.1' @ 10.77.0.9/);
+  t.is(await site.ping(10, 0.01), 10);
+  t.deepEqual(site.told, ["established"]);
+});
+
+test("our address is gone: strongSwan comes to another that we have named, under traffic", async (t) => {
+  const site = await secured(t, {
+    ike: { mobility: mobike({ addresses: [OURS, "10.77.0.3"] }), responder: ikeResponder() },
+    connection: "local_addrs = %any",
+  });
+  const { ns, ip, nif } = site.host;
+  ip.addAddress(nif, "10.77.0.3/24");
+  const peer = site.connect({ psk: PSK });
+  await site.charon.swanctl(["--initiate", "--child", "c"]);
+  await until("a child", () => site.children.length === 1);
+  t.is(await site.ping(3, 0.01), 3);
+  // It is told by its routes that our first address is not to be reached any more.
+  ns.ip("route", "add", "10.77.0.3/32", "dev", site.host.device, "src", KERNEL);
+  ns.ip("route", "delete", "10.77.0.0/24", "dev", site.host.device);
+  await until("it has come", () => site.children[0]!.local === "10.77.0.3");
+  t.is(peer.sa!.local, "10.77.0.3");
+  t.is(await site.ping(10, 0.01), 10);
+  t.deepEqual(site.told, ["established"]);
+});
+
 test("what policy protects waits for the next child; nothing leaves in the clear", async (t) => {
   const asked: string[] = [];
   const site = await secured(t, {}, { onEvent: (event) => asked.push(event.type) });
