@@ -116,6 +116,19 @@ export interface Certificate {
   readonly authority: boolean;
 }
 
+/** A list of certificates that their authority has revoked (RFC 5280 section 5). `parseRevocationList` makes it; it proves nothing yet. */
+export interface RevocationList {
+  readonly der: Uint8Array;
+  /** The authority's name in DER. */
+  readonly issuer: Uint8Array;
+}
+
+export interface Revocation {
+  readonly lists: readonly RevocationList[];
+  /** A certificate whose authority has no list, or one that has run out, is refused. */
+  readonly strict: boolean;
+}
+
 /**
  * The ciphers of a host. `algorithms` names what it has; everything that is asked for by another name gets null or `done(null)`.
  *
@@ -172,15 +185,20 @@ export interface CryptoHypercalls {
   ): void;
   /** Reads a certificate; null: it is none. */
   parseCertificate?(der: Uint8Array): Certificate | null;
+  /** Reads a list of revoked certificates; null: it is none, or one with critical extensions (of a part, of changes) that are not known. */
+  parseRevocationList?(der: Uint8Array): RevocationList | null;
   /**
    * May `chain[0]` be used to prove who one is (RFC 4945 section 5.1.3), and is there a path from it over others of `chain` to one of
    * `anchors`, valid now by the host's wall clock, with authority, path length and signatures in order (RFC 5280 section 6)? The stack has
    * no calendar.
+   *
+   * @param revocation no certificate of the path below its anchor may be in a list that its issuer has signed
    */
   verifyChain?(
     chain: readonly Certificate[],
     anchors: readonly Certificate[],
     done: (good: boolean) => void,
+    revocation?: Revocation,
   ): void;
 }
 

@@ -1,10 +1,10 @@
 /**
  * X.509 certificates (RFC 5280) as IKE asks for them (RFC 4945): read by the packages @peculiar/asn1-x509 and asn1-schema, which the caller
  * brings. Here is only what is taken from them, and what is refused: all that the library does not write again as it stood (it is not
- * DER, or something in it was left out), and critical extensions that are not understood. No revocation, no name constraints.
+ * DER, or something in it was left out), and critical extensions that are not understood. No name constraints.
  */
-import type { Certificate as Asn1Certificate, Extension } from "@peculiar/asn1-x509";
-import type { Certificate } from "../../hypercall/crypto.js";
+import type { Certificate as Asn1Certificate, CertificateList, Extension } from "@peculiar/asn1-x509";
+import type { Certificate, RevocationList } from "../../hypercall/crypto.js";
 
 /** The library. */
 export interface Library {
@@ -21,18 +21,36 @@ export interface Parsed extends Certificate {
   /** Milliseconds since 1970. */
   readonly notBefore: number;
   readonly notAfter: number;
+  /** In hexadecimal digits. */
+  readonly serial: string;
   /** Certificates that may follow an authority, or -1: any number. */
   readonly pathLength: number;
-  /** Its key usage lets it sign certificates, or messages of IKE. */
+  /** Its key usage lets it sign certificates, lists of those revoked, or messages of IKE. */
   readonly maySign: boolean;
+  readonly mayRevoke: boolean;
   readonly mayAuthenticate: boolean;
   /** It has an extension that must be understood, and is not. */
   readonly critical: boolean;
 }
 
+export interface ParsedList extends RevocationList {
+  readonly signed: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly scheme: string;
+  /** Milliseconds since 1970: when it was made, and when there is to be a newer one. */
+  readonly thisUpdate: number;
+  readonly nextUpdate: number;
+  /** Serial numbers of those revoked. */
+  readonly serials: ReadonlySet<string>;
+}
+
 /** Larger, deeper or of more parts is no certificate of a gateway. */
 const LARGEST = 32768;
 const BOUNDS = { berOptions: { maxDepth: 24, maxNodes: 2000, maxContentLength: LARGEST } };
+
+/** A list is the configuration's, and may be long. */
+const LONGEST_LIST = 4 << 20;
+const LIST_BOUNDS = { berOptions: { maxDepth: 24, maxNodes: 1 << 20, maxContentLength: LONGEST_LIST } };
 
 /** Algorithms of signatures and of keys: object identifiers, or an AlgorithmIdentifier's parameters in DER. */
 const SIGNATURES: Readonly<Record<string, string>> = {
@@ -74,14 +92,55 @@ export function parseCertificate(library: Library, bytes: Uint8Array): Parsed | 
   }
 }
 
-function take(library: Library, der: Uint8Array): Parsed {
-  const { schema, x509 } = library;
+/** Reads a list of revoked certificates; null: it is none, or not whole. */
+export function parseRevocationList(library: Library, bytes: Uint8Array): ParsedList | null {
+  if (bytes.length > LONGEST_LIST) return null;
+  try {
+    return takeList(library, Uint8Array.from(bytes));
+  } catch {
+    return null;
+  }
+}
+
+/** Reading and writing by the library; what is written otherwise than it stood is refused. */
+function converter({ schema }: Library, bounds: typeof BOUNDS) {
   const write = (value: unknown) => new Uint8Array(schema.AsnConvert.serialize(value));
   const read = <T>(data: Uint8Array, type: new () => T): T => {
-    const value = schema.AsnConvert.parse(data, type, BOUNDS);
+    const value = schema.AsnConvert.parse(data, type, bounds);
     if (!same(write(value), data)) throw new Error("not DER");
     return value;
   };
+  return { write, read };
+}
+
+function takeList(library: Library, der: Uint8Array): ParsedList {
+  const { x509 } = library;
+  const { read, write } = converter(library, LIST_BOUNDS);
+  const outer = read<CertificateList>(der, x509.CertificateList);
+  const inner = outer.tbsCertList;
+  if (!same(write(inner.signature), write(outer.signatureAlgorithm))) throw new Error("algorithms");
+  const entries = inner.revokedCertificates ?? [];
+  // Critical are those by which a list is of a part, of changes, or of another authority's certificates (RFC 5280 sections 5.2, 5.3).
+  for (const { extnID, critical } of [
+    ...entries.flatMap((each) => each.crlEntryExtensions ?? []),
+    ...(inner.crlExtensions ?? []),
+  ])
+    if (critical || extnID === x509.id_ce_deltaCRLIndicator) throw new Error("extension");
+  return {
+    der,
+    issuer: write(inner.issuer),
+    signed: new Uint8Array(outer.tbsCertListRaw!),
+    signature: new Uint8Array(outer.signature),
+    scheme: schemeOf(outer.signatureAlgorithm.algorithm, outer.signatureAlgorithm.parameters),
+    thisUpdate: inner.thisUpdate.getTime().getTime(),
+    nextUpdate: inner.nextUpdate ? inner.nextUpdate.getTime().getTime() : Infinity,
+    serials: new Set(entries.map((each) => hex(each.userCertificate))),
+  };
+}
+
+function take(library: Library, der: Uint8Array): Parsed {
+  const { x509 } = library;
+  const { read, write } = converter(library, BOUNDS);
   const outer = read<Asn1Certificate>(der, x509.Certificate);
   const inner = outer.tbsCertificate;
   // RFC 5280 section 4.1.1.2: both name the same algorithm.
@@ -92,6 +151,7 @@ function take(library: Library, der: Uint8Array): Parsed {
     authority: false,
     pathLength: -1,
     maySign: true,
+    mayRevoke: true,
     mayAuthenticate: true,
     critical: false,
   };
@@ -113,6 +173,7 @@ function take(library: Library, der: Uint8Array): Parsed {
     scheme: schemeOf(outer.signatureAlgorithm.algorithm, outer.signatureAlgorithm.parameters),
     notBefore: inner.validity.notBefore.getTime().getTime(),
     notAfter: inner.validity.notAfter.getTime().getTime(),
+    serial: hex(inner.serialNumber),
     ...found,
   };
 }
@@ -123,7 +184,10 @@ function understand(
   { x509 }: Library,
   { extnID, critical }: Extension,
   value: <T>(type: new () => T) => T,
-  found: Pick<Found, "names" | "authority" | "pathLength" | "maySign" | "mayAuthenticate" | "critical">,
+  found: Pick<
+    Found,
+    "names" | "authority" | "pathLength" | "maySign" | "mayRevoke" | "mayAuthenticate" | "critical"
+  >,
 ): void {
   if (extnID === x509.id_ce_subjectAltName) {
     for (const { dNSName, rfc822Name, iPAddress } of value(x509.SubjectAlternativeName)) {
@@ -139,8 +203,9 @@ function understand(
     if (pathLenConstraint !== undefined) found.pathLength = pathLenConstraint;
   } else if (extnID === x509.id_ce_keyUsage) {
     const bits = value(x509.KeyUsage).toNumber();
-    const { keyCertSign, digitalSignature, nonRepudiation } = x509.KeyUsageFlags;
+    const { keyCertSign, cRLSign, digitalSignature, nonRepudiation } = x509.KeyUsageFlags;
     found.maySign = (bits & keyCertSign) !== 0;
+    found.mayRevoke = (bits & cRLSign) !== 0;
     found.mayAuthenticate &&= (bits & (digitalSignature | nonRepudiation)) !== 0;
   } else if (extnID === x509.id_ce_extKeyUsage) {
     found.mayAuthenticate &&= value(x509.ExtendedKeyUsage).some((purpose) => PURPOSES.includes(purpose));

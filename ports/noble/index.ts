@@ -98,7 +98,7 @@ function cipher(algorithm: string, key: Uint8Array): Cipher | null {
 
 /** The ciphers of the @noble packages, for any host. Certificates: `withCertificates` of port `x509`. */
 export function nobleCrypto(): Required<
-  Omit<CryptoHypercalls, "agreementKey" | "parseCertificate" | "verifyChain">
+  Omit<CryptoHypercalls, "agreementKey" | "parseCertificate" | "parseRevocationList" | "verifyChain">
 > {
   return {
     algorithms: [

@@ -5,8 +5,8 @@
 import { X509Certificate } from "node:crypto";
 import { createRequire } from "node:module";
 import type { CryptoHypercalls } from "../../hypercall/crypto.js";
-import { parseCertificate } from "../crypto/certificate.js";
-import type { Library, Parsed } from "../crypto/certificate.js";
+import { parseCertificate, parseRevocationList } from "../crypto/certificate.js";
+import type { Library, Parsed, ParsedList } from "../crypto/certificate.js";
 import { verifyPath } from "../crypto/path.js";
 import { systemError } from "./errors.js";
 
@@ -44,16 +44,28 @@ export function parse(der: Uint8Array): Judged | null {
   }
 }
 
-/** `CryptoHypercalls.verifyChain`. */
-export const verifyChain: NonNullable<CryptoHypercalls["verifyChain"]> = (chain, anchors, done) =>
-  verifyPath(
-    chain,
-    anchors,
-    (certificate, issuer, answer) =>
-      answer(issued((certificate as Judged).openssl, (issuer as Judged).openssl)),
-    Date.now(),
-    done,
-  );
+/** `CryptoHypercalls.parseRevocationList`. */
+export function parseList(der: Uint8Array): ParsedList | null {
+  return parseRevocationList(load(), der);
+}
+
+/** `CryptoHypercalls.verifyChain`. Node has no lists of revoked certificates: their signatures are for `verify`. */
+export function verifier(
+  verify: NonNullable<CryptoHypercalls["verify"]>,
+): NonNullable<CryptoHypercalls["verifyChain"]> {
+  return (chain, anchors, done, revocation) =>
+    verifyPath(
+      chain,
+      anchors,
+      (certificate, issuer, answer) =>
+        answer(issued((certificate as Judged).openssl, (issuer as Judged).openssl)),
+      ({ scheme, signed, signature }, issuer, answer) =>
+        verify(scheme, issuer.publicKey, signed, signature, answer),
+      Date.now(),
+      done,
+      revocation,
+    );
+}
 
 /** Names, key identifiers and key usage fit, and the signature is the issuer's. */
 function issued(certificate: X509Certificate, issuer: X509Certificate): boolean {

@@ -275,6 +275,7 @@ export function nodeCrypto(): Required<Omit<CryptoHypercalls, "agreementKey">> {
     sign: (scheme, key, data, done) => sign(scheme, key as NodeSigningKey, data, done),
     verify,
     parseCertificate: certificates.parse,
-    verifyChain: certificates.verifyChain,
+    parseRevocationList: certificates.parseList,
+    verifyChain: certificates.verifier(verify),
   };
 }

@@ -1,5 +1,5 @@
 /** Authentication by certificates (RFC 7296 sections 3.6, 3.7): the host's library reads them, and judges whom they lead to. */
-import type { Certificate, SigningKey } from "../../hypercall/crypto.js";
+import type { Certificate, CryptoHypercalls, RevocationList, SigningKey } from "../../hypercall/crypto.js";
 import { fail } from "../core/errors.js";
 import * as wire from "../wire/ike.js";
 import type { Authentication } from "./features.js";
@@ -18,25 +18,42 @@ export interface CertificateOptions {
   key: Uint8Array;
   /** Those whom we trust to name peers, in DER. */
   anchors: Uint8Array[];
+  /** Lists of revoked certificates (CRLs) in DER, by the anchors and by authorities below them. Newer ones: `renew`. */
+  lists?: Uint8Array[];
+  /** Peers whose certificate, or an authority's above it, is in no list that is still valid are refused. Default false. */
+  strict?: boolean;
+}
+
+export interface CertificateAuthentication extends Authentication {
+  /**
+   * Newer lists in the place of those before, for peers that prove who they are from now on: IKE SAs that are there stay. Throws `EINVAL`,
+   * and then nothing has changed.
+   */
+  renew(lists: Uint8Array[]): void;
 }
 
 /** X.509 certificate, signature. */
 const ENCODING_X509 = 4;
 /** Certificates of a peer that are looked at. */
 const CHAIN = 8;
+const MOST = CHAIN * 8;
 
-class ByCertificate implements Authentication {
+class ByCertificate implements CertificateAuthentication {
   identity: Identity | null = null;
   private key: SigningKey | null = null;
   private anchors: Certificate[] = [];
   private hashes = new Uint8Array(0);
+  private lists: Uint8Array[];
+  private revoked: RevocationList[] = [];
+  private crypto: CryptoHypercalls | null = null;
 
   constructor(private readonly options: CertificateOptions) {
     const lists = [options.chain, options.anchors];
     for (let i = 0; i < 2; i++) {
-      if (!lists[i] || lists[i].length < 1 || lists[i].length > CHAIN * 8)
-        fail("EINVAL", i ? "anchors" : "chain");
+      if (!lists[i] || lists[i].length < 1 || lists[i].length > MOST) fail("EINVAL", i ? "anchors" : "chain");
     }
+    this.lists = options.lists || [];
+    if (this.lists.length > MOST) fail("EINVAL", "lists");
     if (!(options.key instanceof Uint8Array)) fail("EINVAL", "key");
   }
 
@@ -52,8 +69,16 @@ class ByCertificate implements Authentication {
       parts.push(digest(crypto, "sha1", null, [anchor.publicKey]) as Uint8Array<ArrayBuffer>);
     }
     this.hashes = join(parts) as Uint8Array<ArrayBuffer>;
+    this.revoked = readLists(crypto, this.lists);
+    this.crypto = crypto;
     this.key = crypto.signingKey(this.options.key) || fail("EINVAL", "key");
     this.identity = firstName(own);
+  }
+
+  renew(lists: Uint8Array[]): void {
+    if (lists.length > MOST) fail("EINVAL", "lists");
+    if (this.crypto) this.revoked = readLists(this.crypto, lists);
+    this.lists = lists;
   }
 
   announce(_ike: Ike, out: Writer, responder: boolean): void {
@@ -100,11 +125,24 @@ class ByCertificate implements Authentication {
       done(false);
       return;
     }
-    crypto.verifyChain!(chain, this.anchors, (good) => {
+    const proven = (good: boolean): void => {
       if (!good) done(false);
       else crypto.verify!(signed.scheme, chain[0].publicKey, octets, signed.signature, done);
+    };
+    crypto.verifyChain!(chain, this.anchors, proven, {
+      lists: this.revoked,
+      strict: this.options.strict === true,
     });
   }
+}
+
+function readLists(crypto: CryptoHypercalls, lists: Uint8Array[]): RevocationList[] {
+  const read: RevocationList[] = [];
+  if (lists.length > 0 && !crypto.parseRevocationList) fail("EOPNOTSUPP", "lists");
+  for (let i = 0; i < lists.length; i++) {
+    read.push(crypto.parseRevocationList!(lists[i]) || fail("EINVAL", "lists"));
+  }
+  return read;
 }
 
 /** Who a certificate says we are: its first name, or else its subject. */
@@ -137,8 +175,8 @@ function isNamed(certificate: Certificate, identity: Identity): boolean {
 
 /**
  * Authentication by certificate: `connect({ remote, auth: certificateAuth({ chain, key, anchors }), remoteIdentity })`. Our identity is the
- * certificate's first alternative name, or its subject. No revocation is looked at. Throws `EINVAL`.
+ * certificate's first alternative name, or its subject. Lists of revoked certificates are given (`lists`), none is fetched. Throws `EINVAL`.
  */
-export function certificateAuth(options: CertificateOptions): Authentication {
+export function certificateAuth(options: CertificateOptions): CertificateAuthentication {
   return new ByCertificate(options);
 }

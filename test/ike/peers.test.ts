@@ -85,6 +85,20 @@ test("IKE-09 certificates: who is named is let in, by either reader; others, str
     t.is(attempt(crypto, { chain: named(1, names, { notAfter: new Date("2021-01-01") }) }), refused);
     t.is(attempt(crypto, { chain: named(1, names, { usage: KeyUsageFlags.keyEncipherment }) }), refused);
   }
+  for (const lists of [[anchor], [new Uint8Array(0)]]) {
+    const given = { chain: [device], key: pkcs8(keys[0]), anchors: [anchor] };
+    const options = { remote: B, remoteIdentity: "x", auth: certificateAuth({ ...given, lists }) };
+    t.throws(() => ends(t).connect(0, { psk: undefined, ...options }), { code: "EINVAL", message: /lists/ });
+    const later = certificateAuth(given);
+    ends(t).connect(1, { psk: undefined, remoteIdentity: "x", auth: later });
+    t.throws(() => later.renew(lists), { code: "EINVAL" });
+  }
+  t.throws(
+    () => certificateAuth({ chain: [device], key: device, anchors: [anchor], lists: Array(65) as never }),
+    {
+      code: "EINVAL",
+    },
+  );
   const auth = (chain: Uint8Array[], key: Uint8Array) => certificateAuth({ chain, key, anchors: [anchor] });
   const [vpn] = ends(t).vpn as [Ike];
   for (const [chain, key] of [

@@ -10,8 +10,8 @@ import type { CryptoHypercalls } from "../../hypercall/crypto.js";
 import { nobleCrypto } from "../../ports/noble/index.js";
 import { nodeCrypto } from "../../ports/node/index.js";
 import { withCertificates } from "../../ports/x509/index.js";
-import { extension, issue, makeKey } from "./issue.js";
-import type { Key, Shape } from "./issue.js";
+import { extension, issue, makeKey, revoke } from "./issue.js";
+import type { Key, ListShape, Shape } from "./issue.js";
 
 const PROVIDERS = [nodeCrypto(), withCertificates(nobleCrypto())] as const;
 type Provider = (typeof PROVIDERS)[number];
@@ -34,26 +34,33 @@ const authority = { authority: true, usage: KeyUsageFlags.keyCertSign };
 const root = make("root", "root", authority);
 const leaf = { names: [new GeneralName({ dNSName: "gw.example" })], usage: KeyUsageFlags.digitalSignature };
 
-function judge(crypto: Provider, chain: Uint8Array[], anchors: Uint8Array[]): boolean | null {
+function judge(
+  crypto: Provider,
+  chain: Uint8Array[],
+  anchors: Uint8Array[],
+  revocation?: { lists: Uint8Array[]; strict: boolean },
+): boolean | null {
   const read = (list: Uint8Array[]) => list.map((der) => crypto.parseCertificate(der));
   const [path, trusted] = [read(chain), read(anchors)];
   if (path.includes(null) || trusted.includes(null)) return null;
   let result: boolean | null = null;
-  crypto.verifyChain(path as never, trusted as never, (good) => (result = good));
+  const lists = (revocation?.lists ?? []).map((der) => crypto.parseRevocationList(der)!);
+  const known = revocation ? { lists, strict: revocation.strict } : undefined;
+  crypto.verifyChain(path as never, trusted as never, (good) => (result = good), known);
   return result;
 }
 
 let files = 0;
-function pem(list: Uint8Array[]): string {
+function pem(list: Uint8Array[], kind = "CERTIFICATE"): string {
   const path = join(folder, `${files++}.pem`);
   writeFileSync(
     path,
     list
       .map(
         (der) =>
-          `-----BEGIN CERTIFICATE-----\n${Buffer.from(der)
+          `-----BEGIN ${kind}-----\n${Buffer.from(der)
             .toString("base64")
-            .replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`,
+            .replace(/.{64}/g, "$&\n")}\n-----END ${kind}-----\n`,
       )
       .join(""),
   );
@@ -61,8 +68,10 @@ function pem(list: Uint8Array[]): string {
 }
 
 /** What OpenSSL's own path validation says. */
-function openssl([first, ...others]: Uint8Array[], anchors: Uint8Array[]): boolean {
+function openssl([first, ...others]: Uint8Array[], anchors: Uint8Array[], lists?: Uint8Array[]): boolean {
   const more = others.length > 0 ? ["-untrusted", pem(others)] : [];
+  if (lists) more.push("-crl_check_all");
+  if (lists && lists.length > 0) more.push("-CRLfile", pem(lists, "X509 CRL"));
   const result = spawnSync("openssl", [
     "verify",
     "-no-CApath",
@@ -216,6 +225,92 @@ test("IKE-09 a crowd of authorities of one name costs a bounded number of signat
   t.false(judge(crypto, [make("leaf", "crowd", leaf), ...crowd], [root]));
   t.true(signatures <= 24, `${signatures}`);
   t.false(judge(PROVIDERS[0], [make("leaf", "crowd", leaf), ...crowd], [root]));
+});
+
+test("IKE-09 who is in a list of its issuer's is refused, and in strict mode who is in none; OpenSSL says the same", (t) => {
+  const both = KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign;
+  const top = make("top", "top", { authority: true, usage: both });
+  const middle = make("middle", "top", { authority: true, usage: both });
+  const [one, two] = [make("one", "middle", leaf), make("two", "middle", leaf)];
+  const chain = [one, middle];
+  const list = (issuer: string, revoked: Uint8Array[] = [], shape: Partial<ListShape> = {}) =>
+    revoke({ issuer, by: key(issuer), revoked, ...shape });
+  const none = [list("top"), list("middle")];
+  // Title, lists, what comes of them if need be, in strict mode.
+  const cases: [string, Uint8Array[], boolean, boolean][] = [
+    ["no lists", [], true, false],
+    ["lists without it", none, true, true],
+    ["another of the same issuer", [list("top"), list("middle", [two])], true, true],
+    ["it is revoked", [list("top"), list("middle", [two, one])], false, false],
+    ["its authority is revoked", [list("top", [middle]), list("middle")], false, false],
+    ["its number by another issuer", [list("top", [one]), list("middle")], true, true],
+    ["no list of the root's", [list("middle")], true, false],
+    [
+      "a list that another has signed",
+      [list("top"), list("middle", [one], { by: key("impostor") })],
+      true,
+      false,
+    ],
+    [
+      "a list that has run out, and names it",
+      [list("top"), list("middle", [one], { nextUpdate: past })],
+      false,
+      false,
+    ],
+    [
+      "a list that has run out, and does not",
+      [list("top"), list("middle", [], { nextUpdate: past })],
+      true,
+      false,
+    ],
+    ["a list of the future", [list("top"), list("middle", [one], { thisUpdate: future })], true, false],
+    ["of two lists the second", [list("top"), list("middle"), list("middle", [one])], false, false],
+  ];
+  for (const [title, lists, good, strict] of cases) {
+    for (const crypto of PROVIDERS) {
+      t.is(judge(crypto, chain, [top], { lists, strict: false }), good, title);
+      t.is(judge(crypto, chain, [top], { lists, strict: true }), strict, title);
+    }
+    // It takes the newest list of an issuer alone, and those of one day are equally new.
+    if (!title.startsWith("of two")) t.is(openssl(chain, [top], lists), strict, `OpenSSL: ${title}`);
+  }
+  // Whose key is not for lists.
+  const clerk = make("clerk", "top", { authority: true, usage: KeyUsageFlags.keyCertSign });
+  const served = [make("served", "clerk", leaf), clerk];
+  for (const crypto of PROVIDERS) {
+    const lists = [list("top"), list("clerk", [served[0]!])];
+    t.true(judge(crypto, served, [top], { lists, strict: false }));
+    t.false(judge(crypto, served, [top], { lists, strict: true }));
+    // An anchor is trusted as it is.
+    t.true(judge(crypto, [top], [top], { lists: none, strict: true }) !== null);
+  }
+  const odd: [string, Uint8Array][] = [
+    ["nothing", new Uint8Array(0)],
+    ["a certificate", one],
+    ["a byte behind it", Uint8Array.from([...none[0]!, 0])],
+    ["of a part", list("top", [], { more: [extension("2.5.29.28", true, Uint8Array.of(0x30, 0))] })],
+    ["of changes", list("top", [], { more: [extension("2.5.29.27", false, Uint8Array.of(2, 1, 1))] })],
+    [
+      "of others' certificates",
+      list("top", [one], { entry: [extension("2.5.29.29", true, Uint8Array.of(0x30, 0))] }),
+    ],
+  ];
+  for (const crypto of PROVIDERS) {
+    for (const [title, der] of odd) t.is(crypto.parseRevocationList(der), null, title);
+    for (let length = 0; length < none[0]!.length; length++)
+      t.is(crypto.parseRevocationList(none[0]!.subarray(0, length)), null);
+    // Any byte of it another: it is nobody's list, and revokes nobody.
+    const full = list("middle", [one]);
+    for (let at = 0; at < full.length; at += 3) {
+      const forged = full.slice();
+      forged[at]! ^= 1;
+      if (crypto.parseRevocationList(forged))
+        t.true(judge(crypto, chain, [top], { lists: [list("top"), forged], strict: false }), `byte ${at}`);
+    }
+    // Many entries are read, and found.
+    const many = Array.from({ length: 500 }, () => two);
+    t.false(judge(crypto, chain, [top], { lists: [list("middle", [...many, one])], strict: false }));
+  }
 });
 
 /** DER of a length in its shortest form. */

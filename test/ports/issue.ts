@@ -95,3 +95,47 @@ export function issue(shape: Shape): Uint8Array {
   });
   return new Uint8Array(AsnConvert.serialize(whole));
 }
+
+export interface ListShape {
+  issuer: string;
+  by: Key;
+  /** Certificates that are revoked. */
+  revoked?: Uint8Array[];
+  thisUpdate?: Date;
+  nextUpdate?: Date;
+  more?: x509.Extension[];
+  /** Extensions of each entry. */
+  entry?: x509.Extension[];
+}
+
+/** A list of revoked certificates. */
+export function revoke(shape: ListShape): Uint8Array {
+  const curve = shape.by.privateKey.asymmetricKeyType === "ec";
+  const algorithm = new x509.AlgorithmIdentifier({
+    algorithm: curve ? "1.2.840.10045.4.3.2" : "1.3.101.112",
+  });
+  const entries = (shape.revoked ?? []).map(
+    (der) =>
+      new x509.RevokedCertificate({
+        userCertificate: AsnConvert.parse(der, x509.Certificate).tbsCertificate.serialNumber,
+        revocationDate: new x509.Time(new Date("2021-01-01T00:00:00Z")),
+        ...(shape.entry ? { crlEntryExtensions: shape.entry } : {}),
+      }),
+  );
+  const inner = new x509.TBSCertList({
+    version: x509.Version.v2,
+    signature: algorithm,
+    issuer: name(shape.issuer),
+    thisUpdate: new x509.Time(shape.thisUpdate ?? new Date("2021-01-01T00:00:00Z")),
+    nextUpdate: new x509.Time(shape.nextUpdate ?? new Date("2120-01-01T00:00:00Z")),
+    ...(entries.length > 0 ? { revokedCertificates: entries } : {}),
+    crlExtensions: [extension("2.5.29.20", false, Uint8Array.of(2, 1, 1)), ...(shape.more ?? [])],
+  });
+  const signed = Buffer.from(AsnConvert.serialize(inner));
+  const whole = new x509.CertificateList({
+    tbsCertList: inner,
+    signatureAlgorithm: algorithm,
+    signature: Uint8Array.from(sign(curve ? "sha256" : null, signed, shape.by.privateKey)).buffer,
+  });
+  return new Uint8Array(AsnConvert.serialize(whole));
+}

@@ -8,7 +8,7 @@ import type { Daemon } from "../support/process.js";
 import { PATIENCE } from "../../support/until.js";
 
 const PLUGINS =
-  "random nonce openssl hmac kdf sha1 sha2 gcm chapoly curve25519 pem pkcs1 pkcs8 x509 pubkey constraints socket-default kernel-libipsec kernel-netlink vici updown attr";
+  "random nonce openssl hmac kdf sha1 sha2 gcm chapoly curve25519 pem pkcs1 pkcs8 x509 pubkey constraints revocation socket-default kernel-libipsec kernel-netlink vici updown attr";
 
 export interface CharonOptions {
   /** More of `charon-systemd { ... }`. */

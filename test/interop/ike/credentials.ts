@@ -15,6 +15,8 @@ export interface Authority {
   readonly anchor: Uint8Array;
   /** A key of `type` and a certificate of it for the host `name`. */
   issue(type: string, name: string, size?: string): Credentials;
+  /** Its list of revoked certificates. */
+  revoke(...certificates: Credentials[]): Uint8Array;
 }
 
 /** A certification authority with a key of `type`. It lasts for the life of the process. */
@@ -43,6 +45,11 @@ export function createAuthority(type = "ecdsa"): Authority {
       const publicKey = pki("--pub", "--in", path);
       return { chain, key: pkcs8(made, kind), publicKey };
     },
+    revoke: (...certificates) =>
+      pki(
+        ...["--signcrl", "--cacert", caCert, "--cakey", caKey],
+        ...certificates.flatMap(({ chain }, i) => ["--cert", file(`revoked${i}.der`, chain)]),
+      ),
   };
 }
 

@@ -1,4 +1,6 @@
 /** IKEv2 with strongSwan, in both roles: how IKE SAs and child SAs begin, change hands, and end. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "ava";
 import { addressPool } from "../../../stack/ike/address-pool.js";
 import { certificateAuth } from "../../../stack/ike/certificate-auth.js";
@@ -127,6 +129,63 @@ for (const [kind, size] of [["ecdsa"], ["ed25519"], ["rsa", "2048"]] as const) {
     t.is(site.vpn.counters.unauthentic + site.vpn.counters.malformed, 0);
   });
 }
+
+test("revoked certificates: of either end, whoever begins, by lists of pki's", async (t) => {
+  const authority = createAuthority();
+  const [ours, theirs] = ["device", "gateway"].map((name) => authority.issue("ecdsa", `${name}.example`));
+  const other = authority.issue("ecdsa", "other.example");
+  const site = await createSite(t, {
+    ike: { responder: ikeResponder() },
+    connection: `
+      send_cert = always
+      local { auth = pubkey \n certs = gateway.der \n id = gateway.example }
+      remote { auth = pubkey \n id = device.example \n cacerts = ca.der \n revocation = strict }`,
+    secrets: "",
+    charon: {
+      files: {
+        "x509/gateway.der": theirs!.chain,
+        "x509ca/ca.der": authority.anchor,
+        "pkcs8/gateway.der": theirs!.key,
+        "x509crl/ca.crl": authority.revoke(other),
+      },
+    },
+  });
+  const auth = certificateAuth({
+    ...{ chain: [ours!.chain], key: ours!.key, anchors: [authority.anchor] },
+    ...{ lists: [authority.revoke(other)], strict: true },
+  });
+  const attempt = async (begin: boolean): Promise<string> => {
+    site.told.splice(0);
+    const options = { auth, remoteIdentity: "gateway.example" };
+    const peer = site.connect(begin ? { remote: KERNEL, ...options } : options);
+    const text = begin
+      ? ""
+      : await site.charon.swanctl(["--initiate", "--child", "c", "--timeout", "10"], true);
+    await until("told", () => site.told.length > 0 || /failed/.test(text));
+    const told = site.told[0] ?? "";
+    peer.close();
+    await site.charon.swanctl(["--terminate", "--ike", "a", "--force", "--timeout", "1"], true);
+    await until("gone", () => site.vpn.sas.size === 0);
+    return told || (/AUTH_FAILED/.test(text) ? "refused" : text);
+  };
+  for (const begin of [true, false]) t.is(await attempt(begin), "established");
+  // We know that theirs is revoked, and then that of somebody else again.
+  auth.renew([authority.revoke(theirs!)]);
+  t.is(await attempt(true), "closed -13 24");
+  t.is(await attempt(false), "refused");
+  auth.renew([]);
+  t.is(await attempt(true), "closed -13 24");
+  auth.renew([authority.revoke(other)]);
+  t.is(await attempt(true), "established");
+  // They know that ours is.
+  writeFileSync(join(site.charon.folder, "swanctl/x509crl/ca.crl"), authority.revoke(ours!, other));
+  await site.charon.swanctl(["--flush-certs", "--type", "x509_crl"], true);
+  await site.charon.swanctl(["--load-creds", "--clear", "--noprompt"]);
+  t.is(await attempt(true), "closed -13 24");
+  // Who begins is told last: for us it was there, until they have seen our certificate.
+  await attempt(false);
+  t.is(site.charon.daemon.output.split("certificate was revoked").length, 3);
+});
 
 test("raw public keys", async (t) => {
   const authority = createAuthority();
