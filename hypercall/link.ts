@@ -24,7 +24,7 @@ export interface LinkOffloads {
   readonly transmitChecksum?: boolean;
   /** Largest TCP segment with its headers (bytes, <= 65535) that the link cuts into frames itself; 0 or absent: none. */
   readonly segmentation?: number;
-  /** The link may deliver TCP segments larger than its MTU, merged from several. */
+  /** The link may deliver TCP segments larger than its MTU, merged from several: a router wants to be told their `segmentSize`. */
   readonly receiveCoalescing?: boolean;
 }
 
@@ -48,8 +48,9 @@ export interface LinkReceiver {
    * Never to be called from inside `transmit`. It never throws.
    *
    * @param checksum `CHECKSUM_NONE` (default), `CHECKSUM_VERIFIED` or `CHECKSUM_PARTIAL`
+   * @param segmentSize payload bytes of each of the TCP segments that were merged into this one (the last may have less); default 0: none were
    */
-  receive(frame: Uint8Array, start: number, end: number, checksum?: number): void;
+  receive(frame: Uint8Array, start: number, end: number, checksum?: number, segmentSize?: number): void;
   /** The carrier has come or gone. A link that never calls this is up from `open` to `close`. */
   carrier(up: boolean): void;
   /** Frames that `transmit` refused for want of room may be sent again now. */

@@ -153,7 +153,7 @@ export function openInheritedTap(options: InheritedTapOptions = {}): TunLink {
     throw Object.assign(systemError("EBADF", `descriptor ${fd + 1} is not the launcher's socket`), { cause });
   }
   return new TunLink(new InheritedDevice(fd, name, waiter), {
-    ...{ name, mode, offloads, mtu, mac },
+    ...{ name, mode, offloads, mtu, mac, coalesce: false },
     allocate: options.allocate,
   });
 }

@@ -14,8 +14,10 @@ export interface Libc {
   /** `address`: where the bytes lie; see `addressOf`. */
   read(fd: number, address: number, size: number): number;
   write(fd: number, address: number, size: number): number;
+  /** `address`: where `count` times struct iovec lies. */
+  readv(fd: number, address: number, count: number): number;
   /** Where the memory of an array begins. It stays there for as long as the array is not detached. */
-  addressOf(array: Uint8Array): number;
+  addressOf(array: Uint8Array | Uint32Array): number;
   socket(family: number, type: number, protocol: number): number;
   setns(fd: number, type: number): number;
 }
@@ -52,6 +54,7 @@ export function loadLibc(): Libc {
     ioctlValue: library.func("ioctl", "int", ["int", "unsigned long", "unsigned long"]),
     read: library.func("read", "intptr_t", ["int", "uintptr_t", "size_t"]),
     write: library.func("write", "intptr_t", ["int", "uintptr_t", "size_t"]),
+    readv: library.func("readv", "intptr_t", ["int", "uintptr_t", "int"]),
     addressOf: (array) => Number(koffi.address(array)),
     socket: library.func("int socket(int, int, int)"),
     setns: library.func("int setns(int, int)"),

@@ -20,6 +20,11 @@ export interface TapOptions {
   mac?: Uint8Array | string;
   /** Virtio-net headers: checksums and TCP segmentation are left to the kernel, in both directions. Default false. */
   offloads?: boolean;
+  /**
+   * Merges TCP segments that come one after the other into one before the stack sees them (receive coalescing, GRO): for bulk
+   * transfers from hosts that do not leave segmentation to the device. Default: as `offloads`.
+   */
+  coalesce?: boolean;
   /** Sets the interface's MTU (that needs CAP_NET_ADMIN). Default: the one it has. */
   mtu?: number;
   /** A network namespace, by name (`ip netns add`) or path: the device is opened in it (that needs CAP_SYS_ADMIN). */
@@ -71,6 +76,12 @@ class KoffiDevice implements TunDevice {
   private filledAt = 0;
   private written: Uint8Array | null = null;
   private writtenAt = 0;
+  /** Two times struct iovec, as pairs of 32-bit words: where scattered reads go to. */
+  private readonly places = new Uint32Array(8);
+  private placesAt = 0;
+  private first: Uint8Array | null = null;
+  private second: Uint8Array | null = null;
+  private secondAt = 0;
 
   constructor(
     private readonly c: Libc,
@@ -86,6 +97,22 @@ class KoffiDevice implements TunDevice {
       this.filled = buffer;
     }
     const n = this.c.read(this.fd, this.filledAt, buffer.length);
+    return n < 0 ? -this.c.koffi.errno() : n;
+  }
+
+  scatter(head: Uint8Array, length: number, rest: Uint8Array, at: number): number {
+    const places = this.places;
+    if (head !== this.first || rest !== this.second) {
+      this.placesAt = this.c.addressOf(places);
+      this.secondAt = this.c.addressOf(rest);
+      put64(places, 0, this.c.addressOf(head));
+      this.first = head;
+      this.second = rest;
+    }
+    places[2] = length;
+    put64(places, 4, this.secondAt + at);
+    places[6] = rest.length - at;
+    const n = this.c.readv(this.fd, this.placesAt, 2);
     return n < 0 ? -this.c.koffi.errno() : n;
   }
 
@@ -144,6 +171,12 @@ class KoffiDevice implements TunDevice {
   };
 }
 
+/** A pointer into words of this machine, which all have little ends where there is koffi. */
+function put64(words: Uint32Array, at: number, value: number): void {
+  words[at] = value % 0x100000000;
+  words[at + 1] = value / 0x100000000;
+}
+
 function ifreq(name: string): Uint8Array {
   const bytes = Buffer.from(name);
   if (bytes.length < 1 || bytes.length > 15 || /[/\s\0]/.test(name)) {
@@ -189,7 +222,7 @@ function inNamespace<T>(c: Libc, netns: string | undefined, action: () => T): T 
  * process has it), `EINVAL` (bad name, or the device is of the other kind), `ENODEV` and `ENOSYS` (no such thing here).
  */
 export function openTap(options: TapOptions): TunLink {
-  const { mode = "tap", offloads = false, netns } = options;
+  const { mode = "tap", offloads = false, coalesce = offloads, netns } = options;
   const request = ifreq(options.name);
   if (mode !== "tap" && mode !== "tun") throw systemError("EINVAL", `mode ${String(mode)}`);
   const mac = mode === "tap" ? hardwareAddress(options.mac) : undefined;
@@ -208,7 +241,7 @@ export function openTap(options: TapOptions): TunLink {
       control = check(c, c.socket(AF_INET, SOCK_DGRAM_CLOEXEC, 0), "socket");
       const mtu = deviceMtu(c, control, request, options.mtu);
       return new TunLink(new KoffiDevice(c, fd, control, request), {
-        ...{ name, mode, offloads, mtu, mac },
+        ...{ name, mode, offloads, coalesce, mtu, mac },
         allocate: options.allocate,
       });
     } catch (error) {

@@ -2,16 +2,22 @@
  * The Link over a TUN or TAP descriptor: reads in bounded batches, writes at once, minds the carrier. How the descriptor is
  * read, written and waited for is the business of a `TunDevice`: tap.ts has one over koffi, fd.ts one over node:fs.
  */
-import { CHECKSUM_NONE } from "../../hypercall/link.js";
+import { CHECKSUM_NONE, CHECKSUM_PARTIAL } from "../../hypercall/link.js";
 import type { Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hypercall/link.js";
 import { errorName, systemError } from "./errors.js";
 import type { SystemError } from "./errors.js";
-import { VIRTIO_NET_HEADER, emitVirtioHeader, parseVirtioChecksum } from "./virtio-net.js";
+import { Merger } from "./merge.js";
+import { VIRTIO_NET_HEADER, emitVirtioHeader, parseVirtioChecksum, parseVirtioSegment } from "./virtio-net.js";
 
 /** A non-blocking TUN/TAP descriptor. Results below zero are negative errno values. */
 export interface TunDevice {
   /** Reads one frame into `buffer`; its length. */
   read(buffer: Uint8Array): number;
+  /**
+   * Reads one frame: its first `length` bytes into `head`, the others to `rest[at..]`; its length. A device without it merges no
+   * segments.
+   */
+  scatter?(head: Uint8Array, length: number, rest: Uint8Array, at: number): number;
   /** Writes one frame, `length` bytes of `bytes` from `start` on: no view is made for it. */
   write(bytes: Uint8Array, start: number, length: number): number;
   /** Whether the interface is up, as far as this can be known at once; true if not. */
@@ -31,6 +37,8 @@ export interface TunLinkOptions {
   mode: "tap" | "tun";
   /** Frames carry virtio-net headers, and the kernel takes and gives large segments and partial checksums. */
   offloads: boolean;
+  /** TCP segments that come one after the other are merged (merge.ts). */
+  coalesce: boolean;
   mtu: number;
   /** The hardware address of our end; only for `"tap"`. */
   mac: Uint8Array | undefined;
@@ -76,6 +84,7 @@ export class TunLink implements Link {
   private readonly buffer: Uint8Array;
   private readonly inside: Uint8Array;
   private readonly shift: number;
+  private readonly merger: Merger | null;
   /** For frames without room for the virtio header in front; made on first use. */
   private bounce: Uint8Array | null = null;
   private readonly saved = new Uint8Array(VIRTIO_NET_HEADER);
@@ -89,14 +98,17 @@ export class TunLink implements Link {
     this.mtu = options.mtu;
     if (options.mac) this.mac = options.mac;
     this.header = options.offloads ? VIRTIO_NET_HEADER : 0;
+    const coalesce = options.coalesce && device.scatter !== undefined;
     if (options.offloads) {
       this.offloads = { transmitChecksum: true, segmentation: LARGEST_SEGMENT, receiveCoalescing: true };
-    }
-    const beforeIp = this.header + (options.mode === "tap" ? 14 : 0);
-    this.shift = -beforeIp & 3;
-    const size = BUFFER_SIZE + 4;
+    } else if (coalesce) this.offloads = { receiveCoalescing: true };
+    const linkHeader = options.mode === "tap" ? 14 : 0;
+    this.shift = -(this.header + linkHeader) & 3;
+    // Behind what has been merged, at its largest, there must be room for a frame that may be as large.
+    const size = (coalesce ? 2 : 1) * BUFFER_SIZE + 4;
     this.buffer = options.allocate ? options.allocate(size) : new Uint8Array(size);
     this.inside = this.buffer.subarray(this.shift);
+    this.merger = coalesce ? new Merger(this.buffer, this.header, linkHeader) : null;
   }
 
   open(receiver: LinkReceiver): void {
@@ -140,6 +152,11 @@ export class TunLink implements Link {
     this.closed = true;
     this.receiver = null;
     this.device.close();
+  }
+
+  /** Frames that have been merged into the one before (`TapOptions.coalesce`). */
+  get coalesced(): number {
+    return this.merger === null ? 0 : this.merger.merged;
   }
 
   /** Lets the process end while the link is open. */
@@ -215,23 +232,63 @@ export class TunLink implements Link {
   drain(): void {
     this.scheduled = false;
     this.tell();
-    const { device, buffer, inside, shift, header } = this;
+    const { device, buffer, inside, shift, header, merger } = this;
     let frames = 0;
     let bytes = 0;
     while (this.receiver !== null && frames < BATCH_FRAMES && bytes < BATCH_BYTES) {
-      const length = device.read(inside);
+      let start = shift;
+      let length: number;
+      if (merger !== null && merger.count > 0) {
+        const { headers, end } = merger;
+        length = device.scatter!(merger.head, headers, buffer, end);
+        if (length > 0 && merger.take(length)) {
+          frames++;
+          bytes += length - headers;
+          if (!merger.open() || merger.end + BUFFER_SIZE > buffer.length) this.flush(merger);
+          continue;
+        }
+        this.flush(merger);
+        // Another's frame: it is put together again.
+        const here = length < headers ? length : headers;
+        if (length > headers) start = end - headers;
+        for (let i = 0; i < here; i++) buffer[start + i] = merger.head[i];
+      } else length = device.read(inside);
       if (length < 0) {
         this.exhausted(-length);
         return;
       }
       frames++;
       bytes += length;
-      if (length > header) {
-        const checksum = header === 0 ? CHECKSUM_NONE : parseVirtioChecksum(buffer, shift);
-        this.receiver.receive(buffer, shift + header, shift + length, checksum);
-      }
+      if (length > header) this.take(start, start + length);
     }
+    if (merger !== null && merger.count > 0) this.flush(merger);
     this.schedule();
+  }
+
+  /** A frame has come: it is kept for the next ones where they may continue it. */
+  private take(start: number, end: number): void {
+    const merger = this.merger;
+    if (merger === null || end + BUFFER_SIZE > this.buffer.length || !merger.begin(start, end)) {
+      this.deliver(start, end);
+    }
+  }
+
+  /** Gives what has been merged so far to the receiver. */
+  private flush(merger: Merger): void {
+    const { start, end, segmentSize, count } = merger;
+    merger.count = 0;
+    if (count === 1) this.deliver(start, end);
+    else {
+      merger.finish();
+      this.receiver?.receive(this.buffer, start + this.header, end, CHECKSUM_PARTIAL, segmentSize);
+    }
+  }
+
+  private deliver(start: number, end: number): void {
+    const { buffer, header } = this;
+    const checksum = header === 0 ? CHECKSUM_NONE : parseVirtioChecksum(buffer, start);
+    const merged = header === 0 ? 0 : parseVirtioSegment(buffer, start);
+    this.receiver?.receive(buffer, start + header, end, checksum, merged);
   }
 
   private exhausted(errno: number): void {

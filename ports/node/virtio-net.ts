@@ -64,3 +64,9 @@ export function parseVirtioChecksum(data: Uint8Array, at: number): number {
   const flags = data[at];
   return flags & NEEDS_CSUM ? CHECKSUM_PARTIAL : flags & DATA_VALID ? CHECKSUM_VERIFIED : CHECKSUM_NONE;
 }
+
+/** Payload bytes of each TCP segment that the frame was merged from, as the header at `data[at]` says; 0: it came whole. */
+export function parseVirtioSegment(data: Uint8Array, at: number): number {
+  const kind = data[at + 1] & ~GSO_ECN;
+  return kind === GSO_TCPV4 || kind === GSO_TCPV6 ? data[at + 4] | (data[at + 5] << 8) : 0;
+}

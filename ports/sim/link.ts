@@ -1,5 +1,5 @@
 /** A network interface in a world: the Link that a stack is given, at the end of a wire. */
-import { CHECKSUM_NONE, CHECKSUM_PARTIAL } from "../../hypercall/link.js";
+import { CHECKSUM_NONE, CHECKSUM_PARTIAL, SEGMENT_NONE } from "../../hypercall/link.js";
 import type { Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hypercall/link.js";
 import { Cable, Channel } from "./channel.js";
 import type { ChannelOptions, Flight, Sink } from "./channel.js";
@@ -75,7 +75,9 @@ export class SimLink implements Link, Station {
   input(flight: Flight): void {
     if (!this.receiver) return;
     const state = flight.checksum === CHECKSUM_PARTIAL ? CHECKSUM_PARTIAL : CHECKSUM_NONE;
-    this.receiver.receive(flight.data, flight.start, flight.end, state);
+    const { segment, segmentSize } = flight.offload;
+    const merged = segment === SEGMENT_NONE ? 0 : segmentSize;
+    this.receiver.receive(flight.data, flight.start, flight.end, state, merged);
   }
 
   carrier(up: boolean): void {

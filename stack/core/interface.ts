@@ -78,7 +78,7 @@ export class Interface implements LinkReceiver {
     }
   }
 
-  receive(frame: Uint8Array, start: number, end: number, checksum?: number): void {
+  receive(frame: Uint8Array, start: number, end: number, checksum?: number, segmentSize?: number): void {
     const stack = this.stack;
     // The driver's word is checked as well: a frame that does not lie in its buffer is none.
     if (
@@ -98,6 +98,7 @@ export class Interface implements LinkReceiver {
     packet.start = start;
     packet.end = end;
     packet.nif = this;
+    packet.segmentSize = segmentSize || 0;
     packet.flags = (checksum || CHECKSUM_NONE) === CHECKSUM_NONE ? 0 : CHECKSUM_OK;
     if (checksum === CHECKSUM_PARTIAL) packet.flags |= CHECKSUM_UNFINISHED;
     if (stack.busy) {

@@ -56,7 +56,7 @@ export class Packet {
   pseudo = 0;
   /** Output: where the transport checksum field lies that a link with offloads may fill in, or -1. */
   checksumField = -1;
-  /** Output: payload bytes per segment for a link that segments, or 0. */
+  /** Payload bytes per segment: output, for a link that segments; input, of those that a link has merged; or 0. */
   segmentSize = 0;
   /** A word for policy rules, by whoever looks at packets (`PacketHook`); of a packet that came in. */
   mark = 0;

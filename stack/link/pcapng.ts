@@ -176,9 +176,9 @@ export class CaptureLink implements Link, LinkReceiver {
     this.link.close();
   }
 
-  receive(frame: Uint8Array, start: number, end: number, checksum?: number): void {
+  receive(frame: Uint8Array, start: number, end: number, checksum?: number, segmentSize?: number): void {
     capturePacket(this.pcapng, this.nif, this.now(), CAPTURE_IN, frame, start, end);
-    (this.receiver as LinkReceiver).receive(frame, start, end, checksum);
+    (this.receiver as LinkReceiver).receive(frame, start, end, checksum, segmentSize);
   }
 
   carrier(up: boolean): void {

@@ -2,8 +2,8 @@
  * Forwarding of IPv4 (RFC 1812): what makes a host a router.
  *
  * A packet stays where it came in, and goes out from there: it is copied only where the frame has no room for the other link's
- * header. Nothing is allocated for it. Links must not merge received segments (`receiveCoalescing`): what is larger than the next
- * link takes is refused, not cut. Not forwarded: broadcasts (also directed ones, RFC 2644), groups, link-local, loopback and
+ * header. Nothing is allocated for it. Segments that a link has merged (`receiveCoalescing`) are the business of segmentation.ts, an
+ * import. Not forwarded: broadcasts (also directed ones, RFC 2644), groups, link-local, loopback and
  * reserved addresses, source routes (RFC 7126).
  */
 import { get16, get32, put16 } from "../core/bytes.js";
@@ -43,6 +43,7 @@ import {
 import { copiedOptions, recordOptions } from "./options4.js";
 import { Router, STRICT, clampMss, finishChecksum, headerSum, refuseMerging, roomFor } from "./router.js";
 import type { ForwardingOptions, Port, PortOptions } from "./router.js";
+import type { Segmentation } from "./segmentation.js";
 import { BLACKHOLE, UNREACHABLE, hopOf } from "./special.js";
 import type { RouterRoute } from "./special.js";
 import type { Fib4, Route4 } from "../route/table.js";
@@ -93,7 +94,7 @@ export class Forwarding implements Component, Forwarder {
   }
 
   interfaceAdded(nif: Interface): void {
-    refuseMerging(nif);
+    refuseMerging(this.router, nif);
   }
 
   interfaceRemoved(nif: Interface): void {
@@ -175,17 +176,48 @@ export class Forwarding implements Component, Forwarder {
       return;
     }
     if (ip.hook && !ip.hook(packet, FORWARD, out)) return;
-    if (ip.policy && !ip.policy.forward(packet, out)) return;
-    this.send(packet, port, outPort, hop.gateway || packet.destination);
+    const next = hop.gateway || packet.destination;
+    if (packet.segmentSize !== 0 && router.segments) this.merged(packet, port, outPort, next);
+    else if (!ip.policy || ip.policy.forward(packet, out)) {
+      this.send(packet, port, outPort, next, packet.end - packet.network);
+    }
   }
 
-  /** The packet goes to `hop` by `outPort`. */
-  private send(packet: Packet, port: Port, outPort: Port, hop: number): void {
+  /** The packet, which a link has merged, goes to `hop`: whole, or cut. */
+  private merged(packet: Packet, port: Port, outPort: Port, hop: number): void {
+    const segments = this.router.segments as Segmentation;
+    const policy = this.ip.policy;
+    const data = packet.data;
+    const at = packet.network;
+    const out = outPort.nif;
+    const size = (data[at] & 15) << 2;
+    const fragment = get16(data, at + IPV4_FRAGMENT);
+    const transport = fragment & FRAGMENT_OFFSET ? -1 : at + size;
+    const largest = segments.largest(packet, transport);
+    const fits = largest <= out.mtu;
+    if (largest === 0 || (!fits && fragment & FLAG_DF)) {
+      if (!policy || policy.forward(packet, out)) {
+        this.send(packet, port, outPort, hop, largest || packet.end - at);
+      }
+    } else if (fits && !policy && segments.whole(packet, out, size === IPV4_HEADER)) {
+      segments.finish(this.stack, packet, transport);
+      this.send(packet, port, outPort, hop, largest);
+    } else {
+      segments.begin(packet, transport);
+      while (segments.next(this.stack, packet)) {
+        if (!policy || policy.forward(packet, out)) {
+          this.send(packet, port, outPort, hop, packet.end - packet.network);
+        }
+      }
+    }
+  }
+
+  /** The packet goes to `hop` by `outPort`; `length`: its bytes, or those of the largest that the link makes of it. */
+  private send(packet: Packet, port: Port, outPort: Port, hop: number, length: number): void {
     const counters = this.router.counters;
     const data = packet.data;
     const at = packet.network;
     const out = outPort.nif;
-    const length = packet.end - at;
     const fragment = get16(data, at + IPV4_FRAGMENT);
     if (length > out.mtu && fragment & FLAG_DF) {
       counters.tooBig++;

@@ -35,6 +35,7 @@ import {
 } from "../wire/ipv6.js";
 import { Router, STRICT, clampMss, finishChecksum, refuseMerging, roomFor } from "./router.js";
 import type { ForwardingOptions, Port, PortOptions } from "./router.js";
+import type { Segmentation } from "./segmentation.js";
 import { BLACKHOLE, UNREACHABLE, hopOf } from "./special.js";
 import type { RouterRoute } from "./special.js";
 import type { Fib6, Route6 } from "../route/table6.js";
@@ -88,7 +89,7 @@ export class Forwarding6 implements Component, Forwarder {
   }
 
   interfaceAdded(nif: Interface): void {
-    refuseMerging(nif);
+    refuseMerging(this.router, nif);
   }
 
   interfaceRemoved(nif: Interface): void {
@@ -179,17 +180,45 @@ export class Forwarding6 implements Component, Forwarder {
       return;
     }
     if (ip.hook && !ip.hook(packet, FORWARD, out)) return;
-    if (ip.policy && !ip.policy.forward(packet, out)) return;
-    this.send(packet, port, outPort, hop.gateway);
+    if (packet.segmentSize !== 0 && router.segments) this.merged(packet, port, outPort, hop.gateway);
+    else if (!ip.policy || ip.policy.forward(packet, out)) {
+      this.send(packet, port, outPort, hop.gateway, packet.end - packet.network);
+    }
   }
 
-  /** The packet goes to `hop` (null: its destination itself) by `outPort`. */
-  private send(packet: Packet, port: Port, outPort: Port, hop: Uint8Array | null): void {
+  /** The packet, which a link has merged, goes to `hop`: whole, or cut. */
+  private merged(packet: Packet, port: Port, outPort: Port, hop: Uint8Array | null): void {
+    const segments = this.router.segments as Segmentation;
+    const policy = this.ip.policy;
+    const at = packet.network;
+    const out = outPort.nif;
+    const transport = locate(packet);
+    const largest = segments.largest(packet, transport);
+    const fits = largest <= out.mtu;
+    if (largest === 0 || !fits) {
+      if (!policy || policy.forward(packet, out)) {
+        this.send(packet, port, outPort, hop, largest || packet.end - at);
+      }
+    } else if (!policy && segments.whole(packet, out, transport === at + IPV6_HEADER)) {
+      segments.finish(this.stack, packet, transport);
+      this.send(packet, port, outPort, hop, largest);
+    } else {
+      segments.begin(packet, transport);
+      while (segments.next(this.stack, packet)) {
+        if (!policy || policy.forward(packet, out)) {
+          this.send(packet, port, outPort, hop, packet.end - packet.network);
+        }
+      }
+    }
+  }
+
+  /** The packet goes to `hop` (null: its destination itself) by `outPort`; `length`: its bytes, or those of the largest that the link makes of it. */
+  private send(packet: Packet, port: Port, outPort: Port, hop: Uint8Array | null, length: number): void {
     const counters = this.router.counters;
     const data = packet.data;
     const at = packet.network;
     const out = outPort.nif;
-    if (packet.end - at > out.mtu) {
+    if (length > out.mtu) {
       counters.tooBig++;
       this.error(packet, icmp.PACKET_TOO_BIG, 0, out.mtu);
       return;
@@ -204,7 +233,6 @@ export class Forwarding6 implements Component, Forwarder {
     if (this.ip.hook && !this.ip.hook(packet, POSTROUTING, out)) return;
     finishChecksum(this.stack, packet, transport, out, transport === at + IPV6_HEADER);
     const ready = roomFor(this.router, this.stack, packet, out);
-    packet.checksumField = -1;
     let code = -1;
     if (ready) {
       ready.start = ready.network;
@@ -213,6 +241,7 @@ export class Forwarding6 implements Component, Forwarder {
     }
     if (code < 0) counters.noRoom++;
     else counters.forwarded++;
+    packet.checksumField = -1;
   }
 
   private neighbour(out: Interface, hop: Uint8Array | null, data: Uint8Array, at: number): Neighbour | null {

@@ -7,11 +7,12 @@ import { CHECKSUM_UNFINISHED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { RateLimit } from "../core/rate.js";
 import type { Stack } from "../core/stack.js";
+import type { Segmentation } from "./segmentation.js";
 import { PROTOCOL_TCP } from "../wire/ipv4.js";
 import { TCP_CHECKSUM, TCP_HEADER } from "../wire/tcp.js";
 
 export class ForwardingCounters {
-  /** Packets that left by a link, or wait for a neighbour. */
+  /** Packets that left by a link, or wait for a neighbour; what a link has merged and another cuts is one. */
   forwarded = 0;
   /** Came in on an interface that forwards nothing, or would leave by one. */
   disabled = 0;
@@ -61,6 +62,8 @@ export interface ForwardingOptions {
   reversePath?: ReversePath;
   /** Redirects sent a second at most. Default 10. */
   redirectRate?: number;
+  /** What cuts the segments that links have merged: `segmentation()`. Without it interfaces of such links (offloads) are refused. */
+  segments?: Segmentation;
 }
 
 export const STRICT = 2;
@@ -87,11 +90,13 @@ export class Port {
 export class Router {
   readonly counters = new ForwardingCounters();
   readonly redirectRate: RateLimit;
+  readonly segments: Segmentation | null;
   private readonly ports: Port[] = [];
   private readonly reversePath: number;
 
   constructor(options: ForwardingOptions) {
     this.reversePath = parseReversePath(options.reversePath || "strict");
+    this.segments = options.segments || null;
     const rate = requireInteger(options.redirectRate || 10, 1, 1000000, "redirectRate");
     this.redirectRate = new RateLimit(rate, rate);
   }
@@ -170,11 +175,16 @@ export function finishChecksum(
 ): void {
   packet.checksumField = -1;
   if ((packet.flags & CHECKSUM_UNFINISHED) === 0 || at < 0) return;
-  const field = at + (packet.protocol === PROTOCOL_TCP ? TCP_CHECKSUM : 6);
+  const stream = packet.protocol === PROTOCOL_TCP;
+  const field = at + (stream ? TCP_CHECKSUM : 6);
   if (field + 2 > packet.end) return;
   const offloads = out.link.offloads;
   if (plain && offloads && offloads.transmitChecksum) packet.checksumField = field;
-  else put16(packet.data, field, ~stack.host.sum(packet.data, at, packet.end, 0) & 0xffff || 0xffff);
+  else {
+    const sum = ~stack.host.sum(packet.data, at, packet.end, 0) & 0xffff;
+    // Of a datagram zero would say that there is none.
+    put16(packet.data, field, sum === 0 && !stream ? 0xffff : sum);
+  }
 }
 
 /** Lowers the MSS option of a SYN whose TCP header is at `at` to `mss`; the checksum follows (RFC 1624). True: it was larger. */
@@ -219,14 +229,14 @@ export function headerSum(data: Uint8Array, at: number, length: number): number 
 }
 
 /**
- * What a link has merged is larger than the next link takes, and not to be cut again: such an interface is refused (`EINVAL`), rather than
+ * What a link has merged is larger than the next link takes: where nobody cuts it again such an interface is refused (`EINVAL`), rather than
  * to lose what is large.
  */
-export function refuseMerging(nif: Interface): void {
+export function refuseMerging(router: Router, nif: Interface): void {
   const offloads = nif.link.offloads;
-  if (!offloads || !offloads.receiveCoalescing) return;
+  if (router.segments || !offloads || !offloads.receiveCoalescing) return;
   // The loopback is a component itself: nothing that comes out of it is forwarded.
   if (nif.stack.components.indexOf(nif.link as never) >= 0) return;
   nif.stack.removeInterface(nif);
-  fail("EINVAL", "a router's link must not merge what it receives (offloads): " + nif.name);
+  fail("EINVAL", "its link merges what it receives: forwarding wants `segments`, or it no offloads: " + nif.name);
 }

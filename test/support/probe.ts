@@ -84,10 +84,10 @@ export class Probe implements Link {
   }
 
   /** Gives the stack a frame; its bytes lie in the middle of garbage, and are garbage when this returns. */
-  send(bytes: Uint8Array, checksum?: number): void {
+  send(bytes: Uint8Array, checksum?: number, segmentSize?: number): void {
     const lent = new Uint8Array(bytes.length + 2 * MARGIN).fill(0xa5);
     lent.set(bytes, MARGIN);
-    this.receiver?.receive(lent, MARGIN, MARGIN + bytes.length, checksum);
+    this.receiver?.receive(lent, MARGIN, MARGIN + bytes.length, checksum, segmentSize);
     lent.fill(0xdb);
   }
 
