@@ -1,5 +1,6 @@
 /** Two kernels with our router between them: what ping, traceroute, curl and their routing caches say of it. */
 import test from "ava";
+import type { TunLink } from "../../../ports/node/index.js";
 import { bodyHash } from "../support/http.js";
 import { WAN_HOST, WAN_HOST6, createGateway, settle } from "../support/gateway.js";
 import { namespace6 } from "../support/host6.js";
@@ -42,6 +43,34 @@ test("64 MiB by curl in both families", async (t) => {
   t.true(four.router.counters.forwarded > 45_000);
   t.true(six.router.counters.forwarded > 45_000);
 });
+
+for (const [what, offloads, cuts] of [
+  ["pass whole", ["lan0", "wan0"], false],
+  ["that the kernel has cut are merged", ["lan0", "wan0"], true],
+  ["are cut for a link that takes none", ["wan0"], false],
+] as const) {
+  test(`with virtio headers: large segments ${what}`, async (t) => {
+    const { lan, wan, lanNif, wanNif, four, six } = await createGateway(t, { offloads });
+    const off = ["tx", "tso", "gso", "gro"].flatMap((name) => [name, "off"]);
+    if (cuts) await wan.run("ethtool", ["-K", "wan0", ...off]);
+    const size = 64 << 20;
+    const folder = scratch(t);
+    bodyFile(folder, size);
+    await serveNginx(wan, `${WAN_HOST}:8080; listen [${WAN_HOST6}]`, folder);
+    for (const host of [WAN_HOST, `[${WAN_HOST6}]`]) {
+      const command = `curl -sgf --max-time 120 http://${host}:8080/${size} | sha256sum`;
+      const { stdout } = await lan.run("sh", ["-c", command], { timeout: 130_000 });
+      t.is(stdout.split(" ")[0], bodyHash(size));
+    }
+    const { rxFrames, txFrames } = { rxFrames: wanNif.counters.rxFrames, txFrames: lanNif.counters.txFrames };
+    // 92,000 segments are what it takes at the least, one by one.
+    t.true(rxFrames < 90_000, `${rxFrames} frames`);
+    t.is(txFrames > 90_000, offloads.length === 1, `${txFrames} frames`);
+    if (cuts) t.true((wanNif.link as TunLink).coalesced > 0);
+    for (const { counters } of [four.router, six.router]) t.is(counters.tooBig, 0);
+    for (const nif of [lanNif, wanNif]) t.is((nif.link as TunLink).transmitErrors, 0);
+  });
+}
 
 test("path MTU: the kernel is told, believes it, and what may be cut is cut", async (t) => {
   const { lan, four } = await createGateway(t, { wanMtu: 1400 });
