@@ -112,7 +112,10 @@ export class Merger {
   take(length: number): boolean {
     const size = length - this.headers;
     if (size <= 0 || size > this.segmentSize || !this.continues(length)) return false;
-    if (this.count === 1 && !this.valid(this.data, this.start, this.end - this.start, this.start + this.headers)) {
+    if (
+      this.count === 1 &&
+      !this.valid(this.data, this.start, this.end - this.start, this.start + this.headers)
+    ) {
       this.full = true;
       return false;
     }

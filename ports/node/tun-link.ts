@@ -7,7 +7,12 @@ import type { Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hy
 import { errorName, systemError } from "./errors.js";
 import type { SystemError } from "./errors.js";
 import { Merger } from "./merge.js";
-import { VIRTIO_NET_HEADER, emitVirtioHeader, parseVirtioChecksum, parseVirtioSegment } from "./virtio-net.js";
+import {
+  VIRTIO_NET_HEADER,
+  emitVirtioHeader,
+  parseVirtioChecksum,
+  parseVirtioSegment,
+} from "./virtio-net.js";
 
 /** A non-blocking TUN/TAP descriptor. Results below zero are negative errno values. */
 export interface TunDevice {

@@ -238,5 +238,8 @@ export function refuseMerging(router: Router, nif: Interface): void {
   // The loopback is a component itself: nothing that comes out of it is forwarded.
   if (nif.stack.components.indexOf(nif.link as never) >= 0) return;
   nif.stack.removeInterface(nif);
-  fail("EINVAL", "its link merges what it receives: forwarding wants `segments`, or it no offloads: " + nif.name);
+  fail(
+    "EINVAL",
+    "its link merges what it receives: forwarding wants `segments`, or it no offloads: " + nif.name,
+  );
 }
