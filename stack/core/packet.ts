@@ -58,6 +58,8 @@ export class Packet {
   checksumField = -1;
   /** Payload bytes per segment: output, for a link that segments; input, of those that a link has merged; or 0. */
   segmentSize = 0;
+  /** Output: last four bytes of the virtual hardware address (00-00-5e-..., VRRP) that its frame comes from; 0: the interface's own. */
+  sender = 0;
   /** A word for policy rules, by whoever looks at packets (`PacketHook`); of a packet that came in. */
   mark = 0;
 

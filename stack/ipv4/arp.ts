@@ -155,32 +155,24 @@ export class Arp implements Component, LinkProtocol, Resolver {
   ): number {
     const packet = this.packet;
     const data = packet.data;
-    const ownHigh = nif.high;
-    const ownLow = nif.low;
     const virtual = this.virtual ? this.virtual(nif, sender) : 0;
-    if (virtual !== 0) {
-      // The frame comes from there too: so switches learn where it is.
-      nif.high = 0;
-      nif.low = virtual;
-    }
+    // The frame comes from there too: so switches learn where it is.
+    packet.sender = virtual;
     const at = (packet.start = SCRATCH - ETHERNET_MINIMUM + ETHERNET_HEADER);
     packet.end = at + wire.ARP_LENGTH;
     put16(data, at, 1);
     put16(data, at + wire.ARP_PROTOCOL_TYPE, TYPE_IPV4);
     put16(data, at + wire.ARP_HARDWARE_LENGTH, 0x0604);
     put16(data, at + wire.ARP_OPERATION, operation);
-    put16(data, at + wire.ARP_SENDER_MAC, nif.high);
-    put32(data, at + wire.ARP_SENDER_MAC + 2, nif.low);
+    put16(data, at + wire.ARP_SENDER_MAC, virtual ? 0 : nif.high);
+    put32(data, at + wire.ARP_SENDER_MAC + 2, virtual || nif.low);
     put32(data, at + wire.ARP_SENDER_IP, sender);
     put16(data, at + wire.ARP_TARGET_MAC, targetHigh);
     put32(data, at + wire.ARP_TARGET_MAC + 2, targetLow);
     put32(data, at + wire.ARP_TARGET_IP, target);
     // Conflicts of link-local addresses must be seen by all (RFC 3927 section 2.5).
     const all = isLinkLocal4(sender);
-    const code = nif.medium.output(nif, packet, all ? 0xffff : high, all ? -1 : low, TYPE_ARP);
-    nif.high = ownHigh;
-    nif.low = ownLow;
-    return code;
+    return nif.medium.output(nif, packet, all ? 0xffff : high, all ? -1 : low, TYPE_ARP);
   }
 
   /** Takes a neighbour's word for its hardware address: where we asked, or where it asks us (RFC 826; ARP-02 below). */

@@ -487,31 +487,6 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     unicast: Neighbour | null,
     nonce: Uint8Array | null,
   ): number {
-    const ownHigh = nif.high;
-    const ownLow = nif.low;
-    const virtual = this.virtual ? this.virtual(nif, source) : 0;
-    if (virtual !== 0) {
-      nif.high = 0;
-      nif.low = virtual;
-    }
-    const code = this.emitAs(nif, type, flags, source, remote, remoteAt, target, targetAt, unicast, nonce);
-    nif.high = ownHigh;
-    nif.low = ownLow;
-    return code;
-  }
-
-  private emitAs(
-    nif: Interface,
-    type: number,
-    flags: number,
-    source: Uint8Array,
-    remote: Uint8Array,
-    remoteAt: number,
-    target: Uint8Array,
-    targetAt: number,
-    unicast: Neighbour | null,
-    nonce: Uint8Array | null,
-  ): number {
     const packet = this.packet;
     const path = this.path;
     const data = packet.data;
@@ -522,6 +497,8 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
     packet.flags = 0;
     packet.checksumField = -1;
     packet.segmentSize = 0;
+    const virtual = this.virtual ? this.virtual(nif, source) : 0;
+    packet.sender = virtual;
     put16(data, at, type << 8);
     put32(data, at + wire.ICMPV6_WORD, flags << 24);
     for (let i = 0; i < 16; i++) {
@@ -536,8 +513,8 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
         for (let i = 0; i < 6; i++) data[to + 2 + i] = (nonce as Uint8Array)[i];
       } else {
         data[to] = type === wire.NEIGHBOUR_SOLICITATION ? wire.ND_SOURCE_LINK : wire.ND_TARGET_LINK;
-        put16(data, to + 2, nif.high);
-        put32(data, to + 4, nif.low);
+        put16(data, to + 2, virtual ? 0 : nif.high);
+        put32(data, to + 4, virtual || nif.low);
       }
       data[to + 1] = 1;
     }

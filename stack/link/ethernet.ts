@@ -122,8 +122,9 @@ export class Ethernet implements Component, Medium {
     const start = packet.start - ETHERNET_HEADER;
     let end = packet.end;
     put32(data, start, (high << 16) | (low >>> 16));
-    put32(data, start + 4, (low << 16) | nif.high);
-    put32(data, start + ETHERNET_SOURCE + 2, nif.low);
+    const sender = packet.sender;
+    put32(data, start + 4, (low << 16) | (sender ? 0 : nif.high));
+    put32(data, start + ETHERNET_SOURCE + 2, sender || nif.low);
     put16(data, start + ETHERNET_TYPE, ethertype);
     if (end - start < ETHERNET_MINIMUM) {
       const padded = start + ETHERNET_MINIMUM;

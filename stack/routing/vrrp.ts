@@ -10,207 +10,58 @@
  * The active router answers for its addresses with the virtual hardware address (section 7.3), sends its advertisements from it, and
  * announces it to all (gratuitous ARP, unsolicited advertisements): switches learn where it is, hosts need not learn anything. The link
  * must deliver frames to that address; `virtualMac: false` uses the interface's own, as keepalived does by default. Nothing of VRRP is
- * authenticated: whoever is on the link can take over.
+ * authenticated: whoever is on the link can take over. A router's settings and state are vrrp-router.ts, what it does with addresses
+ * vrrp-addresses.ts; here is the component, with the machine and its messages.
  */
-import { get16, get32, put16, put32 } from "../core/bytes.js";
+import { get16, put16, put32 } from "../core/bytes.js";
 import { fold } from "../core/checksum.js";
-import { fail, requireInteger } from "../core/errors.js";
+import { fail } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { REASSEMBLED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
-import type { Component, Deferred, Stack } from "../core/stack.js";
-import { parse4 } from "../core/text4.js";
-import { parse6 } from "../core/text6.js";
+import type { Component, Stack } from "../core/stack.js";
 import { Timer } from "../core/timers.js";
-import type { Address4 } from "../ipv4/address.js";
-import { PREFERRED } from "../ipv4/address.js";
 import type { Ipv4 } from "../ipv4/ipv4.js";
 import type { Path4 } from "../ipv4/path.js";
-import { isUsable } from "../ipv6/address.js";
-import type { Address6 } from "../ipv6/address.js";
-import { assign } from "../ipv6/configure.js";
 import type { Ipv6 } from "../ipv6/ipv6.js";
 import { LOCAL } from "../ipv6/path.js";
 import type { Path6 } from "../ipv6/path.js";
 import { useGroup } from "../link/groups.js";
-import { ARP_REQUEST } from "../wire/arp.js";
-import { NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION } from "../wire/icmpv6.js";
-import {
-  IPV6_DESTINATION,
-  IPV6_HEADER,
-  IPV6_NEXT_HEADER,
-  IPV6_SOURCE,
-  PROTOCOL_ICMPV6,
-  equal6,
-  isLinkLocal6,
-  isMulticast6,
-  isUnspecified6,
-} from "../wire/ipv6.js";
-import { isMartian4 } from "../wire/ipv4.js";
+import { IPV6_SOURCE, isLinkLocal6 } from "../wire/ipv6.js";
 import * as wire from "../wire/vrrp.js";
+import {
+  announce,
+  giveBack,
+  isHigher,
+  primary4,
+  primary6,
+  refuses,
+  take,
+  virtual4,
+  virtual6,
+} from "./vrrp-addresses.js";
+import { ACTIVE, BACKUP, INITIALIZE, VrrpCounters, VrrpRouter } from "./vrrp-router.js";
+import type { VrrpRouterOptions } from "./vrrp-router.js";
 
-export class VrrpCounters {
-  received = 0;
-  sent = 0;
-  sendFailed = 0;
-  /** Shorter than it says, fragmented, of another version or type, without addresses. */
-  malformed = 0;
-  badsum = 0;
-  /** Hop limit other than 255: not of this link. */
-  badTtl = 0;
-  /** IPv6 from an address that is not link-local. */
-  badSource = 0;
-  /** Of a virtual router that is not ours. */
-  unknown = 0;
-  /** Other addresses than ours, which is a mistake of one of the two; they are heeded all the same. */
-  addresses = 0;
-  /** Sent to addresses of a router without `accept`. */
-  refused = 0;
-  /** Times that a router of ours became the active one, and stopped being it. */
-  activated = 0;
-  relieved = 0;
-}
-
-export interface VrrpRouterOptions {
-  /** Virtual router identifier, 1..255: one on a link for each family. */
-  id: number;
-  /** The addresses, of one family; of IPv6 the first is link-local. 1..20. */
-  addresses: string[];
-  /** 1..254; 255: the addresses are this host's own, it has them and keeps them. Default 100. */
-  priority?: number;
-  /** Seconds between advertisements, 0.01..40.95. Default 1. */
-  interval?: number;
-  /** Its addresses are at the virtual hardware address (section 7.3). False: at the interface's own, as where a link takes no other. Default true. */
-  virtualMac?: boolean;
-  /**
-   * Takes what is sent to the addresses themselves (`Accept_Mode`), not only what it is to forward. Default true, other than section 6.1
-   * has it: so they answer pings.
-   */
-  accept?: boolean;
-  /** Takes over from an active router of lower priority. Default true. */
-  preempt?: boolean;
-  /** Called when it becomes the active one, or stops being it. */
-  onState?(active: boolean): void;
-}
-
-const INITIALIZE = 0;
-const BACKUP = 1;
-const ACTIVE = 2;
+export { VrrpCounters, VrrpRouter } from "./vrrp-router.js";
+export type { VrrpRouterOptions } from "./vrrp-router.js";
 
 const ROUTERS = 64;
-const ADDRESSES = 20;
-/** Announcements of the addresses when a router becomes active, and ms between them: frames get lost. */
+/** Announcements of the addresses when a router becomes active: frames get lost. */
 const ANNOUNCEMENTS = 3;
-const ANNOUNCE_EVERY = 1000;
-
-export class VrrpRouter implements Deferred {
-  queued = false;
-  nextDeferred: Deferred | null = null;
-  state = INITIALIZE;
-  priority: number;
-  readonly id: number;
-  readonly four: boolean;
-  /** Hundredths of a second: ours, and the active router's. */
-  readonly interval: number;
-  activeInterval: number;
-  readonly preempt: boolean;
-  readonly accept: boolean;
-  /** When the active router is given up, or (active) the next advertisement is due. */
-  at = 0;
-  announceLeft = 0;
-  announceAt = 0;
-  readonly addresses4: number[] = [];
-  readonly addresses6: Uint8Array[] = [];
-  /** Last four bytes of the virtual hardware address, 00-00-5e-00-0F-ID; 0: the interface's own. */
-  readonly low: number;
-  /** Those that this host has for the virtual router's sake. */
-  readonly held4: Address4[] = [];
-  readonly held6: Address6[] = [];
-  told = false;
-
-  constructor(
-    private readonly owner: Vrrp,
-    readonly nif: Interface,
-    private readonly options: VrrpRouterOptions,
-  ) {
-    const list = options.addresses;
-    this.id = requireInteger(options.id, 1, 255, "id");
-    this.priority = requireInteger(
-      options.priority === undefined ? 100 : options.priority,
-      1,
-      255,
-      "priority",
-    );
-    const interval = options.interval === undefined ? 1 : options.interval;
-    if (!(interval >= 0.01 && interval <= 40.95)) fail("EINVAL", "interval");
-    this.interval = this.activeInterval = Math.round(interval * 100);
-    this.preempt = options.preempt !== false;
-    this.accept = options.accept !== false || this.priority === wire.VRRP_OWNER;
-    if (!list || list.length < 1 || list.length > ADDRESSES) fail("EINVAL", "addresses");
-    this.four = parse4(list[0]) !== null;
-    this.low =
-      options.virtualMac === false || !nif.medium.resolves
-        ? 0
-        : (this.four ? wire.VRRP_MAC4 : wire.VRRP_MAC6) | this.id;
-    for (let i = 0; i < list.length; i++) {
-      const four = this.four ? parse4(list[i]) : null;
-      const six = this.four ? null : parse6(list[i]);
-      if (four !== null && !isMartian4(four)) this.addresses4.push(four);
-      else if (six && !isMulticast6(six, 0) && !isUnspecified6(six, 0) && (i > 0 || isLinkLocal6(six, 0)))
-        this.addresses6.push(six);
-      else fail("EINVAL", "address " + list[i]);
-    }
-  }
-
-  /** Is the address at `data[at..]` one of its? */
-  has6(data: Uint8Array, at: number): boolean {
-    for (let i = 0; i < this.addresses6.length; i++) if (equal6(this.addresses6[i], 0, data, at)) return true;
-    return false;
-  }
-
-  /** Has it the addresses now? */
-  active(): boolean {
-    return this.state === ACTIVE;
-  }
-
-  /** Another priority, 1..254: lower while what lies behind this gateway fails, say. Not of an owner. */
-  setPriority(priority: number): void {
-    if (this.priority === wire.VRRP_OWNER) fail("EINVAL", "priority of an owner");
-    this.priority = requireInteger(priority, 1, wire.VRRP_OWNER - 1, "priority");
-    this.owner.changed();
-  }
-
-  /** Takes no part any more: another is told to take over at once. Legal twice. */
-  remove(): void {
-    this.owner.remove(this);
-  }
-
-  /** See `Stack.defer`. */
-  run(): void {
-    const active = this.active();
-    if (active === this.told) return;
-    this.told = active;
-    if (this.options.onState) this.options.onState(active);
-  }
-
-  /** Milliseconds by which one of lower priority waits longer (section 6.1). */
-  skew(): number {
-    return (((256 - this.priority) * this.activeInterval) / 256) * 10;
-  }
-
-  downInterval(): number {
-    return Math.ceil(3 * this.activeInterval * 10 + this.skew());
-  }
-}
 
 export class Vrrp implements Component {
   readonly name = "vrrp";
   readonly protocol = wire.PROTOCOL_VRRP;
   readonly counters = new VrrpCounters();
-  private readonly routers: VrrpRouter[] = [];
-  private stack: Stack = null as never;
-  private ip4: Ipv4 | null = null;
-  private ip6: Ipv6 | null = null;
+  /** @internal */
+  readonly routers: VrrpRouter[] = [];
+  /** @internal */
+  stack: Stack = null as never;
+  /** @internal */
+  ip4: Ipv4 | null = null;
+  /** @internal */
+  ip6: Ipv6 | null = null;
   private path4: Path4 = null as never;
   private path6: Path6 = null as never;
   private readonly timer = new Timer(tick, this);
@@ -296,49 +147,12 @@ export class Vrrp implements Component {
     const ip4 = this.ip4;
     const ip6 = this.ip6;
     if (router.low !== 0) {
-      if (router.four && ip4 && ip4.arp) ip4.arp.virtual = (nif, address) => this.virtual4(nif, address);
-      else if (!router.four && ip6 && ip6.nd) ip6.nd.virtual = (nif, address) => this.virtual6(nif, address);
+      if (router.four && ip4 && ip4.arp) ip4.arp.virtual = (nif, address) => virtual4(this, nif, address);
+      else if (!router.four && ip6 && ip6.nd) ip6.nd.virtual = (nif, address) => virtual6(this, nif, address);
     }
     if (router.accept) return;
-    if (router.four) (ip4 as Ipv4).refuses = (packet) => this.refuses(packet);
-    else (ip6 as Ipv6).refuses = (packet) => this.refuses(packet);
-  }
-
-  private virtual4(nif: Interface, address: number): number {
-    for (let i = 0; i < this.routers.length; i++) {
-      const each = this.routers[i];
-      if (each.active() && each.nif === nif && each.low !== 0 && each.addresses4.indexOf(address) >= 0)
-        return each.low;
-    }
-    return 0;
-  }
-
-  private virtual6(nif: Interface, address: Uint8Array): number {
-    for (let i = 0; i < this.routers.length; i++) {
-      const each = this.routers[i];
-      if (each.active() && each.nif === nif && each.low !== 0 && each.has6(address, 0)) return each.low;
-    }
-    return 0;
-  }
-
-  /** Is a packet for an address that is here to be forwarded by, not spoken to? Neighbours may ask for it (section 6.4.3). */
-  private refuses(packet: Packet): boolean {
-    const data = packet.data;
-    const at = packet.network;
-    const four = packet.net === this.ip4;
-    for (let i = 0; i < this.routers.length; i++) {
-      const each = this.routers[i];
-      if (each.accept || each.four !== four || !each.active() || each.nif !== packet.nif) continue;
-      if (four ? each.addresses4.indexOf(packet.destination) < 0 : !each.has6(data, at + IPV6_DESTINATION))
-        continue;
-      if (!four && data[at + IPV6_NEXT_HEADER] === PROTOCOL_ICMPV6 && packet.end - at > IPV6_HEADER) {
-        const type = data[at + IPV6_HEADER];
-        if (type === NEIGHBOUR_SOLICITATION || type === NEIGHBOUR_ADVERTISEMENT) continue;
-      }
-      this.counters.refused++;
-      return true;
-    }
-    return false;
+    if (router.four) (ip4 as Ipv4).refuses = (packet) => refuses(this, packet);
+    else (ip6 as Ipv6).refuses = (packet) => refuses(this, packet);
   }
 
   private find(nif: Interface, four: boolean, id: number): VrrpRouter | null {
@@ -367,9 +181,9 @@ export class Vrrp implements Component {
     this.counters.activated++;
     if (router.low !== 0) useGroup(router.nif, 0, router.low, 1);
     this.advertise(router, router.priority);
-    this.take(router);
+    take(this, router);
     router.announceLeft = ANNOUNCEMENTS;
-    this.announce(router);
+    announce(this, router);
     router.at = (this.stack.now() + router.interval * 10) | 0;
     this.stack.defer(router);
   }
@@ -380,55 +194,8 @@ export class Vrrp implements Component {
     router.announceLeft = 0;
     if (!was) return;
     this.counters.relieved++;
-    if (router.low !== 0) useGroup(router.nif, 0, router.low, -1);
-    while (router.held4.length > 0) (this.ip4 as Ipv4).dropAddress(router.held4.pop() as Address4);
-    while (router.held6.length > 0) (this.ip6 as Ipv6).dropAddress(router.held6.pop() as Address6);
+    giveBack(this, router);
     this.stack.defer(router);
-  }
-
-  /** The addresses become this host's: they have been another's until now, so nobody is asked for conflicts. */
-  private take(router: VrrpRouter): void {
-    const nif = router.nif;
-    const ip4 = this.ip4 as Ipv4;
-    for (let i = 0; i < router.addresses4.length; i++) {
-      const address = router.addresses4[i];
-      if (ip4.hasAddress(nif, address, true) || ip4.isLocal(address)) continue;
-      const entry = ip4.assign(nif, address, 32, { origin: "vrrp", route: false });
-      if (entry.state !== PREFERRED) {
-        if (ip4.trial) ip4.trial.end(entry);
-        entry.state = PREFERRED;
-        ip4.addressChanged(entry, true);
-      }
-      router.held4.push(entry);
-    }
-    const ip6 = this.ip6 as Ipv6;
-    for (let i = 0; i < router.addresses6.length; i++) {
-      const bytes = router.addresses6[i];
-      if (ip6.entryOf(bytes, 0, nif)) continue;
-      const entry = assign(ip6, nif, bytes, 128, { origin: "vrrp", route: false });
-      if (!isUsable(entry)) {
-        if (ip6.trial) ip6.trial.end(entry);
-        entry.state = PREFERRED;
-        ip6.addressChanged(entry, true);
-      }
-      router.held6.push(entry);
-    }
-  }
-
-  /** Tells all on the link whose hardware address the addresses have now. */
-  private announce(router: VrrpRouter): void {
-    router.announceLeft--;
-    router.announceAt = (this.stack.now() + ANNOUNCE_EVERY) | 0;
-    const arp = router.four ? (this.ip4 as Ipv4).arp : null;
-    for (let i = 0; arp && i < router.addresses4.length; i++) {
-      const address = router.addresses4[i];
-      arp.send(router.nif, ARP_REQUEST, address, 0, 0, address, 0xffff, -1);
-    }
-    const nd = router.four ? null : (this.ip6 as Ipv6).nd;
-    for (let i = 0; nd && i < router.addresses6.length; i++) {
-      const entry = (this.ip6 as Ipv6).entryOf(router.addresses6[i], 0, router.nif);
-      if (entry) nd.announce(entry);
-    }
   }
 
   input(packet: Packet): void {
@@ -469,7 +236,7 @@ export class Vrrp implements Component {
       counters.unknown++;
       return;
     }
-    if (!sameAddresses(router, data, at + wire.VRRP_HEADER, count)) counters.addresses++;
+    if (!router.hasAll(data, at + wire.VRRP_HEADER, count)) counters.addresses++;
     this.heed(router, packet, data[at + wire.VRRP_PRIORITY], get16(data, at + wire.VRRP_INTERVAL) & 0xfff);
     this.schedule();
   }
@@ -481,7 +248,7 @@ export class Vrrp implements Component {
       if (priority === wire.VRRP_GOING) this.repeat(router);
       else if (
         router.priority !== wire.VRRP_OWNER &&
-        (priority > router.priority || (priority === router.priority && this.isHigher(router, packet)))
+        (priority > router.priority || (priority === router.priority && isHigher(this, router, packet)))
       ) {
         this.leave(router, BACKUP);
         router.activeInterval = interval;
@@ -500,47 +267,8 @@ export class Vrrp implements Component {
     router.at = (this.stack.now() + router.interval * 10) | 0;
   }
 
-  /** Has the sender the higher address? */
-  private isHigher(router: VrrpRouter, packet: Packet): boolean {
-    if (router.four) return packet.source >>> 0 > this.primary4(router) >>> 0;
-    const own = this.primary6(router);
-    const at = packet.network + IPV6_SOURCE;
-    for (let i = 0; own && i < 16; i++)
-      if (packet.data[at + i] !== own[i]) return packet.data[at + i] > own[i];
-    return false;
-  }
-
-  /** This host's own address on the link, as opposed to the virtual router's; 0: none. */
-  private primary4(router: VrrpRouter): number {
-    const list = (this.ip4 as Ipv4).addresses;
-    for (let i = 0; i < list.length; i++)
-      if (list[i].nif === router.nif && list[i].state === PREFERRED && list[i].origin !== "vrrp")
-        return list[i].address;
-    return 0;
-  }
-
-  private primary6(router: VrrpRouter): Uint8Array | null {
-    const list = (this.ip6 as Ipv6).addresses;
-    for (let i = 0; i < list.length; i++) {
-      const each = list[i];
-      if (each.nif === router.nif && isUsable(each) && isLinkLocal6(each.bytes, 0) && each.origin !== "vrrp")
-        return each.bytes;
-    }
-    return null;
-  }
-
   private advertise(router: VrrpRouter, priority: number): void {
-    const nif = router.nif;
-    const high = nif.high;
-    const low = nif.low;
-    if (router.low !== 0) {
-      // From the virtual hardware address: so switches learn where it is (section 7.2).
-      nif.high = 0;
-      nif.low = router.low;
-    }
     const code = this.send(router, priority);
-    nif.high = high;
-    nif.low = low;
     if (code < 0) this.counters.sendFailed++;
     else this.counters.sent++;
   }
@@ -554,12 +282,12 @@ export class Vrrp implements Component {
     if (!packet) return -1;
     path.bound = router.nif;
     if (four) {
-      const own = this.primary4(router);
+      const own = primary4(this, router);
       if (own === 0) return -1;
       this.path4.local = own;
       this.path4.generation = 0;
     } else {
-      const own = this.primary6(router);
+      const own = primary6(this, router);
       if (!own) return -1;
       this.path6.ends.set(own, LOCAL);
       this.path6.fixed = true;
@@ -581,7 +309,11 @@ export class Vrrp implements Component {
     }
     const seed = fold(path.pseudo + wire.PROTOCOL_VRRP + length);
     put16(data, at + wire.VRRP_CHECKSUM, ~this.stack.host.sum(data, at, packet.end, seed));
-    return path.net.output(packet, path, wire.PROTOCOL_VRRP);
+    // From the virtual hardware address: so switches learn where it is (section 7.2).
+    packet.sender = router.low;
+    const sent = path.net.output(packet, path, wire.PROTOCOL_VRRP);
+    packet.sender = 0;
+    return sent;
   }
 
   /* Time */
@@ -591,7 +323,7 @@ export class Vrrp implements Component {
     const now = this.stack.now();
     for (let i = 0; i < this.routers.length; i++) {
       const router = this.routers[i];
-      if (router.announceLeft > 0 && ((now - router.announceAt) | 0) >= 0) this.announce(router);
+      if (router.announceLeft > 0 && ((now - router.announceAt) | 0) >= 0) announce(this, router);
       if (router.state === INITIALIZE || ((now - router.at) | 0) < 0) continue;
       if (router.active()) this.repeat(router);
       else this.activate(router);
@@ -615,17 +347,6 @@ export class Vrrp implements Component {
     if (left < 0) timers.clear(this.timer);
     else timers.set(this.timer, (now + left) | 0);
   }
-}
-
-function sameAddresses(router: VrrpRouter, data: Uint8Array, at: number, count: number): boolean {
-  const own = router.four ? router.addresses4.length : router.addresses6.length;
-  let found = 0;
-  for (let i = 0; i < count && count === own; i++) {
-    if (router.four) {
-      if (router.addresses4.indexOf(get32(data, at + 4 * i)) >= 0) found++;
-    } else if (router.has6(data, at + 16 * i)) found++;
-  }
-  return found === own;
 }
 
 function tick(machine: Vrrp): void {

@@ -1,6 +1,6 @@
 /**
  * A WireGuard interface: a link of bare IP packets, each to the peer that has its destination (section 5.4.6), over UDP. What comes in is
- * parsed here, once: who it is from is a peer's business.
+ * device-input.ts.
  */
 import { CIPHER_DONE } from "../../hypercall/crypto.js";
 import type { AgreementKey, CipherJob } from "../../hypercall/crypto.js";
@@ -9,23 +9,24 @@ import { get16, put32 } from "../core/bytes.js";
 import { pathTo } from "../core/datagrams.js";
 import { EADDRNOTAVAIL, fail, requireInteger, setting } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
-import type { Network, Path } from "../core/network.js";
+import type { Path } from "../core/network.js";
 import { Packet } from "../core/packet.js";
 import { RateLimit } from "../core/rate.js";
 import type { Stack } from "../core/stack.js";
 import { Table } from "../core/table.js";
 import { fillChecksum } from "../core/transport.js";
-import { joinMarks, tosOf } from "../tunnel/ecn.js";
+import { tosOf } from "../tunnel/ecn.js";
 import { NESTING } from "../tunnel/tunnel.js";
 import type { UdpSocket } from "../udp/udp.js";
-import { IPV4_DESTINATION, IPV4_HEADER, IPV4_SOURCE } from "../wire/ipv4.js";
-import { IPV6_DESTINATION, IPV6_HEADER, IPV6_SOURCE } from "../wire/ipv6.js";
+import { IPV4_DESTINATION, IPV4_HEADER } from "../wire/ipv4.js";
+import { IPV6_DESTINATION, IPV6_HEADER } from "../wire/ipv6.js";
 import { UDP_CHECKSUM, UDP_HEADER, UDP_LENGTH } from "../wire/udp.js";
 import * as wire from "../wire/wireguard.js";
 import { AllowedIps } from "./allowed-ips.js";
 import { CookieChecker } from "./cookies.js";
+import { input } from "./device-input.js";
 import { Handshake } from "./handshake.js";
-import { isKey, Peer, REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME, Session } from "./peer.js";
+import { isKey, Peer, Session } from "./peer.js";
 import { KEY } from "./suite.js";
 import type { Suite } from "./suite.js";
 import type { Wireguard, WireguardCounters } from "./wireguard.js";
@@ -84,20 +85,28 @@ export class Device implements Link {
   receiver: LinkReceiver | null = null;
   readonly peers: Peer[] = [];
   private readonly sessions = new Table<Session>();
-  private readonly allowed: AllowedIps<Peer>;
-  private readonly checker: CookieChecker;
-  private readonly heard: Handshake;
-  private readonly load: RateLimit;
-  private readonly proven: RateLimit;
-  private readonly replies: RateLimit;
+  /** @internal */
+  readonly allowed: AllowedIps<Peer>;
+  /** @internal */
+  readonly checker: CookieChecker;
+  /** @internal */
+  readonly heard: Handshake;
+  /** @internal */
+  readonly load: RateLimit;
+  /** @internal */
+  readonly proven: RateLimit;
+  /** @internal */
+  readonly replies: RateLimit;
   private readonly port: number;
   private readonly limit: number;
   private socket: UdpSocket | null = null;
   private readonly packet = new Packet(new Uint8Array(0));
-  private readonly scratch: Uint8Array;
-  private readonly job: CipherJob;
+  /** @internal */
+  readonly scratch: Uint8Array;
+  /** @internal */
+  readonly job: CipherJob;
   /** The way back to who has sent what is dealt with. */
-  private from: Path | null = null;
+  from: Path | null = null;
   private lastStamp = 0;
 
   constructor(
@@ -199,7 +208,7 @@ export class Device implements Link {
     const socket = this.owner.udp.open(
       this.port ? { port: this.port, receiveBuffer: 0 } : { receiveBuffer: 0 },
     );
-    socket.input = (packet, from) => this.input(packet, from);
+    socket.input = (packet, from) => input(this, packet, from);
     this.socket = socket;
     this.receiver = receiver;
     for (let i = 0; i < this.peers.length; i++)
@@ -321,6 +330,12 @@ export class Device implements Link {
     if (peer.path) this.send(peer.path, peer.port, ROOM, ROOM + length, 0x88);
   }
 
+  /** Sends a cookie. @internal */
+  sendCookie(path: Path, port: number, reply: Uint8Array): void {
+    this.stack.host.copy(this.scratch, ROOM, reply, 0, reply.length);
+    this.send(path, port, ROOM, ROOM + reply.length, 0x88);
+  }
+
   /* Out */
 
   private enqueue(peer: Peer, frame: Uint8Array, start: number, end: number): void {
@@ -411,159 +426,17 @@ export class Device implements Link {
     return 0;
   }
 
-  /* In */
-
-  private input(packet: Packet, port: number): void {
-    const data = packet.data;
-    const at = packet.start;
-    const length = packet.end - at;
-    const type = length < 4 ? 0 : wire.getLittle32(data, at);
-    if (type === wire.TRANSPORT && length >= wire.TRANSPORT_HEADER + wire.TAG) this.transport(packet, port);
-    else if (type === wire.INITIATION && length === wire.INITIATION_LENGTH) this.message(packet, port, type);
-    else if (type === wire.RESPONSE && length === wire.RESPONSE_LENGTH) this.message(packet, port, type);
-    else if (type === wire.COOKIE_REPLY && length === wire.COOKIE_LENGTH) {
-      const session = this.find(wire.getLittle32(data, at + wire.RECEIVER));
-      const reply = copy(data, at, packet.end);
-      if (session && session.peer.cookies.take(reply, this.stack.now())) this.counters.cookiesReceived++;
-      else this.counters.unknown++;
-    } else this.counters.malformed++;
-  }
-
-  /** An initiation, or a response. */
-  private message(packet: Packet, port: number, type: number): void {
-    const counters = this.counters;
-    const now = this.stack.now();
-    const message = copy(packet.data, packet.start, packet.end);
-    // The MAC comes first: it costs little, and who does not know our key has none.
-    if (!this.checker.knows(message)) {
-      counters.badMac++;
-      return;
-    }
-    const loaded = !this.load.take(now);
-    const from = this.endOf(packet, port);
-    if (loaded && !this.checker.proves(message, from, now)) {
-      if (!this.replies.take(now)) {
-        counters.limited++;
-        return;
-      }
-      const reply = new Uint8Array(wire.COOKIE_LENGTH);
-      if (!this.checker.reply(message, from, now, reply, (bytes) => this.random(bytes))) return;
-      counters.cookiesSent++;
-      this.stack.host.copy(this.scratch, ROOM, reply, 0, reply.length);
-      this.send(this.back(packet), port, ROOM, ROOM + reply.length, 0x88);
-      return;
-    }
-    if (loaded && !this.proven.take(now)) {
-      counters.limited++;
-      return;
-    }
-    if (type === wire.RESPONSE) {
-      const session = this.find(wire.getLittle32(message, wire.RESPONSE_RECEIVER));
-      if (!session || !session.peer.complete(message, session, this.back(packet), port)) counters.unknown++;
-      return;
-    }
-    const heard = this.heard;
-    const peer = heard.identify(message, this.key) ? this.peerOf(message, wire.INITIATION_STATIC) : null;
-    if (!peer || !heard.finish(message, this.key, peer.key)) counters.unknown++;
-    else peer.respond(message, heard, this.back(packet), port);
-    heard.close();
-  }
-
-  private transport(packet: Packet, port: number): void {
-    const stack = this.stack;
-    const counters = this.counters;
-    const data = packet.data;
-    const at = packet.start;
-    const session = this.find(wire.getLittle32(data, at + wire.RECEIVER));
-    if (!session || !session.receives || ((stack.now() - session.born) | 0) >= REJECT_AFTER_TIME) {
-      counters.unknown++;
-      return;
-    }
-    const counter = wire.getLittle32(data, at + wire.COUNTER);
-    const job = this.job;
-    // Windows of IPsec begin at 1.
-    if (
-      wire.getLittle32(data, at + wire.COUNTER + 4) !== 0 ||
-      counter < 0 ||
-      counter >= REJECT_AFTER_MESSAGES ||
-      !session.window.check(counter + 1)
-    ) {
-      counters.replayed++;
-      return;
-    }
-    const start = at + wire.TRANSPORT_HEADER;
-    wire.putLittle32(job.nonce, 4, counter);
-    job.data = data;
-    job.start = start;
-    job.end = job.tag = packet.end - wire.TAG;
-    if (session.receives.open(job) !== CIPHER_DONE) {
-      counters.forged++;
-      return;
-    }
-    if (!session.window.accept(counter + 1)) {
-      counters.replayed++;
-      return;
-    }
-    const peer = session.peer;
-    const path = peer.path;
-    if (!path || peer.port !== port || path.net !== packet.net || !path.net.matchesRemote(path, packet)) {
-      peer.moved(this.back(packet), port);
-    }
-    peer.confirm(session);
-    peer.heard();
-    if (job.end === start) {
-      counters.keepalivesReceived++;
-      return;
-    }
-    peer.heardData();
-    this.deliver(peer, packet, start, job.end);
-  }
-
-  /** What was in a transport message: a packet from an address that its peer may have. */
-  private deliver(peer: Peer, packet: Packet, start: number, end: number): void {
-    const stack = this.stack;
-    const counters = this.counters;
-    const data = packet.data;
-    const four = data[start] >> 4 === 4;
-    const least = four ? IPV4_HEADER : IPV6_HEADER;
-    const length =
-      end - start < least || (!four && data[start] >> 4 !== 6)
-        ? 0
-        : four
-          ? get16(data, start + 2)
-          : IPV6_HEADER + get16(data, start + 4);
-    if (length < least || length > end - start) {
-      counters.malformed++;
-      return;
-    }
-    if (this.allowed.lookup(data, start + (four ? IPV4_SOURCE : IPV6_SOURCE), four) !== peer) {
-      counters.notAllowed++;
-      return;
-    }
-    if (stack.unwrapping >= NESTING || !this.receiver) {
-      counters.nested++;
-      return;
-    }
-    if (!joinMarks(data, start, start + length, packet.tos)) {
-      counters.congested++;
-      return;
-    }
-    counters.received++;
-    peer.received += length;
-    stack.unwrapping++;
-    this.receiver.receive(data, start, start + length);
-    stack.unwrapping--;
-  }
-
   /* Helpers */
 
-  private find(index: number): Session | null {
+  /** @internal */
+  find(index: number): Session | null {
     let session = this.sessions.first(index);
     while (session && session.hash !== index) session = session.nextInBucket;
     return session;
   }
 
-  private peerOf(key: Uint8Array, at: number): Peer | null {
+  /** @internal */
+  peerOf(key: Uint8Array, at: number): Peer | null {
     for (let i = 0; i < this.peers.length; i++) {
       const own = this.peers[i].key;
       let k = 0;
@@ -578,7 +451,8 @@ export class Device implements Link {
     return this.key.agree(key) !== null;
   }
 
-  private random(bytes: Uint8Array): boolean {
+  /** @internal */
+  random(bytes: Uint8Array): boolean {
     const host = this.stack.host;
     if (!host.secure(bytes.length)) return false;
     for (let i = 0; i < bytes.length; i += 2) {
@@ -595,30 +469,4 @@ export class Device implements Link {
     for (let i = 0; i < networks.length; i++) paths.push(networks[i].createPath());
     return paths;
   }
-
-  /** The path back to a packet's sender: good until the next packet. */
-  private back(packet: Packet): Path {
-    const net = packet.net as Network;
-    if (!this.from || this.from.net !== net) this.from = net.createPath();
-    net.setReply(this.from, packet);
-    return this.from;
-  }
-
-  /** A packet's sender as bytes: what a cookie is for. */
-  private endOf(packet: Packet, port: number): Uint8Array {
-    const net = packet.net as Network;
-    const ends = new Uint8Array(2 * net.addressSize);
-    net.saveEnds(packet, ends, 0);
-    const end = new Uint8Array(net.addressSize + 2);
-    end.set(ends.subarray(0, net.addressSize));
-    end[net.addressSize] = port >> 8;
-    end[net.addressSize + 1] = port;
-    return end;
-  }
-}
-
-function copy(data: Uint8Array, from: number, to: number): Uint8Array {
-  const bytes = new Uint8Array(to - from);
-  bytes.set(data.subarray(from, to));
-  return bytes;
 }
