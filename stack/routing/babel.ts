@@ -31,6 +31,7 @@ import type {
 import { BabelPort } from "./babel-neighbour.js";
 import type { BabelAuthenticator, BabelNeighbour } from "./babel-neighbour.js";
 import { refresh, select } from "./babel-select.js";
+import { portOf, turned } from "./ports.js";
 import { PrefixTable } from "./prefix-table.js";
 import type { BabelDestination } from "./babel-table.js";
 import { Fib } from "./fib.js";
@@ -145,7 +146,7 @@ export class Babel implements Component {
 
   /** Speaks on an interface. Errors (thrown): `EINVAL` options, `EEXIST` it does already, `EADDRINUSE`, `ENOBUFS`. */
   enable(nif: Interface, options: BabelInterfaceOptions = {}): void {
-    if (this.find(nif)) fail("EEXIST", "interface " + nif.name);
+    if (portOf(this.ports, nif)) fail("EEXIST", "interface " + nif.name);
     if (this.ports.length >= PORTS) fail("ENOBUFS", "interfaces");
     const type = options.type === undefined ? "wired" : options.type;
     if (type !== "wired" && type !== "wireless") fail("EINVAL", "type");
@@ -193,7 +194,7 @@ export class Babel implements Component {
 
   /** Speaks there no more, and says so. False: it did not. */
   disable(nif: Interface): boolean {
-    const port = this.find(nif);
+    const port = portOf(this.ports, nif);
     if (!port) return false;
     if (port.up) {
       this.direct(port, null);
@@ -251,16 +252,15 @@ export class Babel implements Component {
   }
 
   interfaceChanged(nif: Interface): void {
-    const port = this.find(nif);
-    if (!port || port.up === nif.up()) return;
-    port.up = nif.up();
+    const port = turned(this.ports, nif);
+    if (!port) return;
     if (port.up) this.begin(port);
     else this.forget(port);
     this.schedule();
   }
 
   interfaceRemoved(nif: Interface): void {
-    const port = this.find(nif);
+    const port = portOf(this.ports, nif);
     if (port) this.drop(port);
   }
 
@@ -274,11 +274,6 @@ export class Babel implements Component {
       if (entry.installed) this.fib.remove(entry.installed);
       this.table.remove(entry);
     });
-  }
-
-  private find(nif: Interface): BabelPort | null {
-    for (let i = 0; i < this.ports.length; i++) if (this.ports[i].nif === nif) return this.ports[i];
-    return null;
   }
 
   private identify(nif: Interface): void {

@@ -28,6 +28,7 @@ import {
 } from "./rip-codec.js";
 import type { RipAuthenticator, RipCodec } from "./rip-codec.js";
 import { addressText, copyOf, isRoutable, parseAddress, prefixText } from "./prefix.js";
+import { portOf, turned } from "./ports.js";
 import { PrefixTable } from "./prefix-table.js";
 import type { PrefixEntry } from "./prefix-table.js";
 
@@ -160,7 +161,7 @@ export class DistanceVector implements Component {
    */
   enable(nif: Interface, options: RipInterfaceOptions = {}): void {
     const codec = this.codec;
-    if (this.port(nif)) fail("EEXIST", "interface " + nif.name);
+    if (portOf(this.ports, nif)) fail("EEXIST", "interface " + nif.name);
     if (this.ports.length >= PORTS) fail("ENOBUFS", "interfaces");
     const cost = requireInteger(options.cost === undefined ? 1 : options.cost, 1, 15, "cost");
     const password = options.password || "";
@@ -196,7 +197,7 @@ export class DistanceVector implements Component {
 
   /** Speaks there no more; what was heard there is forgotten. False: it did not. */
   disable(nif: Interface): boolean {
-    const port = this.port(nif);
+    const port = portOf(this.ports, nif);
     if (!port) return false;
     // A word of farewell: what we have is not to be reached by us.
     if (nif.up() && !port.passive) this.tell(port, this.codec.group, this.codec.port, false, true);
@@ -220,16 +221,15 @@ export class DistanceVector implements Component {
   }
 
   interfaceChanged(nif: Interface): void {
-    const port = this.port(nif);
-    if (!port || port.up === nif.up()) return;
-    port.up = nif.up();
+    const port = turned(this.ports, nif);
+    if (!port) return;
     if (port.up) this.begin(port);
     else this.lose(nif);
     this.schedule();
   }
 
   interfaceRemoved(nif: Interface): void {
-    const port = this.port(nif);
+    const port = portOf(this.ports, nif);
     if (port) this.drop(port);
   }
 
@@ -241,11 +241,6 @@ export class DistanceVector implements Component {
     while (this.ports.length > 0) (this.ports.pop() as RipPort).socket.close();
     this.table.each((route) => this.remove(route));
     this.schedule();
-  }
-
-  private port(nif: Interface): RipPort | null {
-    for (let i = 0; i < this.ports.length; i++) if (this.ports[i].nif === nif) return this.ports[i];
-    return null;
   }
 
   /** Asks the neighbours for all that they have, and tells them what we have at once. */

@@ -1,9 +1,9 @@
 /** DNS over TCP, the server's side (RFC 7766): queries one after the other on a connection, under bounds. */
 import { get16, put16 } from "../core/bytes.js";
 import { Timer } from "../core/timers.js";
-import type { Listener } from "../tcp/listener.js";
 import type { TcpSocket } from "../tcp/socket.js";
 import type { Tcp } from "../tcp/tcp.js";
+import { Connections } from "./connections.js";
 import type { DnsForwarder } from "./dns-forwarder.js";
 
 /** Milliseconds without a whole query after which a connection is closed. */
@@ -27,53 +27,38 @@ class Connection {
 }
 
 export class StreamServer {
-  private readonly listener: Listener;
-  private readonly connections: Connection[] = [];
+  readonly connections: Connections<Connection>;
 
   constructor(
     readonly forwarder: DnsForwarder,
     tcp: Tcp,
     port: number,
   ) {
-    this.listener = tcp.listen({
-      port,
-      onConnection: (socket) => this.accept(socket),
-    });
+    const listener = tcp.listen({ port, onConnection: (socket) => this.accept(socket) });
+    this.connections = new Connections<Connection>(forwarder.stack, listener);
   }
 
   close(): void {
-    this.listener.close();
-    while (this.connections.length > 0) end(this.connections[0]);
-  }
-
-  /** `c` has ended. */
-  forget(c: Connection): void {
-    const at = this.connections.indexOf(c);
-    if (at >= 0) this.connections.splice(at, 1);
+    this.connections.close();
   }
 
   private accept(socket: TcpSocket): void {
     const forwarder = this.forwarder;
     const from = socket.remoteAddress();
-    if (this.connections.length >= forwarder.connections || !forwarder.isNear(from)) {
-      if (this.connections.length >= forwarder.connections) forwarder.counters.refused++;
+    const full = this.connections.list.length >= forwarder.connections;
+    if (full || !forwarder.isNear(from)) {
+      if (full) forwarder.counters.refused++;
       else forwarder.counters.strangers++;
       socket.abort();
       return;
     }
     const c = new Connection(this, socket, from);
-    this.connections.push(c);
-    this.rest(c);
+    this.connections.add(c, IDLE);
     socket.handle({
       onReadable: () => this.readable(c),
       onEnd: () => end(c),
       onClose: () => end(c),
     });
-  }
-
-  private rest(c: Connection): void {
-    const stack = this.forwarder.stack;
-    stack.timers.set(c.timer, (stack.now() + IDLE) | 0);
   }
 
   private readable(c: Connection): void {
@@ -91,7 +76,7 @@ export class StreamServer {
       const query = new Uint8Array(c.have - 2);
       query.set(c.data.subarray(2, c.have));
       c.have = 0;
-      this.rest(c);
+      this.connections.allow(c, IDLE);
       this.forwarder.ask(query, query.length, c.from, true, (data, length) => answer(c, data, length));
     }
   }
@@ -107,9 +92,5 @@ function answer(c: Connection, data: Uint8Array, length: number): void {
 }
 
 function end(c: Connection): void {
-  if (c.closed) return;
-  c.closed = true;
-  c.server.forwarder.stack.timers.clear(c.timer);
-  c.server.forget(c);
-  c.socket.close();
+  c.server.connections.end(c);
 }

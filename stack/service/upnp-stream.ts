@@ -1,9 +1,9 @@
 /** The HTTP server of the gateway's description and control: one request a connection, of bounded size, in bounded time. */
 import { parse4 } from "../core/text4.js";
 import { Timer } from "../core/timers.js";
-import type { Listener } from "../tcp/listener.js";
 import type { TcpSocket } from "../tcp/socket.js";
 import type { Tcp } from "../tcp/tcp.js";
+import { Connections } from "./connections.js";
 import { SERVICES, rootDescription, serviceDescription } from "./upnp-description.js";
 import { HEAD, HttpHead, NO_NUMBER, bytesOf, headEnd } from "./upnp-http.js";
 import type { UpnpIgd } from "./upnp-igd.js";
@@ -37,25 +37,22 @@ class Connection {
 }
 
 export class UpnpStream {
-  private readonly listener: Listener;
-  private readonly connections: Connection[] = [];
+  readonly connections: Connections<Connection>;
 
   constructor(
     readonly igd: UpnpIgd,
     tcp: Tcp,
   ) {
-    this.listener = tcp.listen({ port: igd.port, family: 4, onConnection: (socket) => this.accept(socket) });
+    const listener = tcp.listen({
+      port: igd.port,
+      family: 4,
+      onConnection: (socket) => this.accept(socket),
+    });
+    this.connections = new Connections<Connection>(igd.stack, listener);
   }
 
   close(): void {
-    this.listener.close();
-    while (this.connections.length > 0) end(this.connections[0]);
-  }
-
-  /** @internal `c` has ended. */
-  forget(c: Connection): void {
-    const at = this.connections.indexOf(c);
-    if (at >= 0) this.connections.splice(at, 1);
+    this.connections.close();
   }
 
   private accept(socket: TcpSocket): void {
@@ -63,14 +60,14 @@ export class UpnpStream {
     const remote = socket.remoteAddress();
     const address = parse4(remote);
     let own = 0;
-    for (let i = 0; i < this.connections.length; i++) if (this.connections[i].remote === remote) own++;
-    const full = this.connections.length >= igd.connections || own >= (igd.connections + 3) >> 2;
+    const list = this.connections.list;
+    for (let i = 0; i < list.length; i++) if (list[i].remote === remote) own++;
+    const full = list.length >= igd.connections || own >= (igd.connections + 3) >> 2;
     if (address === null || !igd.serves(address)) igd.counters.strangers++;
     else if (full) igd.counters.full++;
     else {
       const c = new Connection(this, socket, remote);
-      this.connections.push(c);
-      igd.stack.timers.set(c.timer, (igd.now() + TIME) | 0);
+      this.connections.add(c, TIME);
       socket.handle({
         onReadable: () => readable(c),
         onWritable: () => flush(c),
@@ -224,9 +221,5 @@ function late(c: Connection): void {
 }
 
 function end(c: Connection): void {
-  if (c.closed) return;
-  c.closed = true;
-  c.server.igd.stack.timers.clear(c.timer);
-  c.server.forget(c);
-  c.socket.close();
+  c.server.connections.end(c);
 }
