@@ -1,10 +1,9 @@
 /**
  * Ethernet for engines with a compiler: the frame that was expected (a whole IPv4 packet of the ends that were looked at last) is known by
- * a dozen words and goes past the layers to its transport; a packet to a known neighbour gets both its headers at once. All others take
+ * a dozen words and goes past the layers to its transport; a packet to a known neighbour gets all its headers at once. All others take
  * the layers' own way, step by step, and the counters are the same.
  *
- * Headers are read and written as words of a DataView: one check of bounds instead of four, and stores as wide as the loads that
- * follow them in checksums and copies (byte by byte V8's code waits for its own stores).
+ * Headers, TCP's and UDP's too (tcp.ts, udp.ts), are read and written as words of a DataView: byte by byte V8's code waits for its own stores.
  */
 import { zeroBytes } from "../../stack/core/bytes.js";
 import { fold } from "../../stack/core/checksum.js";
@@ -17,7 +16,10 @@ import { output } from "../../stack/ipv4/output.js";
 import type { Path4 } from "../../stack/ipv4/path.js";
 import { Ethernet } from "../../stack/link/ethernet.js";
 import { DELAY, REACHABLE, STATIC } from "../../stack/link/neighbour.js";
+import type { Neighbour } from "../../stack/link/neighbour.js";
 import { finishOffload } from "../../stack/link/offload.js";
+import type { Tcp } from "../../stack/tcp/tcp.js";
+import type { Udp } from "../../stack/udp/udp.js";
 import {
   ETHERNET_HEADER,
   ETHERNET_MINIMUM,
@@ -35,36 +37,32 @@ import {
   IPV4_SOURCE,
   IPV4_TTL,
 } from "../../stack/wire/ipv4.js";
+import { PROTOCOL_TCP, replaceEmit as replaceTcp, takeSegment } from "./tcp.js";
+import { PROTOCOL_UDP, replaceEmit as replaceUdp, takeDatagram } from "./udp.js";
+import { Words } from "./words.js";
 
 const HEADERS = ETHERNET_HEADER + IPV4_HEADER;
 /** Version 4, no options. */
 const PLAIN = 0x45;
-const EMPTY: Uint8Array = /* @__PURE__ */ new Uint8Array(0);
-
-/** An array and its words: that of the frames that come in, or of those that go out. Both stay the same for long. */
-class Words {
-  private data = EMPTY;
-  private view: DataView = new DataView(EMPTY.buffer);
-
-  of(data: Uint8Array): DataView {
-    if (data !== this.data) {
-      this.data = data;
-      this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    }
-    return this.view;
-  }
-}
 
 export class ExpressEthernet extends Ethernet {
-  private ip: Ipv4 | null = null;
+  readonly outgoing = new Words();
   private readonly incoming = new Words();
-  private readonly outgoing = new Words();
+  private ip: Ipv4 | null = null;
+  private udp: Udp | null = null;
+  private tcp: Tcp | null = null;
 
   start(): void {
     const ip = this.stack.network(4) as Ipv4 | null;
     this.ip = ip;
     // A transport calls what it finds there.
-    if (ip) ip.output = (packet, path, protocol) => this.send(ip, packet, path, protocol);
+    if (!ip) return;
+    ip.output = (packet, path, protocol) => this.send(ip, packet, path, protocol);
+    // Types alone are imported: whoever has no TCP carries none. What another component does with the protocol stays its own.
+    const udp = this.stack.transport(PROTOCOL_UDP) as Transport | null as Udp | null;
+    const tcp = this.stack.transport(PROTOCOL_TCP) as Transport | null as Tcp | null;
+    if (udp && udp.name === "udp") replaceUdp((this.udp = udp), ip, this);
+    if (tcp && tcp.name === "tcp") replaceTcp((this.tcp = tcp), ip, this);
   }
 
   override input(packet: Packet): void {
@@ -108,7 +106,9 @@ export class ExpressEthernet extends Ethernet {
       return false;
     }
     const protocol = (third >>> 16) & 255;
-    const transport = this.transportOf(protocol);
+    const udp = protocol === PROTOCOL_UDP ? this.udp : null;
+    const tcp = protocol === PROTOCOL_TCP ? this.tcp : null;
+    const transport = udp || tcp || this.stack.transport(protocol);
     if (!transport) return false;
     packet.start = network + IPV4_HEADER;
     packet.end = network + length;
@@ -122,37 +122,46 @@ export class ExpressEthernet extends Ethernet {
     packet.tos = (first >>> 16) & 255;
     ip.counters.received++;
     ip.counters.delivered++;
-    transport.input(packet);
+    if (udp ? !takeDatagram(udp, packet, view) : !tcp || !takeSegment(tcp, packet, view))
+      transport.input(packet);
     return true;
   }
 
-  private transportOf(protocol: number): Transport | null {
-    const transports = this.stack.transports;
-    for (let i = 0; i < transports.length; i++) if (transports[i].protocol === protocol) return transports[i];
-    return null;
+  /** Is the way along `path` known as far as the neighbour, and nobody to be asked about `packet` (its transport header at `start`)? */
+  knows(ip: Ipv4, packet: Packet, path: Path4): boolean {
+    const neighbour = path.neighbour;
+    return (
+      path.generation === this.stack.generation &&
+      neighbour !== null &&
+      (neighbour.state === REACHABLE || neighbour.state === DELAY || neighbour.state === STATIC) &&
+      (path.nif as Interface).medium === this &&
+      path.kind === 0 &&
+      path.option === 0 &&
+      ip.hook === null &&
+      ip.policy === null &&
+      (packet.end - packet.start + IPV4_HEADER <= path.mtu + path.overhead || packet.segmentSize > 0) &&
+      packet.start >= HEADERS &&
+      packet.start - HEADERS + ETHERNET_MINIMUM <= packet.data.length
+    );
+  }
+
+  /** Does the link of `path` want to finish checksums itself? */
+  finishes(path: Path4): boolean {
+    const offloads = (path.nif as Interface).link.offloads;
+    return offloads !== undefined && offloads.transmitChecksum === true;
   }
 
   /** As `Ipv4.output`. */
-  private send(ip: Ipv4, packet: Packet, to: Path, protocol: number): number {
-    const path = to as Path4;
-    const neighbour = path.neighbour;
+  private send(ip: Ipv4, packet: Packet, path: Path, protocol: number): number {
+    if (!this.knows(ip, packet, path as Path4)) return output(ip, packet, path, protocol);
+    return this.leave(ip, packet, path as Path4, protocol, this.outgoing.of(packet.data));
+  }
+
+  /** Puts both headers before what `knows` has said yes to, and sends it. */
+  leave(ip: Ipv4, packet: Packet, path: Path4, protocol: number, view: DataView): number {
     const nif = path.nif as Interface;
+    const neighbour = path.neighbour as Neighbour;
     const length = packet.end - packet.start + IPV4_HEADER;
-    if (
-      path.generation !== this.stack.generation ||
-      neighbour === null ||
-      (neighbour.state !== REACHABLE && neighbour.state !== DELAY && neighbour.state !== STATIC) ||
-      nif.medium !== this ||
-      path.kind ||
-      path.option ||
-      ip.hook ||
-      ip.policy ||
-      (length > path.mtu + path.overhead && packet.segmentSize === 0) ||
-      packet.start < HEADERS ||
-      packet.start - HEADERS + ETHERNET_MINIMUM > packet.data.length
-    ) {
-      return output(ip, packet, path, protocol);
-    }
     const whole = packet.flags & DONT_FRAGMENT;
     const id = whole ? 0 : ip.nextId(path, protocol);
     const flags = whole ? FLAG_DF : 0;
@@ -161,7 +170,6 @@ export class ExpressEthernet extends Ethernet {
     const sum = ~fold((first >>> 16) + length + id + flags + third + path.pseudo) & 0xffff;
     const at = packet.start - IPV4_HEADER;
     const start = at - ETHERNET_HEADER;
-    const view = this.outgoing.of(packet.data);
     view.setInt32(start, (neighbour.high << 16) | (neighbour.low >>> 16));
     view.setInt32(start + 4, (neighbour.low << 16) | nif.high);
     view.setInt32(start + ETHERNET_SOURCE + 2, nif.low);

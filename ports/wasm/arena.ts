@@ -11,7 +11,7 @@ export const ARENA = 8 << 20;
 /** Up to this many bytes a loop of words is faster than an array's view and `set` (64 bytes: 25 ns against 66, and no garbage) ... */
 const LOOP = 256;
 /** ... and faster than `copyWithin`, which costs 35 ns. */
-const LOOP_WITHIN = 80;
+const LOOP_WITHIN = 112;
 /** Below this it costs more than the bytes to find out where they lie. */
 const TINY = 12;
 /** Up to this size it is most often a header that has just been written byte by byte: the processor would wait before it reads words of it. */
@@ -55,12 +55,15 @@ const KNOWN = 16;
 const GUESTS = 4;
 const EMPTY = /* @__PURE__ */ new Uint8Array(0);
 const NOTHING = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(0));
+const NO_WORDS = /* @__PURE__ */ new Int32Array(0);
 const arrays: Uint8Array[] = [EMPTY, EMPTY, EMPTY, EMPTY];
 /** They are read by words where words are unaligned: one check of bounds for four bytes, and for copies and sums of a header's size a third of the time. */
 const words: DataView[] = [NOTHING, NOTHING, NOTHING, NOTHING];
-/** The arena of each, null for guests, and where in it it begins. */
-const arenas: (Arena | null)[] = [null, null, null, null];
+/** Aligned words of the buffer of each, in which copies take half the time of a DataView's; and where in the buffer it begins. */
+const aligned: Int32Array[] = [NO_WORDS, NO_WORDS, NO_WORDS, NO_WORDS];
 const bases: number[] = [0, 0, 0, 0];
+/** The arena of each, the whole buffer; null for guests. */
+const arenas: (Arena | null)[] = [null, null, null, null];
 /** The last two that were found: most often they are those of the next call. */
 let recent = 0;
 let recentOther = 0;
@@ -92,20 +95,22 @@ function welcome(data: Uint8Array): number {
   }
   const at = oldestGuest;
   oldestGuest = (at + 1) % GUESTS;
-  keep(at, data, null, 0);
+  keep(at, data, null);
   return at;
 }
 
-function remember(data: Uint8Array, arena: Arena, base: number): void {
-  keep(GUESTS + oldest, data, arena, base);
+function remember(data: Uint8Array, arena: Arena): void {
+  keep(GUESTS + oldest, data, arena);
   oldest = (oldest + 1) % KNOWN;
 }
 
-function keep(at: number, data: Uint8Array, arena: Arena | null, base: number): void {
+function keep(at: number, data: Uint8Array, arena: Arena | null): void {
+  const { buffer, byteOffset, byteLength } = data;
   arrays[at] = data;
-  words[at] = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  words[at] = new DataView(buffer, byteOffset, byteLength);
+  aligned[at] = arena ? arena.words : new Int32Array(buffer, 0, buffer.byteLength >> 2);
+  bases[at] = byteOffset;
   arenas[at] = arena;
-  bases[at] = base;
   stranger = null;
 }
 
@@ -128,7 +133,7 @@ function sumUnaligned(view: DataView, start: number, end: number, initial: numbe
     const a = view.getInt32(start);
     const b = view.getInt32(start + 4);
     whole = (whole + a + b) | 0;
-    upper += (a >>> 16) + (b >>> 16);
+    upper = (upper + (a >>> 16) + (b >>> 16)) | 0;
   }
   let rest = initial;
   for (; start + 1 < end; start += 2) rest += view.getUint16(start);
@@ -146,7 +151,7 @@ export function allocator(create: () => Arena, arena: Arena, used: number): (siz
       used = 0;
     }
     const memory = arena.bytes.subarray(used, used + size);
-    remember(memory, arena, used);
+    remember(memory, arena);
     used += room;
     return memory;
   };
@@ -173,7 +178,7 @@ export function copyArena(
       return;
     }
     if (length <= LOOP) {
-      copyUnaligned(words[to], targetStart, words[from], sourceStart, length);
+      copyWords(to, targetStart, from, sourceStart, length);
       return;
     }
   }
@@ -184,6 +189,41 @@ export function copyArena(
       : source.subarray(sourceStart, sourceStart + length),
     targetStart,
   );
+}
+
+/** Copies between two known arrays: by aligned words where both lie alike. */
+function copyWords(to: number, targetStart: number, from: number, sourceStart: number, length: number): void {
+  const shift = bases[from] + sourceStart;
+  if ((bases[to] + targetStart - shift) & 3) {
+    copyUnaligned(words[to], targetStart, words[from], sourceStart, length);
+    return;
+  }
+  const target = arrays[to];
+  const source = arrays[from];
+  const end = sourceStart + length;
+  // Frames begin two bytes before a word, for the sake of the headers behind Ethernet's.
+  const head = sourceStart + (-shift & 3);
+  while (sourceStart < head) target[targetStart++] = source[sourceStart++];
+  const targetWords = aligned[to];
+  const sourceWords = aligned[from];
+  let i = (bases[from] + sourceStart) >> 2;
+  let j = (bases[to] + targetStart) >> 2;
+  const last = (bases[from] + end) >> 2;
+  const bytes = (last - i) << 2;
+  for (; i + 3 < last; i = (i + 4) | 0, j = (j + 4) | 0) {
+    const a = sourceWords[i];
+    const b = sourceWords[i + 1];
+    const c = sourceWords[i + 2];
+    const d = sourceWords[i + 3];
+    targetWords[j] = a;
+    targetWords[j + 1] = b;
+    targetWords[j + 2] = c;
+    targetWords[j + 3] = d;
+  }
+  for (; i < last; i++, j++) targetWords[j] = sourceWords[i];
+  sourceStart += bytes;
+  targetStart += bytes;
+  while (sourceStart < end) target[targetStart++] = source[sourceStart++];
 }
 
 function copyUnaligned(

@@ -36,7 +36,13 @@ export function input(tcp: Tcp, packet: Packet): void {
     counters.badsum++;
     return;
   }
-  const ports = get32(data, at);
+  tcp.arrived(packet, get32(data, at));
+}
+
+/** `Tcp.arrived`: see there. */
+export function arrived(tcp: Tcp, packet: Packet, ports: number): void {
+  const counters = tcp.counters;
+  const segment = tcp.segment;
   const remotePort = ports >>> 16;
   const localPort = ports & 0xffff;
   if (remotePort === 0 || localPort === 0) {

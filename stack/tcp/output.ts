@@ -3,6 +3,7 @@ import { put32 } from "../core/bytes.js";
 import { EAGAIN, EMSGSIZE, ENOBUFS } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { DONT_FRAGMENT } from "../core/packet.js";
+import type { Packet } from "../core/packet.js";
 import { fillChecksum } from "../core/transport.js";
 import * as wire from "../wire/tcp.js";
 import { freeMemory } from "./buffer.js";
@@ -241,22 +242,12 @@ export function sendSegment(c: Connection, seq: number, length: number, flags: n
   const header = wire.TCP_HEADER + options;
   const packet = stack.prepare(header + length);
   if (!packet) return ENOBUFS;
-  const data = packet.data;
-  let at = packet.start;
-  if (length > 0) c.sndBuf.read((seq - c.sndBufSeq) | 0, data, at + header, length);
+  if (length > 0) c.sndBuf.read((seq - c.sndBufSeq) | 0, packet.data, packet.start + header, length);
   const window = offeredWindow(c);
   if (tcp.ecn) flags |= tcp.ecn.output(c, seq, length);
-  emitHeader(data, at, c.localPort, c.remotePort, seq, c.rcvNxt, header, flags, window);
-  at += wire.TCP_HEADER;
-  if (c.timestamps) {
-    emitTimestamps(data, at, tcp.time + c.tsOffset, c.tsRecent);
-    at += TIMESTAMPS_LENGTH;
-  }
-  if (blocks > 0) emitSack(c, data, at, blocks);
   if (length > c.mss) packet.segmentSize = c.mss;
   packet.flags |= DONT_FRAGMENT;
-  fillChecksum(stack, packet, path, PROTOCOL_TCP, packet.start + wire.TCP_CHECKSUM, 0);
-  const result = path.net.output(packet, path, PROTOCOL_TCP);
+  const result = tcp.emit(c, packet, seq, header, flags, window, blocks);
   if (result < 0) {
     tcp.counters.sendFailed++;
     if (result === EAGAIN || result === ENOBUFS) {
@@ -270,6 +261,30 @@ export function sendSegment(c: Connection, seq: number, length: number, flags: n
   if (length > 0) c.lastSent = tcp.time;
   acknowledged(c, window);
   return 0;
+}
+
+/** `Tcp.emit`: see there. */
+export function emit(
+  c: Connection,
+  packet: Packet,
+  seq: number,
+  header: number,
+  flags: number,
+  window: number,
+  blocks: number,
+): number {
+  const data = packet.data;
+  const path = c.path;
+  let at = packet.start;
+  emitHeader(data, at, c.localPort, c.remotePort, seq, c.rcvNxt, header, flags, window);
+  at += wire.TCP_HEADER;
+  if (c.timestamps) {
+    emitTimestamps(data, at, c.tcp.time + c.tsOffset, c.tsRecent);
+    at += TIMESTAMPS_LENGTH;
+  }
+  if (blocks > 0) emitSack(c, data, at, blocks);
+  fillChecksum(c.tcp.stack, packet, path, PROTOCOL_TCP, packet.start + wire.TCP_CHECKSUM, 0);
+  return path.net.output(packet, path, PROTOCOL_TCP);
 }
 
 /** Sends SYN or SYN-ACK with its options (RFC 9293 section 3.5). */

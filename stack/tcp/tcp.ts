@@ -15,11 +15,11 @@ import type { Congestion } from "./congestion.js";
 import { CONNECTION_BYTES, PROTOCOL_TCP } from "./connection.js";
 import type { Connection } from "./connection.js";
 import { TcpCounters } from "./counters.js";
-import { icmpError, input } from "./demultiplex.js";
+import { arrived, icmpError, input } from "./demultiplex.js";
 import type { Ecn } from "./ecn.js";
 import type { EarlyData } from "./fast-open.js";
 import type { Listener, TcpListenOptions } from "./listener.js";
-import { output } from "./output.js";
+import { emit, output } from "./output.js";
 import { listen } from "./passive.js";
 import { sackRecovery } from "./recovery.js";
 import type { Recovery } from "./recovery.js";
@@ -191,6 +191,24 @@ export class Tcp implements Component {
 
   input(packet: Packet): void {
     input(this, packet);
+  }
+
+  /** A segment has come, with these ports: `segment` is what it says, its checksum is right. */
+  arrived(packet: Packet, ports: number): void {
+    arrived(this, packet, ports);
+  }
+
+  /** Writes the header (of so many bytes, `blocks` of SACK among them) of the segment whose data lie in `packet`, and sends it. */
+  emit(
+    c: Connection,
+    packet: Packet,
+    seq: number,
+    header: number,
+    flags: number,
+    window: number,
+    blocks: number,
+  ): number {
+    return emit(c, packet, seq, header, flags, window, blocks);
   }
 
   error(quoted: Packet, code: number, mtu: number): boolean {

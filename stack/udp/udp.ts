@@ -187,8 +187,8 @@ export class Udp implements Component {
     });
   }
 
-  /** Unicast goes to the socket that fits most closely: connected before bound before any. */
-  private deliverOne(packet: Packet, net: Network, from: number, to: number): void {
+  /** Unicast (`packet.start` at its data) goes to the socket that fits most closely: connected before bound before any. */
+  deliverOne(packet: Packet, net: Network, from: number, to: number): void {
     let best: UdpSocket | null = null;
     let rank = 0;
     let others = false;
@@ -278,14 +278,9 @@ export class Udp implements Component {
     }
     path.loop = options.multicastLoop !== false;
     path.ttl = (path.kind ? options.multicastTtl : options.ttl) || 0;
-    const at = packet.start;
-    const out = packet.data;
-    put32(out, at + wire.UDP_SOURCE_PORT, (socket.port << 16) | port);
-    put32(out, at + wire.UDP_LENGTH, (length + wire.UDP_HEADER) << 16);
-    stack.host.copy(out, at + wire.UDP_HEADER, data, start, length);
-    fillChecksum(stack, packet, path, PROTOCOL_UDP, at + wire.UDP_CHECKSUM, 0xffff);
+    stack.host.copy(packet.data, packet.start + wire.UDP_HEADER, data, start, length);
     if (options.dontFragment || net.fits(path, length + wire.UDP_HEADER)) packet.flags |= DONT_FRAGMENT;
-    code = net.output(packet, path, PROTOCOL_UDP);
+    code = this.emit(packet, path, (socket.port << 16) | port);
     if (code < 0) {
       this.counters.sendFailed++;
       if (code === EAGAIN) socket.wantsWritable = true;
@@ -293,6 +288,16 @@ export class Udp implements Component {
     }
     this.counters.sent++;
     return length;
+  }
+
+  /** Writes the header of the datagram whose data lie in `packet`, and sends it along the routed `path`. 0 or a code of `Network.output`. */
+  emit(packet: Packet, path: Path, ports: number): number {
+    const at = packet.start;
+    const out = packet.data;
+    put32(out, at + wire.UDP_SOURCE_PORT, ports);
+    put32(out, at + wire.UDP_LENGTH, (packet.end - at) << 16);
+    fillChecksum(this.stack, packet, path, PROTOCOL_UDP, at + wire.UDP_CHECKSUM, 0xffff);
+    return path.net.output(packet, path, PROTOCOL_UDP);
   }
 
   private inUse(socket: UdpSocket, port: number): boolean {

@@ -7,6 +7,8 @@ export type LinkMemory = Partial<Pick<Hypercalls, "allocate" | "copy">>;
 
 /** Frames that a direction holds, a power of two; more are refused. */
 const SLOTS = 512;
+/** Bytes before a frame in its slot: what lies behind Ethernet's header is aligned then, as drivers do it. */
+const ALIGN = 2;
 
 class MemoryLink implements Link {
   readonly medium = "ethernet";
@@ -28,7 +30,7 @@ class MemoryLink implements Link {
     memory: LinkMemory,
   ) {
     this.lengths = new Int32Array(slots);
-    this.slot = (mtu + 14 + 63) & ~63;
+    this.slot = (ALIGN + mtu + 14 + 63) & ~63;
     const size = this.slot * slots;
     this.ring = memory.allocate ? memory.allocate(size) : new Uint8Array(size);
     this.copy = memory.copy ?? copyBytes;
@@ -44,7 +46,7 @@ class MemoryLink implements Link {
       this.full = true;
       return -1;
     }
-    this.copy(this.ring, this.tail * this.slot, frame, start, end - start);
+    this.copy(this.ring, this.tail * this.slot + ALIGN, frame, start, end - start);
     this.lengths[this.tail] = end - start;
     this.tail = next;
     return 0;
@@ -59,7 +61,7 @@ class MemoryLink implements Link {
     let count = 0;
     const receiver = this.peer.receiver;
     while (this.head !== this.tail) {
-      const at = this.head * this.slot;
+      const at = this.head * this.slot + ALIGN;
       const length = this.lengths[this.head];
       if (receiver) receiver.receive(this.ring, at, at + length);
       this.head = (this.head + 1) & (this.slots - 1);

@@ -5,7 +5,9 @@ import { CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED } from "../../../hyp
 import { ethernet as express } from "../../../ports/express/ethernet.js";
 import type { PacketHook } from "../../../stack/core/network.js";
 import { fragments } from "../../../stack/ipv4/fragments.js";
-import { eth, frame, icmp, ip4, tcp, udp } from "../../support/packets.js";
+import { eth, frame, icmp, ip4, tcp, tcpOptions, udp } from "../../support/packets.js";
+import type { TcpFields } from "../../support/packets.js";
+import { parseFrame } from "../../support/parse.js";
 import type { ProbeOptions, Probed } from "../../support/probe.js";
 import { probed } from "../../support/probe.js";
 
@@ -98,6 +100,84 @@ test("connections, fragments, echo requests, protocols that nobody has, between 
     }
     for (const { stack } of nodes) stack.close();
   }
+});
+
+/** Segments of a connection, and how each is damaged. */
+const step = fc.record({
+  kind: fc.constantFrom(
+    "data",
+    "data",
+    "data",
+    "old",
+    "beyond",
+    "acknowledgement",
+    "ahead",
+    "fin",
+    "reset",
+    "urgent",
+  ),
+  size: fc.integer({ min: 0, max: 300 }),
+  timestamps: fc.constantFrom(true, true, true, false),
+  sack: fc.constantFrom(false, false, true),
+  acknowledges: fc.constantFrom("all", "all", "some", "none", "more"),
+  window: fc.constantFrom(65535, 65535, 200, 0),
+  pause: fc.constantFrom(0, 0, 1, 50),
+  checksum: fc.constantFrom(CHECKSUM_NONE, CHECKSUM_NONE, CHECKSUM_VERIFIED),
+  flip: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 255 })),
+  at: fc.integer({ min: 14, max: 80 }),
+});
+
+test("segments of a connection, in order and out of it, damaged, with options and without: the same answers and counters", (t) => {
+  fc.assert(
+    fc.property(fc.boolean(), fc.array(step, { minLength: 1, maxLength: 12 }), (timed, steps) => {
+      const nodes = twins();
+      const compare = () => {
+        const [plain, own] = nodes.map(traces);
+        t.deepEqual(own, plain);
+        return plain.sent;
+      };
+      const send = (
+        fields: TcpFields,
+        payload: Uint8Array,
+        damage = { at: 0, flip: 0 },
+        checksum = CHECKSUM_NONE,
+      ) => {
+        const bytes = frame(eth(), ip4(), tcp({ sport: 4000, dport: 7, ...fields }), payload);
+        if (damage.at < bytes.length) bytes[damage.at] ^= damage.flip;
+        for (const { probe } of nodes) probe.send(bytes, checksum);
+      };
+      const nothing = new Uint8Array(0);
+      const stamps = tcpOptions({ timestamps: [1000, 0] });
+      send({ flags: "S", seq: 99, options: timed ? stamps : undefined }, nothing);
+      const answers = () => compare().map(([hex]) => parseFrame(Buffer.from(hex as string, "hex")));
+      const synAck = answers().find(({ tcp }) => tcp)!.tcp!;
+      const ack = (synAck.seq + 1) >>> 0;
+      let seq = 100;
+      let echo = synAck.timestamps?.[0] ?? 0;
+      send({ seq, ack, options: timed ? tcpOptions({ timestamps: [1001, echo] }) : undefined }, nothing);
+      let sent = 0;
+      for (const { kind, size, timestamps, sack, acknowledges, window, pause, checksum, flip, at } of steps) {
+        const data =
+          kind === "acknowledgement" || kind === "reset" ? nothing : new Uint8Array(size).fill(size);
+        const from = { old: seq - 20, beyond: seq + 100_000, ahead: seq + 40 }[kind as string] ?? seq;
+        const flags = { fin: "FA", reset: "R", urgent: "UPA" }[kind as string] ?? "PA";
+        const acked = { all: sent, some: sent >> 1, none: 0, more: sent + 5 }[acknowledges];
+        const options = tcpOptions({
+          ...(timestamps && timed && { timestamps: [1002, echo] }),
+          ...(sack && { sack: [[(ack + sent + 1) >>> 0, (ack + sent + 9) >>> 0]] }),
+        });
+        send({ flags, seq: from, ack: (ack + acked) >>> 0, window, options }, data, { at, flip }, checksum);
+        for (const { world } of nodes) world.run(pause);
+        for (const { tcp: segment, payload } of answers()) {
+          if (!segment) continue;
+          sent = Math.max(sent, (segment.seq + payload.length - ack) | 0);
+          seq = segment.flags.includes("R") ? seq : segment.ack;
+          echo = segment.timestamps?.[0] ?? echo;
+        }
+      }
+      for (const { stack } of nodes) stack.close();
+    }),
+  );
 });
 
 test("the second datagram of a flow goes past IPv4, in and out", (t) => {
