@@ -16,6 +16,9 @@ const FOLDER = join(ROOT, "build/bundles");
 type Options = NonNullable<Parameters<typeof chain.bundle>[1]>;
 type Bundle = Awaited<ReturnType<typeof chain.bundle>>;
 
+/** What the chain takes for what is not said: saying it makes no other bundle. */
+const DEFAULTS: Options = { format: "es5", name: "anystack", minify: true, closed: false, single: true };
+
 let digest: string | undefined;
 
 /** A digest of all sources, the chain, and the versions of its tools. */
@@ -38,8 +41,9 @@ function sources(): string {
 
 /** As `bundle` of rollup.config.js. The entry lies below stack/, ports/ or test/, or its text is given. */
 export async function bundle(entry: string, options: Options = {}): Promise<Bundle> {
-  const text = options.source ?? readFileSync(entry, "utf8");
-  const key = JSON.stringify([sources(), relative(ROOT, entry), text, options]);
+  const { source: text = readFileSync(entry, "utf8"), ...others } = { ...DEFAULTS, ...options };
+  const choice = Object.entries(others).sort(([a], [b]) => (a < b ? -1 : 1));
+  const key = JSON.stringify([sources(), relative(ROOT, entry), text, choice]);
   const path = join(FOLDER, `${createHash("sha256").update(key).digest("hex").slice(0, 24)}.json`);
   const lock = `${path}.lock`;
   mkdirSync(FOLDER, { recursive: true });

@@ -100,7 +100,7 @@ export async function createCabled(
   if (!options.namespace) t.teardown(() => ns.close());
   const folder = mkdtempSync(join(tmpdir(), "anystack-"));
   const file = join(folder, "capture.pcapng");
-  const capture = new LimitedCapture(file, options.captureLimit ?? 32 << 20);
+  const capture = new LimitedCapture(file, options.captureLimit ?? 8 << 20);
   const panics: unknown[] = [];
 
   const link = openTap({ name: device, netns: ns.name, mode, offloads, mtu });
