@@ -22,6 +22,8 @@ export interface SiteOptions {
   /** Instead of the PSK's. */
   secrets?: string;
   charon?: CharonOptions;
+  /** Addresses of IPv6 that the kernel has: of the cable, and behind it. */
+  six?: [string, string];
   components?: Component[];
 }
 
@@ -41,6 +43,11 @@ export async function createSite(t: ExecutionContext, options: SiteOptions = {})
   const vpn = ike(options.ike);
   const host = await createHost(t, { components: [vpn, ...(options.components ?? [])] });
   host.ns.ip("address", "add", "10.9.0.1/24", "dev", "lo");
+  if (options.six) {
+    for (const scope of ["all", "lo", host.device]) host.ns.sysctl(`net.ipv6.conf.${scope}.disable_ipv6`, 0);
+    host.ns.ip("address", "add", options.six[0], "dev", host.device, "nodad");
+    host.ns.ip("address", "add", options.six[1], "dev", "lo", "nodad");
+  }
   const own = options.connection ?? "";
   const charon = await Charon.start(
     t,

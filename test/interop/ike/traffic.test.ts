@@ -5,6 +5,10 @@ import { ikeResponder } from "../../../stack/ike/ike-responder.js";
 import { ipsecChildren } from "../../../stack/ike/ipsec-children.js";
 import type { IpsecChildrenOptions } from "../../../stack/ike/ipsec-children.js";
 import { mobike } from "../../../stack/ike/mobike.js";
+import { fragments6 } from "../../../stack/ipv6/fragments.js";
+import { icmpv6 } from "../../../stack/ipv6/icmpv6.js";
+import { ipv6 } from "../../../stack/ipv6/ipv6.js";
+import { nd } from "../../../stack/ipv6/nd.js";
 import { esp } from "../../../stack/ipsec/esp.js";
 import { ipsec } from "../../../stack/ipsec/ipsec.js";
 import { natTraversal } from "../../../stack/ipsec/nat-traversal.js";
@@ -17,22 +21,24 @@ async function secured(t: ExecutionContext, options: SiteOptions = {}, more: Ips
   const site = await createSite(t, {
     ...options,
     ike: { ...options.ike, sink: ipsecChildren(security, more) },
-    components: [security, esp(), natTraversal()],
+    components: [...(options.components ?? []), security, esp(), natTraversal()],
   });
   const { ip, nif, ns } = site.host;
   ip.addAddress(nif, "10.8.0.1/16");
   ip.addRoute("10.9.0.0/24", { gateway: KERNEL });
   /** How many of the first `count` echoes come back: with a deadline ping waits for them as long as a busy machine takes. */
-  const ping = async (count: number, interval: number, ...rest: string[]) => {
+  const pingBetween = async (from: string, to: string, count: number, interval: number, rest: string[]) => {
     const { stdout } = await ns.run(
       "ping",
-      ["-n", "-c", `${count}`, "-i", `${interval}`, "-w", "60", "-I", "10.9.0.1", ...rest, "10.8.0.1"],
+      ["-n", "-c", `${count}`, "-i", `${interval}`, "-w", "60", "-I", from, ...rest, to],
       { codes: null, timeout: 90_000 },
     );
     const answered = [...stdout.matchAll(/ bytes from .* icmp_seq=(\d+) /g)];
     return answered.filter(([, number]) => Number(number) <= count).length;
   };
-  return { ...site, security, ping };
+  const ping = (count: number, interval: number, ...rest: string[]) =>
+    pingBetween("10.9.0.1", "10.8.0.1", count, interval, rest);
+  return { ...site, security, ping, pingBetween };
 }
 
 for (const proposal of ["chacha20poly1305-ecp256", "aes256-sha384"]) {
@@ -158,6 +164,42 @@ test("our address is gone: strongSwan comes to another that we have named, under
   t.is(await site.ping(10, 0.01), 10);
   t.deepEqual(site.told, ["established"]);
 });
+
+for (const begin of [true, false]) {
+  test(`ESP in UDP over IPv6, either family inside; rekeys under traffic; ${begin ? "we" : "they"} begin`, async (t) => {
+    const ip6 = ipv6();
+    const child = { local: ["10.8.0.0/16", "fd08::/64"], remote: ["10.9.0.0/24", "fd09::/64"] };
+    const site = await secured(t, {
+      ike: { responder: ikeResponder() },
+      components: [ip6, icmpv6(), nd(), fragments6()],
+      connection: "local_addrs = fd77::1 \n remote_addrs = fd77::2 \n encap = yes",
+      child: "local_ts = 10.9.0.0/24, fd09::/64 \n remote_ts = 10.8.0.0/16, fd08::/64",
+      six: ["fd77::1/64", "fd09::1/64"],
+    });
+    const { nif } = site.host;
+    for (const address of ["fd77::2/64", "fd08::1/64"]) ip6.addAddress(nif, address);
+    ip6.addRoute("fd09::/64", { gateway: "fd77::1" });
+    const peer = site.connect({ ...(begin ? { remote: "fd77::1" } : {}), psk: PSK, children: [child] });
+    if (!begin) await site.charon.swanctl(["--initiate", "--child", "c"]);
+    await until("a child", () => site.children.length === 1);
+    const list = await site.charon.sas(/remote +'fd77::2' @ fd77::2\[4500\][^]*INSTALLED[^]*UDP/);
+    t.true(sameChildren(site, list), list);
+    t.is(site.children[0]!.remotePort, 4500);
+    const six = (count: number, ...rest: string[]) =>
+      site.pingBetween("fd09::1", "fd08::1", count, 0.02, rest);
+    t.is(await six(10, "-s", "1200"), 10);
+    t.is(await six(5, "-s", "3000"), 5);
+    t.is(await site.ping(10, 0.02), 10);
+    const pings = six(100);
+    t.true(peer.rekey(site.children[0]));
+    await site.charon.swanctl(["--rekey", "--child", "c"]);
+    t.is(await pings, 100);
+    await until("one child", () => site.children.length === 1);
+    const { natt } = site.host.stack.counters;
+    t.true((natt as { received: number }).received >= 125);
+    t.is((natt as { malformed: number }).malformed, 0);
+  });
+}
 
 test("what policy protects waits for the next child; nothing leaves in the clear", async (t) => {
   const asked: string[] = [];

@@ -1,0 +1,16 @@
+import { bundle } from "../support/bundle.js";
+import { join } from "node:path";
+import { ROOT } from "../support/files.js";
+const size = async (text: string): Promise<number> => Buffer.byteLength((await bundle(join(ROOT, "test/size/entry.ts"), { source: text, format: "es5" })).code.trimEnd());
+const I = (n: string, f: string) => `import { ${n} } from "../../stack/${f}.js";\n`;
+const base = I("createStack", "index") + I("ethernet", "link/ethernet") + I("arp", "ipv4/arp") + I("ipv4", "ipv4/ipv4") + I("udp", "udp/udp");
+const make = (imports: string, list: string) => `${base}${imports}export function start(hypercalls, link, options) { const stack = createStack(hypercalls, [ethernet(), arp(), ipv4(), udp(), ${list}]); stack.addInterface(link); return stack; }\n`;
+const i = I("ike", "ike/ike");
+const none = await size(make(i, "ike()"));
+console.log("ike", none - (await size(make("", ""))));
+console.log("mobike", (await size(make(i + I("mobike", "ike/mobike"), "ike({ mobility: mobike() })"))) - none);
+console.log("cert", (await size(make(i + I("certificateAuth", "ike/certificate-auth"), "ike(), certificateAuth(options)"))) - none);
+const s = I("ipsec", "ipsec/ipsec");
+const sec = await size(make(s, "ipsec()"));
+console.log("ipsec", sec - (await size(make("", ""))));
+console.log("policyIndex", (await size(make(s + I("policyIndex", "ipsec/policy-index"), "ipsec({ index: policyIndex() })"))) - sec);
