@@ -1,7 +1,7 @@
 /**
  * Additional key exchanges (RFC 9370): ML-KEM beside X25519, say, so that who breaks one of the two has nothing. Each has an exchange of
  * its own between IKE_SA_INIT and IKE_AUTH (IKE_INTERMEDIATE, RFC 9242), in fragments where it is large; AUTH covers them all. A rekey of
- * the IKE SA has them again (IKE_FOLLOWUP_KE).
+ * the IKE SA has them again, and one of a child may (IKE_FOLLOWUP_KE).
  */
 import { erase } from "../../hypercall/crypto.js";
 import type { KeyExchange } from "../../hypercall/crypto.js";

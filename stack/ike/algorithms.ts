@@ -115,7 +115,8 @@ export class Algorithms {
 
   /**
    * The transforms of `"aes256gcm16-prfsha256-x25519"`. What the text leaves out: a PRF follows from the integrity algorithm, or
-   * is SHA-256's; ESP takes both kinds of sequence numbers. `ke1_mlkem768` is an additional key exchange (RFC 9370), of IKE alone.
+   * is SHA-256's; ESP takes both kinds of sequence numbers. `ke1_mlkem768` is an additional key exchange (RFC 9370); of a child it comes
+   * beside another, when it is rekeyed.
    * Throws `EINVAL` for what nobody knows or what does not make a suite, `EOPNOTSUPP` for what the host or this configuration does not
    * have.
    */
@@ -124,16 +125,16 @@ export class Algorithms {
     const all = algorithms();
     const codes: number[] = [];
     const kinds = [0, 0, 0, 0, 0, 0];
+    let beside = false;
     for (let i = 0; i < words.length; i++) {
       let word = words[i];
       let step = 0;
       if (word.substring(0, 2) === "ke" && word.charAt(3) === "_") {
         step = +word.charAt(2);
         word = word.substring(4);
+        beside = true;
         if (!(step >= 1 && step <= 7)) fail("EINVAL", "proposal " + text);
-        if (!this.additional || esp) {
-          fail("EOPNOTSUPP", words[i] + (esp ? ": of IKE alone" : " wants additional key exchanges"));
-        }
+        if (!this.additional) fail("EOPNOTSUPP", words[i] + " wants additional key exchanges");
       }
       if (step > 0 && word === "none") {
         codes.push(transform(wire.TRANSFORM_ADDKE1 + step - 1, 0, 0));
@@ -162,7 +163,7 @@ export class Algorithms {
     if (
       !encryption ||
       (encryption.salt === 0) !== kinds[wire.TRANSFORM_INTEG] > 0 ||
-      (!esp && kinds[wire.TRANSFORM_KE] === 0) ||
+      ((!esp || beside) && kinds[wire.TRANSFORM_KE] === 0) ||
       (esp && kinds[wire.TRANSFORM_PRF] > 0)
     ) {
       fail("EINVAL", "proposal " + text);

@@ -3,7 +3,7 @@ import type { KeyExchange } from "../../hypercall/crypto.js";
 import { erase } from "../../hypercall/crypto.js";
 import { get32, put32 } from "../core/bytes.js";
 import * as wire from "../wire/ike.js";
-import { transform, typeOf } from "./algorithms.js";
+import { transform, typeOf, withoutAdditional } from "./algorithms.js";
 import type { Algorithm } from "./algorithms.js";
 import { ChildSa } from "./child-sa.js";
 import type { ChildKey } from "./child-sa.js";
@@ -61,7 +61,7 @@ function whole(address: Uint8Array): Selector {
 function withoutGroups(suites: number[][]): number[][] {
   const list: number[][] = [];
   for (let i = 0; i < suites.length; i++) {
-    list.push(suites[i].filter((code) => typeOf(code) !== wire.TRANSFORM_KE));
+    list.push(withoutAdditional(suites[i]).filter((code) => typeOf(code) !== wire.TRANSFORM_KE));
   }
   return list;
 }
@@ -108,10 +108,18 @@ export function emitOffer(offer: Offer, out: Writer, first: boolean, between?: (
   return true;
 }
 
+/** The suite that the peer's answer to an offer names; null: it is none of those. */
+export function agreedSuite(offer: Offer, message: Message): Agreement | null {
+  const sets = message.find(wire.PAYLOAD_SA);
+  const proposals = sets < 0 ? null : parseProposals(message.body(sets));
+  return proposals && accepted(proposals, wire.PROTOCOL_ESP, 4, offer.suites);
+}
+
 /**
  * Takes the peer's answer to an offer; the child SA is there then.
  *
  * @param secret of a key exchange of its own, or null
+ * @param more secrets of those that have followed, or null
  * @returns 0 or the notification of an error, the peer's or ours
  */
 export function acceptChild(
@@ -120,14 +128,14 @@ export function acceptChild(
   secret: Uint8Array | null,
   nonceI: Uint8Array,
   nonceR: Uint8Array,
+  more: Uint8Array | null = null,
 ): number {
   const sa = offer.sa;
   const sets = message.find(wire.PAYLOAD_SA);
   const i = message.find(wire.PAYLOAD_TSI);
   const r = message.find(wire.PAYLOAD_TSR);
   if (sets < 0 || i < 0 || r < 0) return message.error() || wire.INVALID_SYNTAX;
-  const proposals = parseProposals(message.body(sets));
-  const agreement = proposals && accepted(proposals, wire.PROTOCOL_ESP, 4, offer.suites);
+  const agreement = agreedSuite(offer, message);
   const local = parseSelectors(message.body(i));
   const remote = parseSelectors(message.body(r));
   if (!agreement) return wire.NO_PROPOSAL_CHOSEN;
@@ -141,7 +149,7 @@ export function acceptChild(
   if (asked && !transport) return wire.NO_PROPOSAL_CHOSEN;
   const child = make(sa, offer.settings, agreement, !transport, local, remote);
   child.spiIn = get32(offer.spi, 0);
-  keyChild(child, agreement.suite, secret, nonceI, nonceR, true);
+  keyChild(child, agreement.suite, secret, nonceI, nonceR, true, more);
   if (!install(child, offer.replaces)) return wire.NO_PROPOSAL_CHOSEN;
   if (sa.ike.sink && offer.replaces) sa.ike.sink.activate(child);
   return 0;
@@ -202,7 +210,7 @@ export function agreeChild(
   return error;
 }
 
-/** Makes the child that is agreed upon and writes SA (and what `between` has), TSi, TSr of the answer. False: it cannot be. */
+/** Makes the child that is agreed upon and writes its answer, as `promiseChild`. Null: it cannot be. */
 export function grantChild(
   sa: IkeSa,
   wanted: Wanted,
@@ -213,14 +221,32 @@ export function grantChild(
   out: Writer,
   between?: () => void,
 ): ChildSa | null {
+  const child = promiseChild(sa, wanted, out, between);
+  return child && keepChild(child, wanted, old, secret, nonceI, nonceR, null) ? child : null;
+}
+
+/** The keys of a child that was promised are there: it lives. False: it cannot be. */
+export function keepChild(
+  child: ChildSa,
+  wanted: Wanted,
+  old: ChildSa | null,
+  secret: Uint8Array | null,
+  nonceI: Uint8Array,
+  nonceR: Uint8Array,
+  more: Uint8Array | null,
+): boolean {
+  keyChild(child, wanted.agreement.suite, secret, nonceI, nonceR, false, more);
+  return install(child, old);
+}
+
+/** Writes SA (and what `between` has), TSi, TSr of the answer. Null: no SPI is to be had. */
+export function promiseChild(sa: IkeSa, wanted: Wanted, out: Writer, between?: () => void): ChildSa | null {
   const sink = sa.ike.sink;
   const spi = sink ? sink.spi() : sa.ike.stack.host.random32();
   if (spi === 0) return null;
   const agreement = wanted.agreement;
   const child = make(sa, wanted.settings, agreement, !wanted.transport, wanted.local, wanted.remote);
   child.spiIn = spi;
-  keyChild(child, agreement.suite, secret, nonceI, nonceR, false);
-  if (!install(child, old)) return null;
   if (wanted.transport) out.notify(wire.USE_TRANSPORT_MODE);
   const own = new Uint8Array(4);
   put32(own, 0, spi);
@@ -245,14 +271,10 @@ function make(
   child.tunnel = tunnel;
   child.localSelectors = local;
   child.remoteSelectors = remote;
-  child.local = sa.local;
-  child.remote = sa.remote;
-  child.localPort = sa.encapsulate ? sa.localPort : 0;
-  child.remotePort = sa.encapsulate ? sa.remotePort : 0;
   return child;
 }
 
-/** KEYMAT (section 2.17): first the keys of what the exchange's initiator sends, then the other's. */
+/** KEYMAT (section 2.17; RFC 9370 section 2.2.4): first the keys of what the exchange's initiator sends, then the other's. */
 function keyChild(
   child: ChildSa,
   suite: number[],
@@ -260,6 +282,7 @@ function keyChild(
   nonceI: Uint8Array,
   nonceR: Uint8Array,
   initiated: boolean,
+  more: Uint8Array | null,
 ): void {
   const sa = child.sa;
   const known = sa.ike.algorithms;
@@ -267,10 +290,11 @@ function keyChild(
   const integrity = known.in(suite, wire.TRANSFORM_INTEG);
   const e = encryption.key + encryption.salt;
   const a = integrity ? integrity.key : 0;
-  const seed = join(secret ? [secret, nonceI, nonceR] : [nonceI, nonceR]);
+  const seed = join([secret || none(), nonceI, nonceR, more || none()]);
   const pieces = cut(expand(sa.ike.crypto, prfOf(sa), sa.keys!.get(SK_D), seed, 2 * (e + a)), [e, a, e, a]);
   erase(seed);
   if (secret) erase(secret);
+  if (more) erase(more);
   const fromInitiator: ChildKey = { encryption: pieces[0], integrity: pieces[1] };
   const fromResponder: ChildKey = { encryption: pieces[2], integrity: pieces[3] };
   child.outbound = initiated ? fromInitiator : fromResponder;
@@ -281,10 +305,18 @@ function keyChild(
   child.esn = suite.indexOf(transform(wire.TRANSFORM_ESN, 0, 1)) >= 0;
 }
 
+function none(): Uint8Array {
+  return new Uint8Array(0);
+}
+
 /** Hands it over, and lives from then on. */
 function install(child: ChildSa, old: ChildSa | null): boolean {
   const sa = child.sa;
   const ike = sa.ike;
+  child.local = sa.local;
+  child.remote = sa.remote;
+  child.localPort = sa.encapsulate ? sa.localPort : 0;
+  child.remotePort = sa.encapsulate ? sa.remotePort : 0;
   if (ike.sink && ike.sink.install(child, old) < 0) {
     child.eraseKeys();
     return false;

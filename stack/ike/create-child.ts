@@ -1,15 +1,29 @@
-/** CREATE_CHILD_SA for child SAs (RFC 7296 sections 1.3.1, 1.3.3, 2.8): another one, or one in the place of another; both at once. */
+/**
+ * CREATE_CHILD_SA for child SAs (RFC 7296 sections 1.3.1, 1.3.3, 2.8): another one, or one in the place of another; both at once. More key
+ * exchanges may follow before it is there (RFC 9370 section 2.2.4).
+ */
+import { erase } from "../../hypercall/crypto.js";
 import { get16, get32 } from "../core/bytes.js";
 import { EPROTO } from "../core/errors.js";
 import * as wire from "../wire/ike.js";
 import { idOf, transform, typeOf } from "./algorithms.js";
-import { Offer, acceptChild, agreeChild, emitOffer, grantChild } from "./child.js";
+import {
+  Offer,
+  acceptChild,
+  agreeChild,
+  agreedSuite,
+  emitOffer,
+  grantChild,
+  keepChild,
+  promiseChild,
+} from "./child.js";
 import type { Wanted } from "./child.js";
 import type { ChildSa } from "./child-sa.js";
 import type { ChildSettings } from "./configuration.js";
 import { CHILD_FAILED } from "./connection.js";
 import { hostFailed } from "./derive.js";
 import { DeleteChild } from "./exchanges.js";
+import type { Following, KeyExchanges } from "./features.js";
 import type { IkeSa, Task } from "./ike-sa.js";
 import { Writer } from "./message.js";
 import type { Message } from "./message.js";
@@ -40,6 +54,7 @@ export class CreateChild implements Task {
   private nonce: Uint8Array | null = null;
   private group = 0;
   private retries = 0;
+  private following: Following | null = null;
 
   constructor(
     private readonly settings: ChildSettings,
@@ -49,6 +64,12 @@ export class CreateChild implements Task {
   start(sa: IkeSa): void {
     const old = this.replaces;
     if (sa.successor || (old && (old.ending || old.successor || sa.children.indexOf(old) < 0))) {
+      sa.next();
+      return;
+    }
+    if (old && sa.pending) {
+      // The peer has begun to replace a child, and is not done yet: this one, perhaps.
+      sa.ike.stack.timers.set(old.timer, sa.ike.soon(SHORT_PAUSE));
       sa.next();
       return;
     }
@@ -95,6 +116,10 @@ export class CreateChild implements Task {
   }
 
   answer(sa: IkeSa, message: Message): void {
+    if (this.following) {
+      this.following.answer(sa, message);
+      return;
+    }
     const own = this.offer!.exchange;
     const nonce = message.find(wire.PAYLOAD_NONCE);
     if (nonce < 0) {
@@ -124,7 +149,7 @@ export class CreateChild implements Task {
       sa.ike.guard(() => {
         own.finish(message.body(share).subarray(4), (secret) => {
           if (sa.dead) return;
-          if (secret) this.finish(sa, message, secret, nonceR);
+          if (secret) this.follow(sa, message, secret, nonceR);
           else refused();
         });
       }, refused);
@@ -134,11 +159,40 @@ export class CreateChild implements Task {
   abort(): void {
     const own = this.offer && this.offer.exchange;
     if (own) own.close();
+    if (this.following) this.following.abort();
+    this.following = null;
   }
 
-  private finish(sa: IkeSa, message: Message, secret: Uint8Array | null, nonceR: Uint8Array): void {
+  /** Makes the key exchanges that are to follow, if any. */
+  private follow(sa: IkeSa, message: Message, secret: Uint8Array, nonceR: Uint8Array): void {
+    const agreement = agreedSuite(this.offer!, message);
+    const more = agreement && followed(sa, agreement.suite);
+    const link = message.notify(wire.ADDITIONAL_KEY_EXCHANGE);
+    if (!agreement || !more) this.finish(sa, message, secret, nonceR);
+    else if (link < 0 || isTwice(sa, agreement.suite)) {
+      erase(secret);
+      this.fail(sa, wire.INVALID_SYNTAX);
+    } else {
+      this.following = more.follow(sa, agreement.suite, message.notifyData(link), (secrets) => {
+        this.following = null;
+        if (secrets) this.finish(sa, message, secret, nonceR, secrets);
+        else {
+          erase(secret);
+          this.fail(sa, wire.INVALID_KE_PAYLOAD);
+        }
+      });
+    }
+  }
+
+  private finish(
+    sa: IkeSa,
+    message: Message,
+    secret: Uint8Array | null,
+    nonceR: Uint8Array,
+    secrets: Uint8Array | null = null,
+  ): void {
     const old = this.replaces;
-    const code = acceptChild(this.offer!, message, secret, this.nonce!, nonceR);
+    const code = acceptChild(this.offer!, message, secret, this.nonce!, nonceR, secrets);
     if (code !== 0) {
       this.fail(sa, code);
       return;
@@ -157,17 +211,33 @@ export class CreateChild implements Task {
   private fail(sa: IkeSa, code: number): void {
     const old = this.replaces;
     const timers = sa.ike.stack.timers;
-    const now = sa.ike.stack.now();
     if (old && sa.children.indexOf(old) >= 0 && !old.successor) {
       if (code === wire.CHILD_SA_NOT_FOUND) {
         // The peer has lost it: it is made anew.
         sa.ike.dropChild(old);
         sa.tasks.unshift(new CreateChild(this.settings, null));
-      } else timers.set(old.timer, (now + (code === wire.TEMPORARY_FAILURE ? SHORT_PAUSE : PAUSE)) | 0);
+      } else {
+        timers.set(old.timer, sa.ike.soon(code === wire.TEMPORARY_FAILURE ? SHORT_PAUSE : PAUSE));
+      }
     } else if (!old && code === wire.TEMPORARY_FAILURE) sa.childLater(this.settings, SHORT_PAUSE);
     else if (!old) sa.connection!.tell(CHILD_FAILED, EPROTO, code);
     sa.next();
   }
+}
+
+/** Has the suite a method twice (RFC 9370 section 2.2.1)? It would add nothing. */
+function isTwice(sa: IkeSa, suite: number[]): boolean {
+  const more = followed(sa, suite);
+  const list = more ? more.methods(suite) : [];
+  list.push(idOf(firstGroup([suite])));
+  for (let i = 0; i < list.length; i++) if (list.indexOf(list[i]) !== i) return true;
+  return false;
+}
+
+/** Who makes the key exchanges that follow by this suite; null: there are none. */
+function followed(sa: IkeSa, suite: number[]): KeyExchanges | null {
+  const more = sa.ike.options.keyExchanges;
+  return more && more.methods(suite).length > 0 ? more : null;
 }
 
 function firstGroup(suites: number[][]): number {
@@ -222,7 +292,19 @@ export function answerCreateChild(sa: IkeSa, message: Message): void {
     refuse(wanted);
     return;
   }
-  const kinds = wanted.agreement.suite.filter((code) => typeOf(code) === wire.TRANSFORM_KE);
+  const suite = wanted.agreement.suite;
+  const more = followed(sa, suite);
+  if (sa.pending) sa.pending.abort();
+  if (isTwice(sa, suite)) {
+    refuse(wire.NO_PROPOSAL_CHOSEN);
+    return;
+  }
+  // Both at once would have to go on side by side: one of the two is first, a little later.
+  if (more && sa.task instanceof CreateChild && old && sa.task.replaces === old) {
+    refuse(wire.TEMPORARY_FAILURE);
+    return;
+  }
+  const kinds = suite.filter((code) => typeOf(code) === wire.TRANSFORM_KE);
   const group = kinds.length > 0 ? idOf(kinds[0]) : 0;
   const share = message.find(wire.PAYLOAD_KE);
   if (group === 0) {
@@ -243,7 +325,7 @@ export function answerCreateChild(sa: IkeSa, message: Message): void {
       message.body(share).subarray(4),
       (own, secret) => {
         if (sa.dead) return;
-        if (own && secret) grant(sa, message, wanted, old, own, secret, group);
+        if (own && secret) grant(sa, message, wanted, old, own, secret, group, more);
         else refused();
       },
     );
@@ -258,6 +340,7 @@ function grant(
   share: Uint8Array | null,
   secret: Uint8Array | null,
   group: number,
+  more: KeyExchanges | null = null,
 ): void {
   const nonceI = message.body(message.find(wire.PAYLOAD_NONCE));
   const nonceR = sa.ike.random(32);
@@ -270,16 +353,36 @@ function grant(
     out.payload(wire.PAYLOAD_NONCE, nonceR);
     if (share) out.begin(wire.PAYLOAD_KE).put16(group).put16(0).bytes(share);
   };
-  const made = grantChild(sa, wanted, old, secret, nonceI, nonceR, out, between);
+  const made = more
+    ? promiseChild(sa, wanted, out, between)
+    : grantChild(sa, wanted, old, secret, nonceI, nonceR, out, between);
   if (!made) {
     sa.replyNotify(wire.CREATE_CHILD_SA, wire.NO_PROPOSAL_CHOSEN);
     return;
   }
+  if (more) {
+    const complete = (secrets: Uint8Array): void => {
+      const place = old && sa.children.indexOf(old) >= 0 && !old.successor ? old : null;
+      // The peer believes that it is there: where it cannot be, or is one too many by now, it is told.
+      if (!keepChild(made, wanted, place, secret, nonceI, nonceR, secrets))
+        sa.request(new DeleteChild(made, true));
+      else if (place) replaced(place, made);
+    };
+    const forget = (): void => erase(secret!);
+    if (more.expect(sa, wanted.agreement.suite, out, complete, forget)) sa.reply(wire.CREATE_CHILD_SA, out);
+    else sa.replyNotify(wire.CREATE_CHILD_SA, wire.TEMPORARY_FAILURE);
+    return;
+  }
   const task = sa.task;
   if (old) {
-    old.successor = made;
-    sa.ike.stack.timers.set(old.timer, (sa.ike.stack.now() + DELETE_AFTER) | 0);
+    replaced(old, made);
     if (task instanceof CreateChild && task.replaces === old) task.rival = lowest(nonceI, nonceR);
   }
   sa.reply(wire.CREATE_CHILD_SA, out);
+}
+
+/** The peer is to delete the old one. */
+function replaced(old: ChildSa, made: ChildSa): void {
+  old.successor = made;
+  old.sa.ike.stack.timers.set(old.timer, (old.sa.ike.stack.now() + DELETE_AFTER) | 0);
 }

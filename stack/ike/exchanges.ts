@@ -114,10 +114,14 @@ export class Goodbye implements Task {
 
 /** Ends a child SA with the peer's knowledge. */
 export class DeleteChild implements Task {
-  constructor(private readonly child: ChildSa) {}
+  /** @param unborn the peer has it, we have not */
+  constructor(
+    private readonly child: ChildSa,
+    private readonly unborn = false,
+  ) {}
 
   start(sa: IkeSa): void {
-    if (sa.children.indexOf(this.child) < 0) {
+    if (!this.unborn && sa.children.indexOf(this.child) < 0) {
       sa.next();
       return;
     }

@@ -354,6 +354,128 @@ test("9370: a rekey of the IKE SA has them again (IKE_FOLLOWUP_KE): keys as HMAC
   same(t, mixed);
 });
 
+test("9370: a child's rekey has them (IKE_FOLLOWUP_KE): keys as HMAC of another makes them; collisions, loss; refused where a method is twice", (t) => {
+  const crypto = nobleCrypto();
+  const secrets: Buffer[] = [];
+  const watched = {
+    ...crypto,
+    respond: (group: string, peer: Uint8Array, done: Parameters<typeof crypto.respond>[2]) =>
+      crypto.respond(group, peer, (own, secret) => {
+        if (secret) secrets.push(Buffer.from(secret));
+        done(own, secret);
+      }),
+  };
+  const text = "aes256gcm16-noesn-x25519-ke1_mlkem768-ke2_ecp256";
+  const children = [{ proposals: [text] }];
+  const site = ends(t, { ike: kems, crypto: watched });
+  const nonces: Buffer[] = [];
+  for (const each of site.vpn) {
+    const random = each.random.bind(each);
+    each.random = (size) => {
+      const bytes = random(size);
+      if (size === 32) nonces.push(Buffer.from(bytes!));
+      return bytes;
+    };
+  }
+  const peer = site.connect(0, { remote: B, children });
+  site.connect(1, { children });
+  site.run(500);
+  same(t, site);
+  t.is(secrets.length, 1, "IKE_AUTH has none for the first child");
+  const rekey = (end: 0 | 1): void => {
+    const before = exchanges(site, end).length;
+    const was = site.children[end]![0]!;
+    secrets.splice(0);
+    nonces.splice(0);
+    site.vpn[end]!.connections[0]!.rekey(was);
+    site.run(500);
+    t.deepEqual(exchanges(site, end).slice(before), [
+      ...[wire.CREATE_CHILD_SA, wire.IKE_FOLLOWUP_KE, wire.IKE_FOLLOWUP_KE, wire.INFORMATIONAL],
+    ]);
+    same(t, site);
+    const made = site.children[end]![0]!;
+    t.not(made, was);
+    t.deepEqual([secrets.length, nonces.length], [3, 2]);
+    const prf = (...parts: Uint8Array[]) =>
+      createHmac("sha256", peer.sa!.keys!.get(SK_D)).update(Buffer.concat(parts)).digest();
+    const seed = [secrets[0]!, nonces[0]!, nonces[1]!, secrets[1]!, secrets[2]!];
+    const one = prf(...seed, Uint8Array.of(1));
+    const two = prf(one, ...seed, Uint8Array.of(2));
+    const keys = Buffer.concat([one, two, prf(two, ...seed, Uint8Array.of(3))]);
+    t.deepEqual(Buffer.from(made.outbound!.encryption), keys.subarray(0, 36));
+    t.deepEqual(Buffer.from(made.inbound!.encryption), keys.subarray(36, 72));
+  };
+  rekey(0);
+  rekey(1);
+  // Over an IKE SA that was itself replaced.
+  peer.rekey();
+  site.run(500);
+  rekey(1);
+  t.deepEqual(site.told, [["established"], ["established"]]);
+
+  // Both at once, over a bad network, the IKE SA meanwhile too: one child in the end.
+  for (let round = 0; round < 8; round++) {
+    const bad = { loss: 0.1, duplicate: 0.1, reorder: 0.1, reorderDelay: 20, delay: 5 };
+    const other = ends(t, { ike: kems, crypto, wire: { a: bad, b: bad }, seed: 200 + round });
+    const more = { children, retransmit: 100, attempts: 14 };
+    const one = other.connect(0, { remote: B, ...more });
+    const two = other.connect(1, more);
+    other.run(8000);
+    const first = other.children[0]![0]!;
+    t.truthy(first);
+    one.rekey(first);
+    other.run(round * 4);
+    two.rekey(other.children[1]![0]);
+    if (round & 1) two.rekey();
+    other.run(60_000);
+    same(t, other);
+    t.not(other.children[0]![0], first);
+    t.deepEqual(other.told, [["established"], ["established"]]);
+    t.is(one.sa!.pending, null);
+    t.is(two.sa!.pending, null);
+  }
+
+  // What is no method is none, what is one twice is refused, and what does not follow is not waited for.
+  for (const how of ["twice", "share", "left"]) {
+    const other = ends(t, { ike: kems, crypto });
+    const own = how === "twice" ? [{ proposals: ["aes256gcm16-x25519-ke1_x25519"] }] : children;
+    const one = other.connect(0, { remote: B, children: own });
+    const two = other.connect(1, { children: own });
+    other.run(500);
+    const first = other.children[0]![0]!;
+    const exchange = other.vpn[0]!.crypto.exchange!;
+    let asked = 0;
+    if (how === "share") {
+      other.vpn[0]!.crypto.exchange = (group, done) =>
+        exchange(group, (made) =>
+          done(
+            made && ++asked > 1
+              ? { ...made, share: made.share.subarray(1), finish: made.finish, close: made.close }
+              : made,
+          ),
+        );
+    } else if (how === "left")
+      other.vpn[0]!.crypto.exchange = (group, done) => (++asked > 1 ? done(null) : exchange(group, done));
+    one.rekey(first);
+    other.run(1000);
+    other.vpn[0]!.crypto.exchange = exchange;
+    if (how === "left") {
+      // Our host had no key for it: our end gives up the IKE SA, and begins anew.
+      other.run(100_000);
+      same(t, other);
+      continue;
+    }
+    same(t, other);
+    t.is(other.children[0]![0], first);
+    t.is(two.sa!.pending, null);
+    t.deepEqual(other.told, [["established"], ["established"]]);
+    if (how === "twice") continue;
+    other.run(60_000);
+    t.not(other.children[0]![0], first, "it is tried again");
+    same(t, other);
+  }
+});
+
 test("9370 IKE-04: steps left out, shares that are none, another method; a half-open SA ends, and no more", (t) => {
   // IKE_AUTH at once; IKE_INTERMEDIATE with a share of another method, of another length, with none; INFORMATIONAL is no step.
   for (const how of ["skip", "method", "length", "none"]) {
@@ -451,8 +573,10 @@ test("9370: a connection that asks for it is not had by another's suite; who has
   const plain = ends(t, { crypto: nobleCrypto() });
   const error = t.throws(() => plain.connect(0, { remote: B, proposals: [HYBRID] }), { code: "EOPNOTSUPP" });
   t.regex(error.message, /ke1_mlkem768/);
-  const child = { children: [{ proposals: ["aes256gcm16-x25519-ke1_mlkem768"] }] };
-  t.throws(() => site.connect(0, { remote: B, ...child }), { code: "EOPNOTSUPP" });
+  const children = (text: string) => ({ remote: B, children: [{ proposals: [text] }] });
+  t.throws(() => plain.connect(0, children("aes256gcm16-x25519-ke1_mlkem768")), { code: "EOPNOTSUPP" });
+  // Beside no other there is none.
+  t.throws(() => site.connect(0, children("aes256gcm16-ke1_mlkem768")), { code: "EINVAL" });
 });
 
 function generate(): { privateKey: Uint8Array; publicKey: Uint8Array } {
