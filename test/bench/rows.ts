@@ -179,14 +179,19 @@ export async function kernel({ quick, rounds, milliseconds, log }: Settings): Pr
     });
   if (quick || !findProgram("iperf3")) return rows;
   const routed = await forwardFigures(Math.min(rounds, 5), 2);
-  const about =
-    "TCP stream of the kernel's through our router, two TAPs; kernel: through itself, veth without offloads";
-  rows.push(
-    row("router-tcp", about, "bit/s", routed.ours * 1e9, {
-      note: "router",
-      kernel: rounded(routed.kernel * 1e9),
-    }),
-  );
+  for (const { way, about, rate, perCpu } of routed) {
+    if (way.startsWith("kernel")) continue;
+    const other = routed.find(
+      (each) => each.way === (way === "offloads" ? "kernel-offloads" : "kernel-plain"),
+    )!;
+    rows.push(
+      row(`router-${way}`, about, "bit/s", rate * 1e9, {
+        note: "router",
+        kernel: rounded(other.rate * 1e9),
+        perCpu: rounded(perCpu * 1e9),
+      }),
+    );
+  }
   return rows;
 }
 

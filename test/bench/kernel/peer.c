@@ -5,6 +5,7 @@
  *   peer send|receive|rr ADDRESS PORT MILLISECONDS
  *   peer udp ADDRESS PORT MILLISECONDS SIZE
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -20,7 +21,14 @@
 /* Datagrams on their way at a time. */
 #define WINDOW 64
 
+/* Datagrams taken or sent by one system call. */
+#define BATCH 32
+
 static char bytes[CHUNK];
+static char places[BATCH][2048];
+static struct iovec parts[BATCH];
+static struct sockaddr_in ends[BATCH];
+static struct mmsghdr messages[BATCH];
 
 static double seconds(void) {
   struct timespec time;
@@ -65,17 +73,52 @@ static void serve_stream(int port) {
   }
 }
 
+/* Sends the datagrams of `messages`: all, or as many as there is room for. */
+static void send_batch(int fd, int count) {
+  for (int done = 0; done < count;) {
+    int sent = sendmmsg(fd, messages + done, (unsigned)(count - done), 0);
+    if (sent <= 0) return;
+    done += sent;
+  }
+}
+
+/* Places for datagrams of up to `size` bytes, with room for their ends where the socket is not connected. */
+static void prepare(size_t size, int connected) {
+  for (int i = 0; i < BATCH; i++) {
+    parts[i] = (struct iovec){places[i], size};
+    messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+    if (!connected) messages[i].msg_hdr.msg_name = &ends[i];
+    messages[i].msg_hdr.msg_namelen = connected ? 0 : sizeof ends[i];
+  }
+}
+
+/* A window of datagrams is on its way; what comes back is sent again, as many at a time as there are. */
+static unsigned long echo(int fd, size_t size, double stop) {
+  unsigned long done = 0;
+  prepare(size, 1);
+  for (int i = 0; i < WINDOW; i += BATCH) send_batch(fd, BATCH);
+  do {
+    int got = recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL);
+    if (got > 0) done += (unsigned long)got;
+    else
+      for (int i = BATCH; i < WINDOW; i += BATCH) send_batch(fd, BATCH);
+    send_batch(fd, got > 0 ? got : BATCH);
+  } while (seconds() < stop);
+  return done;
+}
+
 static void serve(void) {
   for (int port = 5001; port <= 5003; port++) serve_stream(port);
   struct sockaddr_in end = end_of("0.0.0.0", 5001);
-  socklen_t size = sizeof end;
   int fd = open_socket(SOCK_DGRAM);
   if (bind(fd, (struct sockaddr *)&end, sizeof end) < 0) failed("bind");
   puts("ready");
   fflush(stdout);
   for (;;) {
-    ssize_t got = recvfrom(fd, bytes, CHUNK, 0, (struct sockaddr *)&end, &size);
-    if (got >= 0) sendto(fd, bytes, (size_t)got, 0, (struct sockaddr *)&end, size);
+    prepare(sizeof places[0], 0);
+    int got = recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL);
+    for (int i = 0; i < got; i++) parts[i].iov_len = messages[i].msg_len;
+    if (got > 0) send_batch(fd, got);
   }
 }
 
@@ -94,23 +137,22 @@ int main(int count, char *words[]) {
   const int sending = strcmp(work, "send") == 0, receiving = strcmp(work, "receive") == 0;
   double start = seconds(), stop = start + atof(words[4]) / 1000, now;
   unsigned long done = 0;
-  if (datagrams)
-    for (int i = 0; i < WINDOW; i++) send(fd, bytes, size, 0);
+  if (datagrams) {
+    done = echo(fd, size, stop);
+    printf("%.6g\n", (double)done / (seconds() - start));
+    return 0;
+  }
   do {
     ssize_t got;
-    if (sending || (!receiving && !datagrams)) {
+    if (!receiving) {
       got = send(fd, bytes, size, MSG_NOSIGNAL);
       if (got < 0) failed("send");
       if (sending) done += (unsigned long)got;
     }
     if (!sending) {
       got = recv(fd, bytes, size, 0);
-      if (datagrams) {
-        int again = got < 0 ? WINDOW : 1;
-        if (got >= 0) done++;
-        while (again--) send(fd, bytes, size, 0);
-      } else if (got <= 0) failed("recv");
-      else done += receiving ? (unsigned long)got : 1;
+      if (got <= 0) failed("recv");
+      done += receiving ? (unsigned long)got : 1;
     }
     now = seconds();
   } while (now < stop);
