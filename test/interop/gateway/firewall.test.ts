@@ -1,6 +1,7 @@
 /** Our firewall and address translation between two kernels. The outer one has no route to the inner network: NAT or nothing. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
+import type { TunLink } from "../../../ports/node/index.js";
 import { firewall } from "../../../stack/filter/firewall.js";
 import type { Rule } from "../../../stack/filter/rules.js";
 import { napt } from "../../../stack/filter/napt.js";
@@ -8,6 +9,7 @@ import type { NaptOptions } from "../../../stack/filter/napt.js";
 import { TCP_CLIENT, UDP_CLIENT } from "../support/apps.js";
 import { LAN_HOST, WAN_HOST, WAN_HOST6, createGateway } from "../support/gateway.js";
 import { bodyHash } from "../support/http.js";
+import type { Namespace } from "../support/namespace.js";
 import { pingFrom } from "../support/ping.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
 
@@ -18,9 +20,43 @@ const RULES: Rule[] = [
   { action: "accept", from: "wan", to: "self", protocol: "icmpv6", icmpType: 128 },
 ];
 
-async function createWall(t: ExecutionContext, options: NaptOptions = {}) {
+/** What is sent comes back: a stream of 8 MiB. */
+const TCP_SERVER = `
+import socket
+s = socket.create_server(("0.0.0.0", 7777))
+while True:
+    c, _ = s.accept()
+    while True:
+        d = c.recv(1 << 16)
+        if not d: break
+        c.sendall(d)
+    c.close()
+`;
+const TCP_ECHO = `
+import os, socket, sys, threading
+data = os.urandom(8 << 20)
+c = socket.create_connection((sys.argv[1], 7777), 60)
+def send():
+    c.sendall(data)
+    c.shutdown(socket.SHUT_WR)
+threading.Thread(target=send).start()
+got = bytearray()
+while True:
+    d = c.recv(1 << 16)
+    if not d: break
+    got += d
+print("same" if bytes(got) == data else "different")
+`;
+
+const serveTcp = (ns: Namespace) => ns.serve("tcp", 7777, "python3", ["-c", TCP_SERVER]);
+
+async function createWall(
+  t: ExecutionContext,
+  options: NaptOptions = {},
+  offloads?: readonly ("lan0" | "wan0")[],
+) {
   const wall = firewall({ rules: RULES, nat: napt(options) });
-  const gateway = await createGateway(t, { components: [wall] });
+  const gateway = await createGateway(t, { components: [wall], offloads });
   wall.assign(gateway.lanNif, "lan");
   wall.assign(gateway.wanNif, "wan");
   gateway.wan.ip("route", "del", "default");
@@ -88,3 +124,26 @@ test("from outside: refused by default, but what is forwarded; hairpins by the o
   const refused = await wan.run("python3", [UDP_CLIENT, "refused", OUTER, "2222"]);
   t.is(refused.stdout.trim(), '"ECONNREFUSED"');
 });
+
+for (const offloads of [["lan0", "wan0"], ["lan0"], ["wan0"]] as const) {
+  test(`merged segments through firewall and translation, virtio headers on ${offloads.join(" and ")}`, async (t) => {
+    const { lan, wan, wall, lanNif, wanNif, four } = await createWall(t, {}, offloads);
+    const size = 32 << 20;
+    const folder = scratch(t);
+    bodyFile(folder, size);
+    await serveNginx(wan, `${WAN_HOST}:8080; listen [${WAN_HOST6}]`, folder);
+    for (const host of [WAN_HOST, `[${WAN_HOST6}]`]) {
+      const command = `curl -sgf --max-time 200 http://${host}:8080/${size} | sha256sum`;
+      const { stdout } = await lan.run("sh", ["-c", command], { timeout: 210_000 });
+      t.is(stdout.split(" ")[0], bodyHash(size));
+    }
+    // Outwards: addresses are written anew in what is large.
+    await serveTcp(wan);
+    const echoed = await lan.run("python3", ["-c", TCP_ECHO, WAN_HOST], { timeout: 120_000 });
+    t.is(echoed.stdout.trim(), "same");
+    t.is(wall.counters.invalid, 0);
+    t.is(wall.counters.malformed, 0);
+    t.is(four.router.counters.tooBig, 0);
+    for (const nif of [lanNif, wanNif]) t.is((nif.link as TunLink).transmitErrors, 0);
+  });
+}
