@@ -29,7 +29,7 @@ export interface BridgeConfig {
 
 export type LinkConfig =
   | BridgeConfig
-  | { tap: string; netns?: string }
+  | { tap: string; netns?: string; offloads?: boolean }
   | {
       udp: {
         localPort: number;
@@ -79,6 +79,8 @@ function carrier(reader: Reader, allowed: string[]): LinkConfig {
     result = {
       tap: reader.get("tap", text(/^[^/\s]{1,15}$/, "an interface's name")),
       ...(netns && { netns }),
+      // A bridge's ports have frames to pass on as they are.
+      ...(allowed.includes("bridge") && reader.get("offloads", flag, false) && { offloads: true }),
     };
   } else if (kinds[0] === "vlan") {
     result = { vlan: reader.get("vlan", whole(1, 4094)), on: reader.get("on", name) };

@@ -31,7 +31,10 @@ export class Links {
     if (this.given[name]) return this.given[name];
     const mac = this.state.mac(name);
     if ("tap" in link)
-      return openTap({ name: link.tap, netns: link.netns, mac, allocate: this.host.allocate });
+      return openTap({
+        ...{ name: link.tap, netns: link.netns, mac, offloads: link.offloads },
+        allocate: this.host.allocate,
+      });
     if ("udp" in link) {
       const { localPort, remotePort, address, l2tpv3 } = link.udp;
       return openUdpFrame({

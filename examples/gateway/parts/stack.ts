@@ -35,6 +35,7 @@ import { shaper } from "../../../stack/queue/shaper.js";
 import { ping } from "../../../stack/raw/ping.js";
 import { forwarding } from "../../../stack/router/forwarding.js";
 import { forwarding6 } from "../../../stack/router/forwarding6.js";
+import { segmentation } from "../../../stack/router/segmentation.js";
 import { routeTables } from "../../../stack/router/route-tables.js";
 import { babel } from "../../../stack/routing/babel.js";
 import { multicast } from "../../../stack/routing/multicast.js";
@@ -81,6 +82,7 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
   const refused: (FirewallEvent & { time: number })[] = [];
   const full = (name: string) => (name.includes(".") ? name : `${name}.${config.domain}`);
   const routes = routeTables();
+  const segments = segmentation();
   const pings = ping();
   const names = dns();
   const clock = config.ntp.length > 0 ? ntp({ servers: config.ntp, names }) : null;
@@ -98,8 +100,8 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
       six: ipv6(),
       tcp: tcp(),
       pings,
-      router: forwarding(),
-      router6: forwarding6(),
+      router: forwarding({ segments }),
+      router6: forwarding6({ segments }),
     },
     ...{
       neighbours: arp({ limit: NEIGHBOURS }),

@@ -70,13 +70,13 @@ async function createSite(t: ExecutionContext, change: (config: Config, wan: Nam
     state: "state",
     domain: "home.test",
     wan: {
-      link: { tap: "wan0", netns: wan.name },
+      link: { tap: "wan0", netns: wan.name, offloads: true },
       ipv4: "dhcp",
       ipv6: { address: "2001:db8:1::2/64", gateway: SERVER6 },
     },
     lan: [
       {
-        ...{ name: "lan", link: { tap: "lan0", netns: lan.name } },
+        ...{ name: "lan", link: { tap: "lan0", netns: lan.name, offloads: true } },
         ...{ address: "192.168.7.1/24", address6: "2001:db8:7::1/64", pool: "192.168.7.100-192.168.7.199" },
       },
     ],
