@@ -154,6 +154,9 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   seenDestination = 0;
   seenOn: Interface | null = null;
   seenAt = 0;
+  /** The text that `setRemote` has read last, and its address. */
+  private lastText = "";
+  private lastAddress: number | null = null;
   readonly taps: ((packet: Packet) => boolean)[] = [];
   /** Joins groups; igmp.ts brings them. */
   join?: Network["join"];
@@ -442,8 +445,11 @@ export class Ipv4 implements Component, LinkProtocol, Network {
   }
 
   setRemote(path: Path, text: string): number {
-    const address = parse4(text);
+    // Whoever connects again and again most often does so to the same host.
+    const address = text === this.lastText ? this.lastAddress : parse4(text);
     if (address === null) return EAFNOSUPPORT;
+    this.lastText = text;
+    this.lastAddress = address;
     const own = path as Path4;
     own.remote = address;
     own.kind = isMulticast4(address) ? NET_MULTICAST : address === BROADCAST ? NET_BROADCAST : 0;

@@ -6,6 +6,7 @@ import type { TableEntry } from "../core/table.js";
 import { closeListener } from "./close.js";
 import type { Connection } from "./connection.js";
 import { TcpSocket } from "./socket.js";
+import type { TcpHandlers } from "./socket.js";
 import type { Tcp } from "./tcp.js";
 
 export interface TcpListenOptions {
@@ -25,6 +26,9 @@ export interface TcpListenOptions {
   /** Takes an accepted connection: set its callbacks with `socket.handle`. Without it, call `accept`. */
   onConnection?(this: Listener, socket: TcpSocket): void;
 }
+
+/** Those of a socket that has been given none yet. */
+const NO_HANDLERS: TcpHandlers = {};
 
 export class Listener implements TableEntry, Deferred {
   hash = 0;
@@ -49,11 +53,19 @@ export class Listener implements TableEntry, Deferred {
 
   /** The first connection that waits, or null. */
   accept(): TcpSocket | null {
+    const c = this.take();
+    if (!c) return null;
+    // Its acknowledgement has waited for the application.
+    if (c.ackNow) this.tcp.stack.defer(c);
+    return c.socket;
+  }
+
+  private take(): Connection | null {
     const c = this.waiting.shift();
     if (!c) return null;
     c.listener = null;
-    c.socket = new TcpSocket(c, {});
-    return c.socket;
+    c.socket = new TcpSocket(c, NO_HANDLERS);
+    return c;
   }
 
   /** The path by which a packet of `net` would be taken, or null. */
@@ -70,13 +82,15 @@ export class Listener implements TableEntry, Deferred {
     const callback = this.options.onConnection;
     if (!callback) return;
     for (;;) {
-      const socket = this.closed ? null : this.accept();
-      if (!socket) return;
+      const c = this.closed ? null : this.take();
+      if (!c) return;
       try {
-        callback.call(this, socket);
+        callback.call(this, c.socket as TcpSocket);
       } catch (error) {
         this.tcp.stack.host.panic(error);
       }
+      // What has come with it is told right away: the answer goes with the acknowledgement.
+      c.run();
     }
   }
 

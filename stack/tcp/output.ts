@@ -93,7 +93,12 @@ export function output(c: Connection): void {
     armRetransmission(c);
   }
   // Where the application is about to be told, its answer and the window that it opens go along: one segment instead of two.
-  if (c.ackNow && !(c.queued && c.tcp.stack.busy)) sendAck(c);
+  if (c.ackNow && !(c.tcp.stack.busy && (c.queued || isOffered(c)))) sendAck(c);
+}
+
+/** Is a listener about to give `c` to the application? */
+function isOffered(c: Connection): boolean {
+  return c.listener !== null && c.listener.queued && c.listener.options.onConnection !== undefined;
 }
 
 /** Retransmits the next lost segment, if there is one and the network has room for it. */

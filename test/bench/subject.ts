@@ -12,6 +12,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { getHeapStatistics } from "node:v8";
 import { accelerator as acceleratorOf, wasmAccelerator } from "../../ports/wasm/accelerator.js";
 import { ethernet } from "../../ports/express/ethernet.js";
+import { batchedRandom } from "../../ports/random.js";
 import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import type { Hypercalls } from "../../hypercall/index.js";
 import { createStack } from "../../stack/core/stack.js";
@@ -46,6 +47,9 @@ const PATIENCE = 3;
 /** The clock of both hosts: read once for all frames that wait, as a driver would. lwIP reads it once in 4096 frames. */
 let time = performance.now();
 
+/** As port `node` has it. */
+const random = batchedRandom((target) => void randomFillSync(target));
+
 class End {
   readonly ip = ipv4();
   readonly udp = udp();
@@ -65,10 +69,7 @@ class End {
       {
         version: HYPERCALL_VERSION,
         now: () => time,
-        random: (target) => {
-          randomFillSync(target);
-          return true;
-        },
+        random,
         wake: (delay) => {
           this.wakeAt = delay < 0 ? Infinity : delay === 0 ? 0 : time + delay;
         },
