@@ -141,9 +141,9 @@ class Sensor {
   private host: SimHost | null = null;
   private socket: UdpSocket | null = null;
   private life = 0;
-  /** When it asked first what has not been answered since; -1: it has. And how often it has asked since then. */
+  /** When it asked first what has not been answered since; -1: it has. And how often it has asked when that was too long ago. */
   waits = -1;
-  asked = 0;
+  late = 0;
   cut = false;
 
   constructor(
@@ -247,7 +247,8 @@ class Sensor {
   judge(): void {
     const { day } = this;
     const silence = this.silence();
-    if (!this.stack || this.cut || silence < DOWN || this.asked < 3) return;
+    // Who has not asked since the tunnel came back does not know; one question may be lost.
+    if (!this.stack || this.cut || silence < DOWN || this.late < 2) return;
     day.find(`tunnel ${this.number} is down for ${(silence / 1000).toFixed(0)} s`);
     this.waits = -1;
   }
@@ -271,9 +272,9 @@ class Sensor {
       day.asked++;
       if (this.waits < 0) {
         this.waits = day.world.time;
-        this.asked = 0;
+        this.late = 0;
       }
-      this.asked++;
+      if (this.silence() >= DOWN) this.late++;
       const message = Buffer.concat([Buffer.of(0), SECRET]);
       const target = this.inner === this.outer ? HUB : INSIDE;
       if (this.socket!.sendTo(target, PORT, message) < 0) day.refused++;
@@ -346,6 +347,7 @@ class Hub {
 
   kill(): void {
     const { day } = this;
+    if (day.hubSince < 0) return;
     day.kills++;
     this.host.powerOff();
     this.link.close();
