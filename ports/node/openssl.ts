@@ -70,7 +70,13 @@ class Libcrypto {
       const library = koffi.load(path);
       this.addressOf = (array) => Number(koffi.address(array));
       this.at = this.addressOf(this.memory);
-      this.method = (name) => library.func(name, pointer, [])() as Pointer;
+      // Each function that koffi makes stays for good.
+      const methods = new Map<string, Pointer>();
+      this.method = (name) => {
+        const known = methods.get(name) ?? (library.func(name, pointer, [])() as Pointer);
+        methods.set(name, known);
+        return known;
+      };
       this.newContext = library.func("EVP_CIPHER_CTX_new", pointer, []);
       this.freeContext = library.func("EVP_CIPHER_CTX_free", "void", [pointer]);
       const init = [pointer, pointer, pointer, pointer, pointer, "int"];
