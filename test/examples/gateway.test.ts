@@ -258,7 +258,7 @@ const ALL = file(
   "rip": { "on": ["lan"], "key": { "secret": "open sesame" } },
   "babel": { "on": ["site", "lan"], "keys": [{ "secret": "a" }, { "secret": "hex:0b", "algorithm": "blake2s" }] }, "multicast": ["lan"],
   "proxy": [{ "on": "lan", "for": "203.0.113.8/29" }, { "on": "wan", "for": "2001:db8::7" }]`,
-  `{ "name": "lan", "link": { "bridge": [{ "tap": "l" }, { "tap": "m", "untagged": 9, "edge": true }] },
+  `{ "name": "lan", "link": { "bridge": [{ "tap": "l" }, { "tap": "m", "untagged": 9, "edge": true }], "snooping": true },
      "address": "192.168.7.1/24", "vrrp": { "id": 51, "addresses": ["192.168.7.254"], "withoutUplink": 50 } },
    { "name": "guests", "link": { "vlan": 9, "on": "lan" }, "address": "192.168.9.1/24", "subnet": 1, "isolated": true }`,
   `[{ "link": { "tap": "w" }, "vlan": 7, "ipv4": { "address": "192.0.2.2/24", "gateway": "192.0.2.1" }, "ipv6": "off", "upload": 40, "download": 100, "probe": "192.0.2.1" },

@@ -23,6 +23,8 @@ export interface BridgeConfig {
   bridge: BridgePortConfig[];
   /** The rapid spanning tree (802.1D-2004). */
   rstp: boolean;
+  /** Frames to groups go where somebody listens, by what IGMP and MLD say (RFC 4541). */
+  snooping: boolean;
   /** The smallest in the network becomes the root, in steps of 4096. */
   priority: number;
 }
@@ -88,6 +90,7 @@ function carrier(reader: Reader, allowed: string[]): LinkConfig {
     result = {
       bridge: reader.get("bridge", list(bridgePort)),
       rstp: reader.get("rstp", flag, true),
+      snooping: reader.get("snooping", flag, false),
       priority: reader.get("priority", priority, 32768),
     };
     if (result.bridge.length === 0 || result.bridge.length > 64)

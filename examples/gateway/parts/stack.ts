@@ -27,6 +27,7 @@ import type { Bridge } from "../../../stack/link/bridge.js";
 import { ethernet } from "../../../stack/link/ethernet.js";
 import { ipLink } from "../../../stack/link/ip.js";
 import { loopback } from "../../../stack/link/loopback.js";
+import { snooping } from "../../../stack/link/snooping.js";
 import { spanningTree } from "../../../stack/link/spanning-tree.js";
 import type { SpanningTree } from "../../../stack/link/spanning-tree.js";
 import { vlan } from "../../../stack/link/vlan.js";
@@ -193,7 +194,13 @@ function bridgesOf(config: GatewayConfig, state: State) {
       "vlan" in one.link && one.link.on === name ? [one.link.vlan] : [],
     );
     const mac = Uint8Array.from(Buffer.from(state.mac(name).replaceAll(":", ""), "hex"));
-    bridges.set(name, { bridge: bridge({ mac, vlans: { tagged }, ...(tree && { tree }) }), tree });
+    const options = {
+      mac,
+      vlans: { tagged },
+      ...(tree && { tree }),
+      ...(link.snooping && { snooping: snooping() }),
+    };
+    bridges.set(name, { bridge: bridge(options), tree });
   }
   return bridges;
 }

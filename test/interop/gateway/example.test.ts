@@ -400,7 +400,7 @@ test("WireGuard with wireguard-go, a bridge in a loop with the kernel's, RIP and
             ...{ name: "lan", address: "192.168.7.1/24" },
             link: {
               bridge: ["tap0", "tap1"].map((tap) => ({ tap, netns: lan.name })),
-              priority: 61440,
+              ...{ priority: 61440, snooping: true },
             },
           },
         ],
