@@ -1,7 +1,7 @@
 /** The gateway: a stack with everything that a small network wants of its router, as the configuration says. */
 import type { Link } from "../../hypercall/index.js";
 import { withWireguard } from "../../ports/noble/index.js";
-import { nodeCrypto, nodeHost } from "../../ports/node/index.js";
+import { nodeCrypto, nodeHost, opensslCrypto } from "../../ports/node/index.js";
 import type { GatewayConfig } from "./config.js";
 import { Lans } from "./parts/lans.js";
 import { Links } from "./parts/links.js";
@@ -15,6 +15,15 @@ import { State } from "./state.js";
 const CLOCK_INTERVAL = 900_000;
 
 export type Gateway = Awaited<ReturnType<typeof startGateway>>;
+
+/** For WireGuard and the routing protocols: OpenSSL's own, which take half the time, where they can be had. */
+function ciphers(): ReturnType<typeof nodeCrypto> {
+  try {
+    return opensslCrypto();
+  } catch {
+    return nodeCrypto();
+  }
+}
 
 /** What a reload cannot change, by name. */
 function fixed(config: GatewayConfig): Record<string, string> {
@@ -52,7 +61,7 @@ export async function startGateway(
   let config = first;
   const started = Date.now();
   const state = new State(config.state);
-  const host = nodeHost({ log, crypto: withWireguard(nodeCrypto()) });
+  const host = nodeHost({ log, crypto: withWireguard(ciphers()) });
   const parts = createParts(config, state, host);
   const { clock, wall, forwarder, full } = parts;
   const links = new Links(host, state, config, given);

@@ -25,10 +25,7 @@ test("the gateway dials in by CHAP, and the session is its WAN", async (t) => {
     lan: memoryCable()[0],
   });
   t.teardown(() => gateway.close());
-  for (let i = 0; i < 150 && !lines.some((line) => line.startsWith("PPPoE: network")); i++) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  t.true(lines.includes("PPPoE: network 10.64.0.10"), lines.join("\n"));
+  await until("the session", () => lines.includes("PPPoE: network 10.64.0.10"));
   t.is(gateway.wan.mtu, 1492);
   t.true(
     inspectAddresses(gateway.parts.four).some(
