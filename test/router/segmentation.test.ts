@@ -187,6 +187,28 @@ test("hooks see it whole before it is cut and each piece after; one error says t
   t.is(counters.expired, 1);
 });
 
+test("under a policy (IPsec) each piece is asked about for itself, and what it takes is gone", (t) => {
+  const { lan, wan, ip, ip6 } = router(t, { ...merging, wan: { offloads: OFFLOADS } });
+  for (const six of [false, true]) {
+    const { pieces, partial } = build({ ...SHAPE, six });
+    for (const piece of pieces) lan.send(piece);
+    const expected = onWire(wan);
+    const seen: number[] = [];
+    const policy = {
+      forward: (packet: { end: number; network: number }) => seen.push(packet.end - packet.network) !== 2,
+    };
+    ip.policy = ip6.policy = policy as never;
+    lan.send(partial, CHECKSUM_PARTIAL, 1400);
+    ip.policy = ip6.policy = null;
+    const headers = six ? 72 : 52;
+    t.deepEqual(
+      seen,
+      [1400, 1400, 1400, 100].map((size) => size + headers),
+    );
+    t.deepEqual(onWire(wan), [expected[0]!, expected[2]!, expected[3]!]);
+  }
+});
+
 test("what says that it was merged, and is no TCP segment that was, is taken as it is", (t) => {
   const { lan, wan, counters } = router(t, { ...merging, wan: { offloads: OFFLOADS } });
   fc.assert(

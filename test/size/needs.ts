@@ -72,6 +72,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   "mdns-querier": [...IPV4, "igmp", "udp"],
   "mdns-reflector": [...IPV4, "igmp", "udp"],
   "mdns-responder": [...IPV4, "igmp", "udp"],
+  // An argument of forwarding() and forwarding6().
+  segmentation: null,
   // Arguments of ipv4() and ipv6().
   "route-tables": null,
   "route-tables6": null,
