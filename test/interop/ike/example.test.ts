@@ -1,6 +1,6 @@
 /** examples/site-to-site: a host behind our gateway, and one behind strongSwan, reach each other; in the clear nothing goes. */
 import test from "ava";
-import { openTap } from "../../../ports/node/index.js";
+import { opensslCrypto, openTap } from "../../../ports/node/index.js";
 import { createGateway } from "../../../examples/site-to-site/gateway.js";
 import { Namespace } from "../support/namespace.js";
 import { Charon } from "./charon.js";
@@ -36,6 +36,7 @@ test("site to site: ping and a file, from either side", async (t) => {
     peer: "192.0.2.1",
     network: "10.9.0.0/24",
     psk: "secret",
+    crypto: opensslCrypto(),
     log: (line) => lines.push(line),
   });
   t.teardown(() => stack.close());
