@@ -186,7 +186,7 @@ export function lower(keep, options = {}) {
     name: "lower-to-es5",
     renderChunk(code, chunk) {
       const modules = Object.keys(chunk.modules);
-      const flat = keep === undefined ? code : flatten(code, keep(code, modules), options);
+      const flat = keep === undefined ? code : flatten(code, keep(code, modules), options, homesOf(modules));
       // As a "module" the script would import its helpers by name: that tells which, if any.
       const lowered = transpile(flat, `${chunk.name}.js`, ts.ScriptTarget.ES5).replace(
         /^export \{\};\n?/m,
@@ -206,18 +206,20 @@ export function lower(keep, options = {}) {
 
 /** Interfaces between the components, which no application sees. */
 const INSIDE =
-  /^(Path|Network|Transport|Deferred|TableEntry|LinkProtocol|Component|Congestion|Recovery|SlowStart|AnyFib|(Policy)?Fib[46]|Lender|LeaseClient|Icmp(v6)?Hooks|Times|Resolver|Medium|Waiter|Echo(Transport|User))$/;
+  /^(Path|Network|Transport|Deferred|TableEntry|LinkProtocol|Component|Congestion|Recovery|SlowStart|AnyFib|(Policy)?Fib[46]|Lender|LeaseClient|Icmp(v6)?Hooks|Times|Resolver|Medium|Waiter|Echo(Transport|User)|Prefix(Text|Bytes)|Zoned)$/;
 
 /**
  * Whether applications outside may mention a member: it is in the API, or in plain data, or in an interface that is not known to
- * be inside.
+ * be inside, of those that come with the script.
  *
  * @param {string} name
  * @param {string} owner
+ * @param {ReadonlySet<string>} present files
  */
-function isVisible(name, owner) {
-  const { interfaces, owners } = membersOf(FOLDER);
+function isVisible(name, owner, present) {
+  const { interfaces, owners, homes } = membersOf(FOLDER);
   return (owners[`${name}$${owner}`] ?? [owner]).some((each) => {
+    if (homes[each] !== undefined && !present.has(homes[each])) return false;
     // Of two types of one name the second has a number.
     const type = each.replace(/_\d+$/, "");
     if (DATA.test(type) || API[type]?.split(" ").includes(name)) return true;
@@ -225,13 +227,51 @@ function isVisible(name, owner) {
   });
 }
 
+/** @param {string} id a module's path */
+function nameOf(id) {
+  return relative(FOLDER, id).replaceAll("\\", "/");
+}
+
+/**
+ * The files whose types a script of `modules` can have to do with: these, what they import, and through files that have no part
+ * in the script (types alone) what those import.
+ *
+ * @param {readonly string[]} modules
+ * @returns {Set<string>}
+ */
+function homesOf(modules) {
+  const { imports } = membersOf(FOLDER);
+  const found = new Set(modules.map(nameOf));
+  const visit = (/** @type {readonly string[]} */ files) => {
+    for (const file of files) {
+      if (found.has(file)) continue;
+      found.add(file);
+      visit(imports[file] ?? []);
+    }
+  };
+  for (const id of modules) {
+    visit(imports[nameOf(id)] ?? []);
+    // The entry: what it takes types of alone.
+    if (nameOf(id) in imports || !existsSync(id)) continue;
+    for (const { fileName } of ts.preProcessFile(readFileSync(id, "utf8")).importedFiles) {
+      const path = nameOf(resolve(dirname(id), fileName));
+      visit([path in imports ? path : path.replace(/\.js$/, ".ts")]);
+    }
+  }
+  return found;
+}
+
 /**
  * @param {string} code a script whose members may be marked with their classes
  * @param {ReadonlySet<string>} kept
  * @param {{ closed?: boolean, single?: boolean }} options
+ * @param {ReadonlySet<string>} present files whose types the script can have to do with
  */
-function flatten(code, kept, { closed = false, single = true }) {
-  const folded = foldNames(code, (name, owner) => !closed && kept.has(name) && isVisible(name, owner));
+function flatten(code, kept, { closed = false, single = true }, present) {
+  const folded = foldNames(
+    code,
+    (name, owner) => !closed && kept.has(name) && isVisible(name, owner, present),
+  );
   const fixed = withoutFixed(folded, kept);
   let script = methodsToFunctions(closed && single ? singleInstances(fixed, kept) : fixed, kept);
   for (let before = ""; script !== before;) {
@@ -428,10 +468,16 @@ function memberNames(file, wanted) {
  */
 export function reservedNames(code, modules, { closed = false, reserved = [], source }) {
   const library = createRequire(import.meta.url).resolve("typescript/lib/lib.es5.d.ts");
+  const { imports } = membersOf(FOLDER);
+  const ciphers =
+    /\bcrypto\b/.test(code) ||
+    modules.some((id) => imports[nameOf(id)]?.some((file) => /^hypercall\/crypto\./.test(file)));
   const names = new Set([
     ...["code", "message", "prototype", "buffer", ...reserved],
     ...memberNames(library, (type) => LANGUAGE.test(type)),
-    ...["index.ts", "link.ts"].flatMap((file) => memberNames(join(FOLDER, "hypercall", file), () => true)),
+    ...["index.ts", "link.ts", ...(ciphers ? ["crypto.ts"] : [])].flatMap((file) =>
+      memberNames(join(FOLDER, "hypercall", file), () => true),
+    ),
   ]);
   walk(parse(code), (node) => {
     // The script's exports are quoted where it makes them (see `lower`): the same name elsewhere is another property.
@@ -513,8 +559,9 @@ function shortNames(code, kept) {
     if (ts.isPropertyAccessExpression(node)) use(node.name.text);
     if (ts.isPropertyAssignment(node) && ts.isIdentifier(node.name)) use(node.name.text);
   });
+  const { owners: having, asked } = membersOf(FOLDER);
   const owners = new Map(
-    Object.entries(membersOf(FOLDER).owners).map(([name, list]) => [name, new Set(list)]),
+    Object.entries(having).map(([name, list]) => [name, new Set([...list, ...(asked[name] ?? [])])]),
   );
   // Methods of one class, and whatever stands in one literal.
   walk(parse(code), (node) => {

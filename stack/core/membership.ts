@@ -37,7 +37,7 @@ export const memberships: Memberships = {
     for (let i = 0; i < socket.paths.length && code === EAFNOSUPPORT; i++) {
       const net = socket.paths[i].net;
       if (!net.join) continue;
-      const sources = filter && {
+      const sources: GroupFilter | null = filter && {
         exclude: filter.exclude === true,
         sources: filter.sources.map((source) => plainText(net, source) || source),
       };

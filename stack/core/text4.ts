@@ -25,8 +25,14 @@ export function format4(address: number): string {
   );
 }
 
+/** What stands before the slash of a prefix, and the number behind it. */
+export interface PrefixText {
+  address: string;
+  length: number;
+}
+
 /** Splits `"10.0.0.0/8"` into text before the slash and the length behind it (`none` without one); null: no number. */
-export function splitPrefix(text: string, none: number): { address: string; length: number } | null {
+export function splitPrefix(text: string, none: number): PrefixText | null {
   const slash = typeof text === "string" ? text.indexOf("/") : -1;
   if (slash < 0) return { address: text, length: none };
   const length = integer(text.substring(slash + 1));

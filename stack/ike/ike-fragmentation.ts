@@ -96,7 +96,7 @@ class Fragments implements Fragmentation {
       sa.partial = held;
     }
     if (held.parts[number - 1]) return null;
-    const part = raw.subarray(inbound.opened.start, inbound.opened.end);
+    const part = raw.subarray(inbound.opened.from, inbound.opened.till);
     held.bytes += part.length;
     if (held.bytes > MAXIMUM_MESSAGE) {
       sa.partial = null;

@@ -384,8 +384,8 @@ export class IkeSa implements TableEntry {
       data = whole.data;
       end = data.length;
     } else if (inbound.open(raw, message.starts[last], message.ends[last])) {
-      at = inbound.opened.start;
-      end = inbound.opened.end;
+      at = inbound.opened.from;
+      end = inbound.opened.till;
       if (!message.response()) this.remember(raw);
     } else {
       counters.unauthentic++;

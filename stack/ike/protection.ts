@@ -12,8 +12,8 @@ const AEAD_IV = 8;
 
 /** Where an encrypted payload's plaintext lies, after `open`. */
 export interface Opened {
-  start: number;
-  end: number;
+  from: number;
+  till: number;
 }
 
 export class Protection implements CipherJob {
@@ -25,7 +25,7 @@ export class Protection implements CipherJob {
   aadStart = 0;
   aadEnd = 0;
   readonly nonce: Uint8Array;
-  readonly opened: Opened = { start: 0, end: 0 };
+  readonly opened: Opened = { from: 0, till: 0 };
   private readonly cipher: Cipher;
   private readonly mac: Cipher | null;
   private readonly ivSize: number;
@@ -129,8 +129,8 @@ export class Protection implements CipherJob {
     if (this.cipher.open(this) !== CIPHER_DONE) return false;
     const padding = data[tag - 1];
     if (padding + 1 > length) return false;
-    this.opened.start = start;
-    this.opened.end = tag - 1 - padding;
+    this.opened.from = start;
+    this.opened.till = tag - 1 - padding;
     return true;
   }
 

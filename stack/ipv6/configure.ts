@@ -38,8 +38,14 @@ export interface RouteOptions6 {
   origin?: string;
 }
 
+/** The bytes of an address, and how many of its bits count. */
+export interface PrefixBytes {
+  bytes: Uint8Array;
+  length: number;
+}
+
 /** `"2001:db8::/32"` in bytes, or null; an address alone is 128 bits long. */
-export function parsePrefix(text: string): { bytes: Uint8Array; length: number } | null {
+export function parsePrefix(text: string): PrefixBytes | null {
   const parts = splitPrefix(text, 128);
   const bytes = parts && parts.length <= 128 ? parse6(parts.address) : null;
   return bytes && parts && { bytes, length: parts.length };

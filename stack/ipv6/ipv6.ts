@@ -64,6 +64,12 @@ export class Ipv6Counters {
   tooBig = 0;
 }
 
+/** An address, and the interface that its text names. */
+export interface Zoned {
+  bytes: Uint8Array;
+  zone: Interface | null;
+}
+
 export interface Ipv6Options {
   /** Hop limit of what is sent, where no router says otherwise. Default 64. */
   hopLimit?: number;
@@ -358,7 +364,7 @@ export class Ipv6 implements Component, LinkProtocol, Network {
   }
 
   /** Splits `fe80::1%eth0`; a zone is an interface's name or index. Null: no address, or no such zone. */
-  parseZoned(text: string): { bytes: Uint8Array; zone: Interface | null } | null {
+  parseZoned(text: string): Zoned | null {
     const percent = typeof text === "string" ? text.indexOf("%") : -1;
     const bytes = parse6(percent < 0 ? text : text.substring(0, percent));
     if (!bytes) return null;

@@ -382,7 +382,8 @@ export class NeighbourDiscovery implements Component, Resolver, MessageHandler {
       (probe ? 0 : wire.NA_SOLICITED) |
       (ours ? wire.NA_OVERRIDE : 0) |
       (this.ip.forwarder ? wire.NA_ROUTER : 0);
-    const own = ours ? data : (this.ip.selectSource(nif, data, source) || { bytes: data }).bytes;
+    const mine = ours ? null : this.ip.selectSource(nif, data, source);
+    const own = mine ? mine.bytes : data;
     this.emit(
       nif,
       wire.NEIGHBOUR_ADVERTISEMENT,

@@ -274,7 +274,7 @@ test("what is sealed is opened; a bit that flips, a byte that is missing, and it
         t.false(far.open(flipped, 32, flipped.length));
         t.false(far.open(packet.slice(0, -1), 32, packet.length - 1));
         t.true(far.open(packet, 32, packet.length));
-        t.deepEqual(packet.slice(far.opened.start, far.opened.end), inner);
+        t.deepEqual(packet.slice(far.opened.from, far.opened.till), inner);
       }),
       { numRuns: 50 },
     );

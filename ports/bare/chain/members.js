@@ -8,7 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { shortComparisons } from "./comparisons.js";
@@ -19,7 +19,10 @@ import { edited, parse, walk } from "./syntax.js";
  * @typedef {object} Members
  * @property {Record<string, Mark[]>} marks by file
  * @property {Record<string, string[]>} owners by marked name: the classes and interfaces that have it
+ * @property {Record<string, string[]>} asked by marked name: those that may be asked for it, and do not have it
  * @property {string[]} interfaces of these, those that are no classes
+ * @property {Record<string, string>} homes the files that they are declared in
+ * @property {Record<string, string[]>} imports the files below stack/ and hypercall/ that a file mentions, types included
  */
 
 const HERE = fileURLToPath(import.meta.url);
@@ -86,16 +89,24 @@ export const PACKED = "members.json";
  * @returns {Members}
  */
 export function packedMembers(root, compile) {
-  const { marks, ...others } = membersOf(root);
+  const { marks, homes, imports, ...others } = membersOf(root);
+  const script = (/** @type {string} */ file) => file.replace(/\.ts$/, ".js");
   /** @type {Record<string, Mark[]>} */
   const packed = {};
   for (const [file, list] of Object.entries(marks)) {
     if (list.length === 0) continue;
     const code = readFileSync(join(root, file), "utf8");
     const edits = lineEdits(compile(code, file), compile(markMembers(root, file, code), file));
-    if (edits.length > 0) packed[file.replace(/\.ts$/, ".js")] = edits;
+    if (edits.length > 0) packed[script(file)] = edits;
   }
-  return { marks: packed, ...others };
+  return {
+    ...others,
+    marks: packed,
+    homes: Object.fromEntries(Object.entries(homes).map(([name, file]) => [name, script(file)])),
+    imports: Object.fromEntries(
+      Object.entries(imports).map(([file, list]) => [script(file), list.map(script)]),
+    ),
+  };
 }
 
 /**
@@ -207,6 +218,7 @@ class Analysis {
       }
     };
     sources.forEach(visit);
+    const flows = this.flows(sources);
     for (const one of shapes) {
       for (const other of shapes) {
         if (one === other) continue;
@@ -217,6 +229,7 @@ class Analysis {
           else if ((symbol.flags & ts.SymbolFlags.Optional) === 0) missing++;
         }
         if (shared === 0 || missing > 0) continue;
+        if (isWeak(one) && !isWeak(other) && !flows.get(one.node)?.has(other.node)) continue;
         // A type parameter is nobody's subtype: taken for related.
         if (!one.generic && !other.generic && !checker.isTypeAssignableTo(other.type, one.type)) continue;
         for (const [key, symbol] of one.keys) if (other.keys.has(key)) this.join(symbol, other.keys.get(key));
@@ -232,6 +245,48 @@ class Analysis {
   }
 
   /**
+   * Types that ask for nothing (options) would take almost every object: which are in fact given to them.
+   *
+   * @param {ts.SourceFile[]} sources
+   * @returns {Map<ts.Node, Set<ts.Node>>} by the type that is asked for
+   */
+  flows(sources) {
+    const { checker } = this;
+    /** @type {Map<ts.Node, Set<ts.Node>>} */
+    const flows = new Map();
+    /** @type {(type: ts.Type, found: Set<ts.Node>) => Set<ts.Node>} */
+    const shapesOf = (type, found) => {
+      if (type.isUnionOrIntersection()) type.types.forEach((each) => shapesOf(each, found));
+      for (const node of type.symbol?.declarations ?? []) if (this.names.has(node)) found.add(node);
+      if (checker.isArrayType(type))
+        checker
+          .getTypeArguments(/** @type {ts.TypeReference} */ (type))
+          .forEach((each) => shapesOf(each, found));
+      return found;
+    };
+    const add = (/** @type {ts.Type} */ from, /** @type {ts.Type} */ to) => {
+      if (from === to) return;
+      const given = shapesOf(from, new Set());
+      for (const node of shapesOf(to, new Set())) {
+        const list = flows.get(node) ?? new Set();
+        given.forEach((each) => list.add(each));
+        flows.set(node, list);
+      }
+    };
+    const visit = (/** @type {ts.Node} */ node) => {
+      ts.forEachChild(node, visit);
+      if (ts.isExpressionWithTypeArguments(node) && ts.isHeritageClause(node.parent))
+        add(checker.getTypeAtLocation(node.parent.parent), checker.getTypeAtLocation(node));
+      else if (ts.isExpression(node) && !ts.isFunctionLike(node)) {
+        const wanted = checker.getContextualType(node);
+        if (wanted) add(checker.getTypeAtLocation(node), wanted);
+      }
+    };
+    sources.forEach(visit);
+    return flows;
+  }
+
+  /**
    * What follows a member's name, when it is known whose it is.
    *
    * @param {ts.Symbol | undefined} symbol
@@ -240,6 +295,7 @@ class Analysis {
     const declarations = symbol?.declarations ?? [];
     if (declarations.length === 0) return "";
     const [one, ...others] = new Set(declarations.map((each) => this.representative(each)));
+    if (declarations.every(isLibrary)) return "$Library";
     if (others.length > 0) return "";
     this.suffixes ??= this.nameGroups();
     return this.suffixes.get(one) ?? (isLibrary(one) ? "$Library" : "");
@@ -281,19 +337,40 @@ class Analysis {
   /** @returns {Members} */
   result() {
     /** @type {Members} */
-    const result = { marks: {}, owners: {}, interfaces: [] };
+    const result = { marks: {}, owners: {}, asked: {}, interfaces: [], homes: {}, imports: {} };
+    const fileOf = new Map(this.sources.map((source, i) => [source, this.files[i]]));
+    for (const [node, name] of this.names) {
+      const file = fileOf.get(node.getSourceFile());
+      if (file !== undefined) result.homes[name] = file;
+    }
     for (const [node, name] of this.names) if (!ts.isClassDeclaration(node)) result.interfaces.push(name);
-    this.sources.forEach((source, i) => (result.marks[this.files[i]] = this.marksOf(source)));
-    const own = (/** @type {ts.Symbol} */ symbol, /** @type {Shape} */ node) => {
+    this.sources.forEach((source, i) => {
+      const file = this.files[i];
+      result.marks[file] = this.marksOf(source);
+      result.imports[file] = ts
+        .preProcessFile(source.text)
+        .importedFiles.map(({ fileName }) =>
+          posix.join(posix.dirname(file), fileName.replace(/\.js$/, ".ts")),
+        );
+    });
+    const note = (
+      /** @type {Record<string, string[]>} */ lists,
+      /** @type {ts.Symbol} */ symbol,
+      /** @type {Shape} */ node,
+    ) => {
       const suffix = this.suffixOf(symbol);
       if (suffix === "" || suffix === "$Library") return;
-      const owners = (result.owners[symbol.name + suffix] ??= []);
+      const list = (lists[symbol.name + suffix] ??= []);
       const name = this.names.get(node) ?? "";
-      if (!owners.includes(name)) owners.push(name);
+      if (!list.includes(name)) list.push(name);
     };
-    for (const { node, keys } of this.shapes) for (const [, symbol] of keys) own(symbol, node);
+    for (const { node, keys } of this.shapes)
+      for (const [, symbol] of keys) note(result.owners, symbol, node);
     // What an object does not have it may be asked for: `if (component.rekeyed)`.
-    for (const [one, other] of this.views) for (const [, symbol] of one.keys) own(symbol, other.node);
+    for (const [one, other] of this.views) {
+      for (const [name, symbol] of one.keys)
+        if (!other.keys.has(name)) note(result.asked, symbol, other.node);
+    }
     return result;
   }
 
@@ -334,12 +411,24 @@ class Analysis {
         const mentioned = checker.getSymbolAtLocation(node);
         symbol = mentioned?.valueDeclaration && isField(mentioned.valueDeclaration) ? mentioned : undefined;
       }
-      const suffix = this.suffixOf(symbol);
+      const suffix = this.isKey(node) ? "$Library" : this.suffixOf(symbol);
       if (suffix !== "") list.push([node.end, node.end, suffix]);
     };
     visit(source);
     list.push(...shortComparisons(source, checker));
     return list.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  }
+
+  /**
+   * Whether it is a key of a table, `stack.counters.tcp`: no class's member, whatever it is called.
+   *
+   * @param {ts.Identifier} node
+   */
+  isKey(node) {
+    const { parent } = node;
+    if (!ts.isPropertyAccessExpression(parent) || parent.name !== node) return false;
+    const type = this.checker.getTypeAtLocation(parent.expression);
+    return type.getStringIndexType() !== undefined && type.getProperty(node.text) === undefined;
   }
 
   /**
@@ -351,9 +440,21 @@ class Analysis {
     const literal = element.parent;
     if (!ts.isObjectLiteralExpression(literal) || !element.name || !ts.isIdentifier(element.name))
       return undefined;
-    const type = this.checker.getContextualType(literal);
-    return type && this.checker.getNonNullableType(type).getProperty(element.name.text);
+    const wanted = this.checker.getContextualType(literal);
+    if (!wanted) return undefined;
+    const type = this.checker.getNonNullableType(wanted);
+    const name = element.name.text;
+    const found = type.getProperty(name);
+    if (found || !type.isUnion()) return found;
+    // Of a text or an object it is the object's.
+    const [one, ...others] = type.types.flatMap((each) => each.getProperty(name) ?? []);
+    return others.length === 0 ? one : undefined;
   }
+}
+
+/** Whether all that a type has is optional. @param {Known} type */
+function isWeak({ keys }) {
+  return [...keys.values()].every(({ flags }) => (flags & ts.SymbolFlags.Optional) !== 0);
 }
 
 /** @param {ts.Node} declaration */
@@ -420,10 +521,7 @@ export function foldNames(code, plain) {
   /** @type {ts.Identifier[]} */
   const marked = [];
   walk(file, (node) => {
-    if (
-      ts.isStringLiteral(node) &&
-      (ts.isElementAccessExpression(node.parent) || ts.isBinaryExpression(node.parent))
-    ) {
+    if (ts.isStringLiteral(node) && (ts.isElementAccessExpression(node.parent) || isKeyOfIn(node))) {
       mentioned.add(node.text);
     }
     if (!ts.isIdentifier(node)) return;
@@ -439,6 +537,11 @@ export function foldNames(code, plain) {
         : [];
     }),
   );
+}
+
+/** @param {ts.StringLiteral} node */
+function isKeyOfIn({ parent }) {
+  return ts.isBinaryExpression(parent) && parent.operatorToken.kind === ts.SyntaxKind.InKeyword;
 }
 
 /** @param {ts.Identifier} node */
