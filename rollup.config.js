@@ -21,7 +21,7 @@ import { aliasThis, methodsToFunctions, plainClasses } from "./ports/bare/chain/
 import { inlineConstants } from "./ports/bare/chain/constants.js";
 import { withoutFixed } from "./ports/bare/chain/fixed.js";
 import { inlineOnce } from "./ports/bare/chain/inline.js";
-import { foldNames, markMembers, membersOf } from "./ports/bare/chain/members.js";
+import { foldNames, markMembers, markResults, membersOf } from "./ports/bare/chain/members.js";
 import { singleInstances } from "./ports/bare/chain/single.js";
 import { polish } from "./ports/bare/chain/polish.js";
 import { parse, walk } from "./ports/bare/chain/syntax.js";
@@ -156,9 +156,10 @@ export function typescript(virtual = {}, marked = false, external = []) {
     },
     load: (id) => virtual[id] ?? null,
     transform(code, id) {
-      const file = relative(FOLDER, id).replaceAll("\\", "/");
-      const text =
-        marked && file.startsWith("stack/") && !(id in virtual) ? markMembers(FOLDER, file, code) : code;
+      const file = nameOf(id);
+      let text = code;
+      if (marked && file.startsWith("stack/") && !(id in virtual)) text = markMembers(FOLDER, file, code);
+      else if (marked && this.getModuleInfo(id)?.isEntry) text = markResults(code);
       if (!id.endsWith(".ts")) return text === code ? null : text;
       const known = stripped.get(text) ?? transpile(text, id);
       stripped.set(text, known);
@@ -324,7 +325,9 @@ export function shrink(options, keep) {
       // What was inlined last declares its variables below their use.
       const hoist = { defaults: false, hoist_funs: true, hoist_vars: true };
       const hoisted = (await minify(short, { ...options, compress: hoist, mangle: false })).code ?? "";
-      return (await minify(polish(hoisted), { ...options, compress: false })).code ?? "";
+      const last = (await minify(polish(hoisted), { ...options, compress: false })).code ?? "";
+      // `ie8` means more than what is wanted of it: since ES5 a property may have a reserved word for its name.
+      return last.replaceAll('["interface"]', ".interface").replaceAll('"interface":', "interface:");
     },
   };
 }

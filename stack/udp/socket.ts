@@ -1,5 +1,5 @@
 /** A UDP socket: its options, its receive queue, and what the application calls. */
-import { createQueue, pathTo } from "../core/datagrams.js";
+import { pathTo } from "../core/datagrams.js";
 import type { DatagramInfo, Datagrams } from "../core/datagrams.js";
 import { EAFNOSUPPORT, EAGAIN, ENOTCONN, EOPNOTSUPP, EPIPE, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
@@ -48,21 +48,17 @@ export interface UdpOptions {
   onError?(this: UdpSocket, code: number, address: string, port: number): void;
 }
 
-/** The options as they were when the socket was opened: nobody changes them afterwards. */
+/** The options that are looked at later, as they were when the socket was opened: nobody changes them afterwards. */
 export function copyOptions(from: UdpOptions): UdpOptions {
   return {
     address: from.address,
-    port: from.port,
-    family: from.family,
     interface: from.interface,
     broadcast: from.broadcast,
-    anonymous: from.anonymous,
     reuse: from.reuse,
     ttl: from.ttl,
     multicastTtl: from.multicastTtl,
     multicastLoop: from.multicastLoop,
     dontFragment: from.dontFragment,
-    receiveBuffer: from.receiveBuffer,
     onReadable: from.onReadable,
     onWritable: from.onWritable,
     onError: from.onError,
@@ -83,7 +79,6 @@ export class UdpSocket implements Deferred, Lender, Member, TableEntry {
   closed = false;
   /** Takes datagrams (payload at `start`) from port `from` at once, where they lie, and not by the queue: tunnels over UDP. */
   input: ((packet: Packet, from: number) => void) | null = null;
-  readonly queue: Datagrams;
   readonly joined: Joined[] = [];
   /** An error that waits to be told. */
   error = 0;
@@ -101,11 +96,10 @@ export class UdpSocket implements Deferred, Lender, Member, TableEntry {
     readonly options: UdpOptions,
     /** One path a network: local end as bound, remote end of the last destination. */
     readonly paths: Path[],
+    readonly queue: Datagrams,
     /** Counts up: of sockets that share a port, the one opened last has the highest. */
     readonly serial: number,
-  ) {
-    this.queue = createQueue(udp.stack, options, paths);
-  }
+  ) {}
 
   /** Datagrams that wait. */
   readable(): number {

@@ -1,6 +1,6 @@
 /** UDP (RFC 768, RFC 1122 section 4.1): the component. Demultiplexing, sending, errors. */
 import { get32, put32 } from "../core/bytes.js";
-import { bindPaths, pathOf, pathTo } from "../core/datagrams.js";
+import { bindPaths, createQueue, pathOf, pathTo } from "../core/datagrams.js";
 import {
   EACCES,
   EADDRNOTAVAIL,
@@ -101,8 +101,10 @@ export class Udp implements Component {
     if (this.sockets.size >= this.limit) fail("ENOBUFS", "sockets");
     setting(own.ttl, 1, 1, 255, "ttl");
     setting(own.multicastTtl, 1, 1, 255, "multicastTtl");
-    const port = setting(own.port, 0, 0, 65535, "port");
-    const socket = new UdpSocket(this, own, bindPaths(this.stack, own), ++this.serial);
+    const port = setting(options.port, 0, 0, 65535, "port");
+    const paths = bindPaths(this.stack, options);
+    const queue = createQueue(this.stack, options, paths);
+    const socket = new UdpSocket(this, own, paths, queue, ++this.serial);
     socket.port = port || this.freePort(socket);
     if (port && this.inUse(socket, port)) fail("EADDRINUSE", "port " + port);
     socket.hash = socket.port;

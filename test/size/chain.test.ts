@@ -247,6 +247,10 @@ test("a function that is called at one place stands there, whatever way it retur
       2,
     ],
     [
+      "function f(x) { for (let i = 0; i < 5; i++) { if (x[i] > n) { n = x[i]; return; } if (x[i] < 0) return g(i); } n = 3; } function g(i) { n = i - 9; } function h(x) { if (x.length > 1) { n++; f(x); } else n = 2; } function run() { h([0, 8]); const a = n; h([0, -1]); return a + n * 100 + (h([]), n); }",
+      -790,
+    ],
+    [
       "function f(x) { function g() { return x + 1; } return g() + g(); } function run() { return f(2) + 1; }",
       7,
     ],

@@ -3,7 +3,7 @@
  *
  * Terser does this by a function expression that is called at once, unless the function is one expression: a frame, a closure
  * at each call, and the text of both. Here a call becomes a block. Where the function returns from inside of a loop, and the call
- * is not a `return` itself, it stays: the way out would be a label, which not all engines know.
+ * is neither a `return` itself nor the last that its function does, it stays: the way out would be a label, which not all engines know.
  */
 import ts from "typescript";
 import {
@@ -98,6 +98,24 @@ function outermost(node, container) {
   return node;
 }
 
+/**
+ * Whether the function that `statement` is in ends with it, and says nothing by that.
+ *
+ * @param {ts.Statement} statement
+ */
+function isLast(statement) {
+  /** @type {ts.Node} */
+  let node = statement;
+  for (;;) {
+    const { parent } = node;
+    if (ts.isBlock(parent)) {
+      if (parent.statements.at(-1) !== node) return false;
+    } else if (!ts.isIfStatement(parent))
+      return ts.isFunctionDeclaration(parent) || ts.isMethodDeclaration(parent);
+    node = parent;
+  }
+}
+
 /** A call, and the function that is to stand in its place. */
 class Site {
   /**
@@ -144,7 +162,9 @@ class Site {
       return [...at, `{ ${parameters}${text}\n${end} }`];
     }
     if (ts.isExpressionStatement(statement) && statement.expression === call) {
-      const text = this.tail([...this.body.statements], (value) => (value ? `${value};` : ""));
+      const text =
+        this.tail([...this.body.statements], (value) => (value ? `${value};` : "")) ??
+        (isLast(statement) ? this.ending() : null);
       return text === null ? null : [...at, `{ ${parameters}${text} }`];
     }
     const declaration = ts.isVariableStatement(statement)
@@ -511,6 +531,20 @@ class Site {
     }
     if (typeof yes !== "string" || typeof no !== "string") return null;
     return `if (${this.text(statement.expression)}) { ${yes} }${no ? ` else { ${no} }` : ""}`;
+  }
+
+  /** The statements where nothing comes after them: what ends the function ends its caller, which returns nothing. */
+  ending() {
+    /** @type {Edit[]} */
+    const texts = [];
+    walk(this.body, (node) => {
+      if (!ts.isReturnStatement(node) || !node.expression) return;
+      if (ts.findAncestor(node, ts.isFunctionLike) !== this.callee) return;
+      texts.push([node.getStart(this.file), node.end, `{ ${this.text(node.expression)}; return; }`]);
+    });
+    const edits = [...texts, ...this.renames].sort((a, b) => a[0] - b[0] || b[1] - a[1]);
+    const { statements } = this.body;
+    return edited(this.code, edits, statements.pos, statements.end);
   }
 
   /**

@@ -12,7 +12,7 @@ import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { shortComparisons } from "./comparisons.js";
-import { edited, parse, walk } from "./syntax.js";
+import { edited, mentionsIn, parse, walk } from "./syntax.js";
 
 /**
  * @typedef {import("./syntax.js").Edit} Mark
@@ -503,6 +503,33 @@ function isOrdinary(declaration) {
   return (
     !isStatic && !inherits && !ts.isAccessor(declaration) && !ts.isIndexSignatureDeclaration(declaration)
   );
+}
+
+/**
+ * The entry of a script, with marks at the names of what its functions return to those outside, `{ tcp: sockets }`: no class of
+ * the stack has a member by that.
+ *
+ * @param {string} code
+ */
+export function markResults(code) {
+  const file = parse(code);
+  const mentions = mentionsIn(file);
+  /** @type {Mark[]} */
+  const marks = [];
+  for (const each of file.statements) {
+    if (!ts.isFunctionDeclaration(each) || !each.name || !each.body) continue;
+    const isExported = each.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword);
+    // Whoever calls it here may give to the stack what it returns.
+    if (!isExported || (mentions.get(each.name.text) ?? []).some((other) => other !== each.name)) continue;
+    const last = each.body.statements.at(-1);
+    const result = last && ts.isReturnStatement(last) ? last.expression : undefined;
+    if (!result || !ts.isObjectLiteralExpression(result)) continue;
+    for (const property of result.properties) {
+      if (ts.isPropertyAssignment(property) && ts.isIdentifier(property.name))
+        marks.push([property.name.end, property.name.end, "$Library"]);
+    }
+  }
+  return edited(code, marks);
 }
 
 /** A member's name with its class behind it. */
