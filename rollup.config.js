@@ -68,8 +68,8 @@ const HARMLESS = new Set(["CIRCULAR_DEPENDENCY", "EMPTY_BUNDLE"]);
  * @property {boolean} [minify] default true
  * @property {boolean} [closed] the application is inside of the script: only the hypercalls keep their names (what
  *   `inspect` says of counters is then not for people), fields that nobody reads go, counters among them. Default false
- * @property {boolean} [single] in a closed script: what is made at one place and once has no object, and a second stack beside
- *   the first is refused with `EBUSY` (see ports/bare/chain/single.js). Default true
+ * @property {boolean} [single] what is made at one place and once has no object, and a second stack beside the first is refused
+ *   with `EBUSY` (see ports/bare/chain/single.js). Default: as `closed`
  * @property {readonly string[]} [reserved] names of properties that keep besides: what the application shares with others
  * @property {readonly string[]} [external] what the names of modules begin with that stay imports (a module, not a script)
  * @property {string} [source] the entry's text, when there is no such file; its path still says what it imports from where
@@ -268,13 +268,13 @@ function homesOf(modules) {
  * @param {{ closed?: boolean, single?: boolean }} options
  * @param {ReadonlySet<string>} present files whose types the script can have to do with
  */
-function flatten(code, kept, { closed = false, single = true }, present) {
+function flatten(code, kept, { closed = false, single = closed }, present) {
   const folded = foldNames(
     code,
     (name, owner) => !closed && kept.has(name) && isVisible(name, owner, present),
   );
   const fixed = withoutFixed(folded, kept);
-  let script = methodsToFunctions(closed && single ? singleInstances(fixed, kept) : fixed, kept);
+  let script = methodsToFunctions(single ? singleInstances(fixed, kept) : fixed, kept);
   for (let before = ""; script !== before;) {
     before = script;
     script = withoutFixed(withoutUnused(script, kept), kept);
@@ -354,7 +354,7 @@ export function shrinking(options, code, kept) {
  * What `npx rollup -c` does.
  *
  * @param {{ configEntry?: string, configFile?: string, configFormat?: "es5" | "esm", configName?: string,
- *   configClosed?: boolean }} options
+ *   configClosed?: boolean, configSingle?: boolean }} options
  * @returns {import("rollup").RollupOptions}
  */
 export default function config(options) {
@@ -366,6 +366,7 @@ export default function config(options) {
       file: configFile,
       ...outputOptions(configFormat, options.configName ?? "anystack", {
         closed: options.configClosed === true,
+        single: options.configSingle ?? options.configClosed === true,
       }),
     },
   };

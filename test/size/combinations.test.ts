@@ -48,8 +48,8 @@ for (const file of readdirSync(FOLDER)) {
   });
 }
 
-test("the ES5 script answers ARP", async (t) => {
-  const { code } = await scripts.get("udp4")!;
+/** What the script answers to an ARP request, and how it makes a stack. */
+function resolved(code: string) {
   const sent: number[][] = [];
   let receiver: LinkReceiver | undefined;
   const host: Hypercalls = {
@@ -67,51 +67,37 @@ test("the ES5 script answers ARP", async (t) => {
     close: () => {},
   };
   const script = new Function(`${code}; return anystack;`)() as typeof import("./combinations/udp4.js");
-  script.start(host, link, "10.0.0.2/24");
+  const start = () => script.start(host, link, "10.0.0.2/24");
+  const sockets = start();
   sent.length = 0;
 
   const sender = [2, 0, 0, 0, 0, 9, 10, 0, 0, 9];
   const request = [0, 1, 8, 0, 6, 4, 0, 1, ...sender, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2];
   const frame = Uint8Array.from([255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 9, 8, 6, ...request]);
   receiver!.receive(frame, 0, frame.length);
-  t.deepEqual(
-    sent.map((bytes) => bytes.slice(0, 42)),
-    [
-      [
-        2,
-        0,
-        0,
-        0,
-        0,
-        9,
-        2,
-        0,
-        0,
-        0,
-        0,
-        1,
-        8,
-        6,
-        0,
-        1,
-        8,
-        0,
-        6,
-        4,
-        0,
-        2,
-        2,
-        0,
-        0,
-        0,
-        0,
-        1,
-        10,
-        0,
-        0,
-        2,
-        ...sender,
-      ],
-    ],
-  );
+  return { start, sockets, answers: sent.map((bytes) => bytes.slice(0, 42)) };
+}
+
+const REPLY = [
+  ...[2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 2],
+  ...[2, 0, 0, 0, 0, 1, 10, 0, 0, 2, 2, 0, 0, 0, 0, 9, 10, 0, 0, 9],
+];
+
+test("the ES5 script answers ARP", async (t) => {
+  const { answers, start } = resolved((await scripts.get("udp4")!).code);
+  t.deepEqual(answers, [REPLY]);
+  t.notThrows(start);
+});
+
+test("a script of one stack has no objects for what is there once, keeps the API's names, and refuses a second stack", async (t) => {
+  const { code } = await bundle(join(FOLDER, "udp4.ts"), { single: true });
+  t.true(code.length < (await scripts.get("udp4")!).code.length);
+  t.deepEqual(checkBundle(code), []);
+  const { answers, sockets, start } = resolved(code);
+  t.deepEqual(answers, [REPLY]);
+  const socket = sockets.open({ port: 7, multicastTtl: 9 });
+  t.is(socket.port, 7);
+  t.is(socket.sendTo("10.0.0.9", 9, Uint8Array.of(1, 2, 3)), 3);
+  t.is(socket.sendTo("192.0.2.1", 9, Uint8Array.of(1, 2, 3)), -101);
+  t.throws(start, { message: /EBUSY/ });
 });
