@@ -8,7 +8,7 @@
  * Names that the world outside of the script knows keep: see `reservedNames`. With `closed` the application is inside,
  * and the names of the components' own API are shortened as well.
  *
- * From a command line:  npx rollup -c --configEntry examples/firmware/udp.ts --configFile build/udp.js [--configClosed]
+ * From a command line:  npx rollup -c --configEntry examples/firmware/udp.ts --configFile build/udp.js [--configSingle] [--configClosed]
  * From a program:       const { code } = await bundle("examples/firmware/udp.ts", { format: "es5" });
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -269,9 +269,13 @@ function homesOf(modules) {
  * @param {ReadonlySet<string>} present files whose types the script can have to do with
  */
 function flatten(code, kept, { closed = false, single = closed }, present) {
+  const { interfaces, owners, homes } = membersOf(FOLDER);
+  const isOurs = (/** @type {string} */ each) =>
+    !interfaces.includes(each) || !present.has(homes[each] ?? "") || INSIDE.test(each.replace(/_\d+$/, ""));
   const folded = foldNames(
     code,
     (name, owner) => !closed && kept.has(name) && isVisible(name, owner, present),
+    (marked) => owners[marked]?.every(isOurs) ?? false,
   );
   const fixed = withoutFixed(folded, kept);
   let script = methodsToFunctions(single ? singleInstances(fixed, kept) : fixed, kept);

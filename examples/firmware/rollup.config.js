@@ -5,7 +5,8 @@
  *   npx rollup -c --configEntry udp.ts --configFile build/udp.js
  *
  * Further options: `--configName NAME`, the global variable that holds the entry's exports (default `anystack`), and
- * `--configFormat esm` for an engine that knows modules.
+ * `--configFormat esm` for an engine that knows modules; `--configSingle` for a script that makes one stack and refuses a second,
+ * and `--configClosed` for one with the application inside, whose API's names are shortened as well.
  */
 import firmware from "anystack/firmware";
 

@@ -108,8 +108,26 @@ test("a name that is mentioned without its class is every class's", (t) => {
   const code = foldNames(
     script("function run(x, y) { return x.a$One + y.a + x.b$One + x.c$Library; }"),
     () => false,
+    () => false,
   );
   t.true(code.includes("x.a + y.a + x.b$One + x.c;"), code);
+});
+
+test("a name of the API that is mentioned often has a short one beside it, unless it is put into", (t) => {
+  const fold = (rest: string, ours: boolean) =>
+    foldNames(
+      script(
+        `class Box { constructor() { this.contents$Box = [1, 2]; } }\nfunction run() { const b = new Box(), list = []; ` +
+          `for (let i = 0; i < b.contents$Box.length; i++) list.push(b.contents$Box[i]); ${rest}` +
+          `return list.concat(b.contents$Box, b.contents$Box, b.contents$Box, b.contents$Box, b.contents$Box)["length"] + b.contents.length; }`,
+      ).replace("b.contents.length", "b[['contents'][0]].length"),
+      () => true,
+      () => ours,
+    );
+  t.true(fold("", true).includes("this.contents$Box = this.contents = [1, 2]"));
+  t.is(run(fold("", true)), 14);
+  t.false(fold("", false).includes("$"));
+  t.false(fold("b.contents$Box = []; ", true).includes("$"));
 });
 
 test("a number that has a name stands where the name was, unless it changes or is long", (t) => {

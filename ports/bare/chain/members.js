@@ -12,7 +12,7 @@ import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { shortComparisons } from "./comparisons.js";
-import { edited, mentionsIn, parse, walk } from "./syntax.js";
+import { edited, isAssignment, isUpdate, mentionsIn, parse, walk } from "./syntax.js";
 
 /**
  * @typedef {import("./syntax.js").Edit} Mark
@@ -535,13 +535,20 @@ export function markResults(code) {
 /** A member's name with its class behind it. */
 export const MARKED = /^(\w+)\$([A-Z]\w*)$/;
 
+/** Letters that a second name must save to be worth its place in each object. */
+const WORTH = 30;
+
 /**
  * The script with plain names for the members that are mentioned without their class, or that `plain` says.
  *
+ * Of the latter those that get their value in constructors alone, and are mentioned often, have both names: the script itself
+ * uses the one that becomes short.
+ *
  * @param {string} code
  * @param {(name: string, owner: string) => boolean} plain
+ * @param {(marked: string) => boolean} ours whether only the stack makes objects that have the member
  */
-export function foldNames(code, plain) {
+export function foldNames(code, plain, ours) {
   const file = parse(code);
   /** @type {Set<string>} */
   const mentioned = new Set();
@@ -555,14 +562,52 @@ export function foldNames(code, plain) {
     if (MARKED.test(node.text)) marked.push(node);
     else if (isMemberName(node)) mentioned.add(node.text);
   });
+  /** @type {Map<string, ts.Identifier[]>} */
+  const uses = new Map();
+  for (const node of marked) uses.set(node.text, [...(uses.get(node.text) ?? []), node]);
+  /** @type {import("./syntax.js").Edit[]} */
+  const edits = [];
+  for (const [text, nodes] of uses) {
+    const [, name, owner] = MARKED.exec(text) ?? [];
+    const isMentioned = owner === "Library" || mentioned.has(name);
+    if (!isMentioned && !plain(name, owner)) continue;
+    const first = isMentioned ? [] : nodes.filter(isInitialized);
+    const others = nodes.filter((node) => !first.includes(node));
+    const saved = others.length * (name.length - 1) - first.length * (name.length + 4);
+    if (first.length > 0 && saved >= WORTH && ours(text) && !others.some(isPut))
+      for (const { end } of first) edits.push([end, end, ` = this.${name}`]);
+    else for (const node of nodes) edits.push([node.getStart(file), node.end, name]);
+  }
   return edited(
     code,
-    marked.flatMap((node) => {
-      const [, name, owner] = MARKED.exec(node.text) ?? [];
-      return owner === "Library" || mentioned.has(name) || plain(name, owner)
-        ? [/** @type {import("./syntax.js").Edit} */ ([node.getStart(file), node.end, name])]
-        : [];
-    }),
+    edits.sort((a, b) => a[0] - b[0]),
+  );
+}
+
+/** Whether a member gets its value in a constructor: `this.x = ...;`. @param {ts.Identifier} node */
+function isInitialized({ parent }) {
+  if (!ts.isPropertyAccessExpression(parent) || parent.expression.kind !== ts.SyntaxKind.ThisKeyword)
+    return false;
+  const put = parent.parent;
+  return (
+    ts.isBinaryExpression(put) &&
+    put.left === parent &&
+    put.operatorToken.kind === ts.SyntaxKind.EqualsToken &&
+    ts.isExpressionStatement(put.parent) &&
+    ts.isConstructorDeclaration(put.parent.parent.parent)
+  );
+}
+
+/** Whether it is not only asked for: it is put into, or is a method or a literal's. @param {ts.Identifier} node */
+function isPut(node) {
+  const { parent } = node;
+  if (!ts.isPropertyAccessExpression(parent) || parent.name !== node) return true;
+  const above = parent.parent;
+  return (
+    (isAssignment(above) && above.left === parent) ||
+    ((ts.isPrefixUnaryExpression(above) || ts.isPostfixUnaryExpression(above)) && isUpdate(above)) ||
+    ts.isDeleteExpression(above) ||
+    (ts.isCallExpression(above) && above.expression === parent)
   );
 }
 
