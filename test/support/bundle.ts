@@ -17,7 +17,7 @@ type Options = NonNullable<Parameters<typeof chain.bundle>[1]>;
 type Bundle = Awaited<ReturnType<typeof chain.bundle>>;
 
 /** What the chain takes for what is not said: saying it makes no other bundle. */
-const DEFAULTS: Options = { format: "es5", name: "anystack", minify: true, closed: false, single: true };
+const DEFAULTS: Options = { format: "es5", name: "anystack", minify: true, closed: false };
 
 let digest: string | undefined;
 
@@ -41,7 +41,11 @@ function sources(): string {
 
 /** As `bundle` of rollup.config.js. The entry lies below stack/, ports/ or test/, or its text is given. */
 export async function bundle(entry: string, options: Options = {}): Promise<Bundle> {
-  const { source: text = readFileSync(entry, "utf8"), ...others } = { ...DEFAULTS, ...options };
+  const { source: text = readFileSync(entry, "utf8"), ...others } = {
+    ...DEFAULTS,
+    single: options.closed === true,
+    ...options,
+  };
   const choice = Object.entries(others).sort(([a], [b]) => (a < b ? -1 : 1));
   const key = JSON.stringify([sources(), relative(ROOT, entry), text, choice]);
   const path = join(FOLDER, `${createHash("sha256").update(key).digest("hex").slice(0, 24)}.json`);
