@@ -1,13 +1,16 @@
 /** The gateway's configuration: one file, read and checked as a whole; each error names its line. docs/gateway.md explains it. */
 import type { Rule } from "../../stack/filter/rules.js";
-import { parsePrefix64 } from "../../stack/core/prefix64.js";
 import { forward, portMapping, rule } from "./config/filter.js";
 import type { ForwardConfig, PortMappingConfig } from "./config/filter.js";
 import { lan } from "./config/lan.js";
 import type { LanConfig } from "./config/lan.js";
 import { Reader, address, domain, flag, list, oneOf, text, whole, wrong } from "./config/read.js";
-import { babel, proxy, rip, route } from "./config/routing.js";
-import type { BabelConfig, ProxyConfig, RipConfig, RouteConfig } from "./config/routing.js";
+import { mark, policy, route, vrf } from "./config/policy.js";
+import type { MarkConfig, PolicyConfig, RouteConfig, VrfConfig } from "./config/policy.js";
+import { babel, proxy, rip } from "./config/routing.js";
+import type { BabelConfig, ProxyConfig, RipConfig } from "./config/routing.js";
+import { clat, isPrefix64, npt } from "./config/translation.js";
+import type { ClatConfig, NptConfig } from "./config/translation.js";
 import { tunnel } from "./config/tunnel.js";
 import type { TunnelConfig } from "./config/tunnel.js";
 import { wan } from "./config/wan.js";
@@ -26,6 +29,11 @@ export interface GatewayConfig {
   tunnels: TunnelConfig[];
   wireguard: WireguardConfig[];
   routes: RouteConfig[];
+  policy: PolicyConfig[];
+  marks: MarkConfig[];
+  vrf: VrfConfig[];
+  nptv6: NptConfig[];
+  clat: ClatConfig | null;
   rip: RipConfig;
   babel: BabelConfig;
   /** Networks that get what is sent to groups outside, as television. */
@@ -58,15 +66,10 @@ function host(node: Node, what: string): { name: string; address: string } {
   return result;
 }
 
-/** The well-known prefix stands for no private addresses: `"64:ff9b::/96"`, or one of the network's own. */
-const prefix64 = text((value) => {
-  if (value === "") return true;
-  try {
-    return parsePrefix64(value).length > 0;
-  } catch {
-    return false;
-  }
-}, 'a prefix of 32 to 96 bits, "64:ff9b::/96"');
+const prefix64 = text(
+  (value) => value === "" || isPrefix64(value),
+  'a prefix of 32 to 96 bits, "64:ff9b::/96"',
+);
 
 /** Reads a configuration; throws `ConfigError`. */
 export function parseConfig(source: string): GatewayConfig {
@@ -87,7 +90,12 @@ export function parseConfig(source: string): GatewayConfig {
     lan: lans,
     tunnels,
     wireguard: wireguards,
-    routes: reader.get("routes", list(route), []),
+    routes: reader.get("routes", list(route([...outer, ...behind])), []),
+    policy: reader.get("policy", list(policy([...outer, ...behind])), []),
+    marks: reader.get("marks", list(mark([...outer, ...behind])), []),
+    vrf: reader.get("vrf", list(vrf([...outer, ...behind])), []),
+    nptv6: reader.get("nptv6", list(npt([...outer, ...behind.slice(inner.length)])), []),
+    clat: reader.get<ClatConfig | null>("clat", clat, null),
     rip: reader.get("rip", rip(behind), { on: [], interval: 30, password: "", key: null }),
     babel: reader.get("babel", babel(behind), { on: [], interval: 4, keys: [], permissive: false }),
     multicast: reader.get("multicast", list(oneOf(inner, "a network")), []),
@@ -120,6 +128,8 @@ export function parseConfig(source: string): GatewayConfig {
   if (lans.length === 0) wrong(reader.members.get("lan")!, "lan", "at least one network");
   checkNames(config, at);
   checkLans(lans, (i) => at("lan", i));
+  checkVrf(config, (i) => at("vrf", i));
+  if (config.clat) checkClat(config, reader.members.get("clat")!);
   wireguards.forEach((one, i) => {
     if (wireguards.findIndex((other) => other.port === one.port) < i)
       throw new ConfigError(at("wireguard", i), `port ${one.port} is another interface's already`);
@@ -134,7 +144,7 @@ export function parseConfig(source: string): GatewayConfig {
 
 /** Interfaces have names of their own, and what the stack calls its own are none. */
 function checkNames(config: GatewayConfig, at: (key: string, i: number) => number): void {
-  const taken = new Set(["self", "lo", "nat64"]);
+  const taken = new Set(["self", "lo", "nat64", "clat", "nowhere"]);
   for (const key of ["wan", "lan", "tunnels", "wireguard"] as const) {
     config[key].forEach(({ name }, i) => {
       if (taken.has(name) || (key !== "wan" && name === "wan"))
@@ -158,4 +168,23 @@ function checkLans(lans: LanConfig[], line: (i: number) => number): void {
         `there is no network "${link.on}" before this one for VLAN ${link.vlan}`,
       );
   });
+}
+
+function checkVrf({ vrf: list }: GatewayConfig, line: (i: number) => number): void {
+  const taken = new Set<string>();
+  list.forEach(({ on }, i) => {
+    for (const name of on) {
+      if (taken.has(name)) throw new ConfigError(line(i), `${name} has a table already`);
+      taken.add(name);
+    }
+  });
+}
+
+/** It is the way of IPv4 where there is no other. */
+function checkClat({ wan: [first, ...others], clat: xlat }: GatewayConfig, node: Node): void {
+  if ([first, ...others].some((one) => one.ipv4 !== "off" || one.pppoe))
+    wrong(node, "clat", 'left out, or "ipv4" of the WANs "off"');
+  if (first.ipv6 === "off") wrong(node, "clat", "on a WAN with IPv6");
+  if (first.ipv6 !== "auto" && (xlat!.prefix === "auto" || !xlat!.address))
+    wrong(node, "clat", 'with "prefix" and "address": nobody tells them where "ipv6" is not "auto"');
 }

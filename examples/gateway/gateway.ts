@@ -8,6 +8,7 @@ import { Links } from "./parts/links.js";
 import { More } from "./parts/more.js";
 import { rulesOf } from "./parts/rules.js";
 import { createParts } from "./parts/stack.js";
+import { Translations } from "./parts/translations.js";
 import { Ways } from "./parts/ways.js";
 import { State } from "./state.js";
 
@@ -66,10 +67,19 @@ export async function startGateway(
   const { clock, wall, forwarder, full } = parts;
   const links = new Links(host, state, config, given);
   const lans = new Lans(parts, state, log, config);
+  const translations = new Translations(parts, state, log, () =>
+    wall.load({ rules: rulesOf(config, translations.clat?.address) }),
+  );
   const ways = new Ways(
     ...([parts, state, log, config] as const),
-    (lease) => lans.delegated(lease),
-    (good) => lans.setReachable(good),
+    (lease) => {
+      lans.delegated(lease);
+      translations.renew();
+    },
+    (good) => {
+      lans.setReachable(good);
+      translations.renew();
+    },
   );
   const more = new More(parts, state, ways, log);
   const ask = () => void clock?.query(() => {});
@@ -89,6 +99,7 @@ export async function startGateway(
     for (const each of config.lan) await lans.open(each, links);
     lans.apply(config);
     more.apply(config);
+    translations.apply(config);
   } catch (error) {
     close();
     throw error;
@@ -96,7 +107,7 @@ export async function startGateway(
   ask();
 
   return {
-    ...{ parts, ways, started },
+    ...{ parts, ways, translations, started },
     sides: lans.sides,
     wan: ways.list[0].nif,
     uplink: () => links.uplink,
@@ -113,13 +124,14 @@ export async function startGateway(
       const after = fixed(next);
       const changed = Object.keys({ ...before, ...after }).filter((key) => before[key] !== after[key]);
       if (changed.length > 0) throw new Error(`${changed.join(", ")} changed: that needs a restart`);
-      wall.load({ rules: rulesOf(next), forward: next.forward });
+      wall.load({ rules: rulesOf(next, translations.clat?.address), forward: next.forward });
       for (const { name, address } of config.hosts) forwarder.remove(full(name), address);
       for (const { name, address } of next.hosts) forwarder.add(full(name), address);
       config = next;
       ways.reload(next);
       lans.apply(next);
       more.apply(next);
+      translations.apply(next);
     },
     close,
   };

@@ -54,6 +54,7 @@ export function report(gateway: Gateway) {
 
 function roleOf(config: GatewayConfig, name: string): string {
   if (config.wan.some((one) => one.name === name)) return "wan";
+  if (name === "clat") return "wan";
   return [...config.tunnels, ...config.wireguard].some((one) => one.name === name) ? "tunnel" : "lan";
 }
 

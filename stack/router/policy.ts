@@ -42,6 +42,8 @@ export interface RuleOptions {
   mask?: number;
   /** The table to look in, 1..0x7fffffff; what it does not know, the next rule may. */
   table: number;
+  /** Routes with prefixes of so many bits or fewer do not count: 0 leaves default routes to the next rules. Default: all count. */
+  suppress?: number;
 }
 
 export class Rule<Fib> {
@@ -54,6 +56,7 @@ export class Rule<Fib> {
     /** Does the address at the packet's source (`back`: at its destination) match? Null: any does. */
     readonly from: ((packet: Packet, back: boolean) => boolean) | null,
     readonly fib: Fib,
+    readonly suppress: number,
   ) {}
 
   matches(packet: Packet, back: boolean): boolean {
@@ -160,6 +163,7 @@ export class Policy<Route extends AnyRoute, Fib extends AnyFib<Route>> {
       mask,
       from,
       this.table(options.table),
+      requireInteger(options.suppress === undefined ? -1 : options.suppress, -1, 128, "suppress"),
     );
     let at = 0;
     while (at < this.rules.length && this.rules[at].priority <= rule.priority) at++;

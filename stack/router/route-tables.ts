@@ -120,7 +120,7 @@ export class RouteTables implements Component, PolicyFib4 {
     return removed > 0;
   }
 
-  /** Adds a rule. `EINVAL`: prefix, priority or table. */
+  /** Adds a rule. `EINVAL`: prefix, priority, table or suppress. */
   addRule(options: RuleOptions): Rule<Fib4> {
     let from: ((packet: Packet, back: boolean) => boolean) | null = null;
     if (options.from !== undefined) {
@@ -200,7 +200,7 @@ export class RouteTables implements Component, PolicyFib4 {
     for (let i = 0; i < rules.length; i++) {
       if (!rules[i].matches(packet, back)) continue;
       const route = rules[i].fib.lookup(destination, null);
-      if (route) return route;
+      if (route && route.length > rules[i].suppress) return route;
     }
     return this.policy.main.lookup(destination, null);
   }

@@ -102,7 +102,7 @@ export class RouteTables6 implements Component, PolicyFib6 {
     return removed > 0;
   }
 
-  /** Adds a rule. `EINVAL`: prefix, priority or table. */
+  /** Adds a rule. `EINVAL`: prefix, priority, table or suppress. */
   addRule(options: RuleOptions): Rule<Fib6> {
     let from: ((packet: Packet, back: boolean) => boolean) | null = null;
     if (options.from !== undefined) {
@@ -191,7 +191,7 @@ export class RouteTables6 implements Component, PolicyFib6 {
     for (let i = 0; i < rules.length; i++) {
       if (!rules[i].matches(packet, back)) continue;
       const route = rules[i].fib.lookup(packet.data, at, null, avoid);
-      if (route) return route;
+      if (route && route.length > rules[i].suppress) return route;
     }
     return this.policy.main.lookup(packet.data, at, null, avoid);
   }

@@ -193,6 +193,8 @@ export class DhcpServer implements Component, Deferred {
         family: 4,
         port: wire.DHCP_SERVER_PORT,
         interface: scope.nif,
+        // An agent may relay for other links.
+        reuse: true,
         broadcast: true,
         multicastLoop: false,
         receiveBuffer: QUEUE,

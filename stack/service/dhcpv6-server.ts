@@ -140,6 +140,8 @@ export class Dhcpv6Server implements Component, Deferred {
         family: 6,
         port: wire.DHCP6_SERVER_PORT,
         interface: nif,
+        // An agent may relay for other links.
+        reuse: true,
         receiveBuffer: QUEUE,
         onReadable: () => this.readable(socket),
       });

@@ -162,14 +162,7 @@ export class Device implements Link {
     copy.set(key);
     if (preshared) secret.set(preshared);
     const peer = new Peer(this, copy, secret, keepalive * 1000);
-    const endpoint = options.endpoint;
-    if (endpoint) {
-      requireInteger(endpoint.port, 1, 65535, "endpoint");
-      peer.path = pathTo(this.paths(), endpoint.address);
-      peer.port = endpoint.port;
-      if (!peer.path) fail("EAFNOSUPPORT", "endpoint " + endpoint.address);
-      if (peer.path.kind) fail("EINVAL", "endpoint " + endpoint.address);
-    }
+    if (options.endpoint) this.aim(peer, options.endpoint.address, options.endpoint.port);
     try {
       for (let i = 0; i < options.allowedIps.length; i++) this.allowed.add(options.allowedIps[i], peer);
     } catch (error) {
@@ -179,6 +172,16 @@ export class Device implements Link {
     this.peers.push(peer);
     if (keepalive > 0 && this.receiver) peer.initiate(false);
     return peer;
+  }
+
+  /**
+   * Where the peer is from now on, as when a name has another address; keys stay. With a keepalive a handshake begins.
+   * Errors: `EINVAL` no peer of this device, address or port, `EAFNOSUPPORT` the family.
+   */
+  setEndpoint(peer: Peer, endpoint: { address: string; port: number }): void {
+    if (this.peers.indexOf(peer) < 0) fail("EINVAL", "peer");
+    this.aim(peer, endpoint.address, endpoint.port);
+    if (peer.persistent > 0 && this.receiver) peer.initiate(false);
   }
 
   /** Forgets a peer and its keys. Legal twice. */
@@ -198,6 +201,15 @@ export class Device implements Link {
       received: peer.received,
       sent: peer.sent,
     };
+  }
+
+  private aim(peer: Peer, address: string, port: number): void {
+    requireInteger(port, 1, 65535, "endpoint");
+    const path = pathTo(this.paths(), address);
+    if (!path) return fail("EAFNOSUPPORT", "endpoint " + address);
+    if (path.kind) fail("EINVAL", "endpoint " + address);
+    peer.path = path;
+    peer.port = port;
   }
 
   /* Link */

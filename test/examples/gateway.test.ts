@@ -1,5 +1,5 @@
 /** The gateway's configuration: what is wrong is told with its line, the example that is given is right, and all of it can be put into force. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -22,7 +22,9 @@ test("the example is good, and what is left out has defaults", (t) => {
   t.deepEqual(config.wan[0].link, { uplink: { loopback: false } });
   t.is(config.lan[0].reservations[0].name, "printer");
   const readme = readFileSync("examples/gateway/README.md", "utf8");
-  const shown = parseConfig(/```json\n([^]*?)```/.exec(readme)![1]!);
+  const [shown, second] = [...readme.matchAll(/```json\n([^]*?)```/g)].map(([, text]) => parseConfig(text));
+  t.is(second.policy.length, 3);
+  t.notThrows(() => compile(rulesOf(second)));
   t.is(shown.wireguard[0].peers[0].keepalive, 25);
   t.notThrows(() => compile(rulesOf(shown)));
   const short = parseConfig(file(""));
@@ -171,10 +173,10 @@ test("what is wrong is told with its line", (t) => {
     ],
     [
       file(
-        `"wireguard": [{ "name": "wg", "peers": [{ "publicKey": "${KEYS[0]}", "allowedIps": [],\n"endpoint": "a.example:1" }] }]`,
+        `"wireguard": [{ "name": "wg", "peers": [{ "publicKey": "${KEYS[0]}", "allowedIps": [],\n"endpoint": "a_b.example:1" }] }]`,
       ),
       6,
-      /endpoint must be an address with its port/,
+      /endpoint must be an address or a name with its port/,
     ],
     [
       file(
@@ -230,6 +232,73 @@ test("what is wrong is told with its line", (t) => {
       /bridge\[0\] must be one of \{ "tap"/,
     ],
     [file("", LAN, `{ "link": { "bridge": [{ "tap": "a" }] } }`), 3, /a link of its own/],
+    [file(`"routes": [\n{ "to": "10.8.0.0/16" }]`), 6, /with "via" or "on", or 1 to 16 "hops"/],
+    [
+      file(`"routes": [\n{ "to": "10.8.0.0/16", "type": "blackhole", "on": "lan" }]`),
+      6,
+      /without next hops: it is of type "blackhole"/,
+    ],
+    [file(`"routes": [{ "to": "::/0",\n"type": "nowhere" }]`), 6, /"unreachable", "prohibit", not "nowhere"/],
+    [file(`"routes": [\n{ "to": "10.8.0.0/16", "hops": [{ "weight": 2 }] }]`), 6, /in each of "hops"/],
+    [file(`"routes": [\n{ "to": "::/0", "via": "fe80::1" }]`), 6, /its next hop is link-local/],
+    [file(`"routes": [{ "to": "::/0",\n"on": "lam" }]`), 6, /an interface: "wan", "lan", not "lam"/],
+    [file(`"policy": [\n{ "from": "10.0.0.0/8" }]`), 6, /lacks "table"/],
+    [file(`"policy": [\n{ "mask": 1, "table": 7 }]`), 6, /a "mark" for its mask/],
+    [
+      file(`"policy": [{ "table": 7,\n"suppress": 129 }]`),
+      6,
+      /suppress must be a whole number from 0 to 128/,
+    ],
+    [file(`"marks": [\n{ "mark": 1, "protocol": "icmp", "port": 7 }]`), 6, /marks\[0\]: .*has no ports/],
+    [file(`"marks": [{ "mark": 1,\n"prot": "tcp" }]`), 6, /knows no "prot"/],
+    [file(`"vrf": [{\n"table": 254, "on": [] }]`), 6, /another than the main one/],
+    [
+      file(`"vrf": [{ "table": 9, "on": ["lan"] },\n{ "table": 8, "on": ["lan"] }]`),
+      6,
+      /lan has a table already/,
+    ],
+    [file(`"nptv6": [\n{ "inside": "fd00::/48" }]`), 6, /with "outside", or with "subnet"/],
+    [
+      file(`"nptv6": [\n{ "inside": "fd00::/48", "outside": "2001:db8::/56" }]`),
+      6,
+      /two prefixes of one length/,
+    ],
+    [file(`"nptv6": [{\n"inside": "fd00::/96", "subnet": 1 }]`), 6, /1 to 64 bits long/],
+    [file(`"clat":\n{}`), 6, /"ipv4" of the WANs "off"/],
+    [
+      file(
+        `"clat":\n{ "prefix": "64:ff9b::/96" }`,
+        LAN,
+        `{ "link": { "tap": "w" }, "ipv4": "off", "ipv6": { "address": "fd00::2/64", "gateway": "fd00::1" } }`,
+      ),
+      6,
+      /with "prefix" and "address"/,
+    ],
+    [file(`"clat": {\n"prefix": "64::/95" }`), 6, /"auto" or a prefix/],
+    [
+      file(
+        "",
+        `{ "name": "lan", "link": { "tap": "x" }, "address": "192.168.7.1/24", "pool": "192.168.7.2-192.168.7.9",\n"relay": { "servers": ["192.0.2.53"] } }`,
+      ),
+      5,
+      /without pool and reservations/,
+    ],
+    [
+      file(
+        "",
+        `{ "name": "lan", "link": { "tap": "x" }, "address": "192.168.7.1/24",\n"relay": { "servers": ["fe80::1"] } }`,
+      ),
+      5,
+      /servers\[0\] must be a server's address/,
+    ],
+    [
+      file(
+        "",
+        `{ "name": "lan", "link": { "tap": "x" }, "address": "192.168.7.1/24",\n"relay": { "servers": [] } }`,
+      ),
+      5,
+      /1 to 8 addresses/,
+    ],
   ];
   for (const [text, line, reason] of cases) {
     const error = t.throws(() => parseConfig(text), { instanceOf: ConfigError }, text);
@@ -247,10 +316,25 @@ const ALL = file(
     { "name": "six", "kind": "ip", "remote": "192.0.2.8", "address6": "2001:db8:9::2/64", "routes": ["2001:db8::/32"] },
     { "name": "lab", "kind": "vxlan", "key": 42, "remote": "192.0.2.7", "address": "10.98.0.1/24" }
   ],
-  "routes": [{ "to": "10.50.0.0/16", "via": "192.168.7.2" }],
+  "routes": [
+    { "to": "10.50.0.0/16", "via": "192.168.7.2" },
+    { "to": "10.51.0.0/16", "type": "unreachable" },
+    { "to": "fd51::/48", "type": "blackhole" },
+    { "to": "10.52.0.0/16", "hops": [{ "via": "192.168.7.2", "weight": 2 }, { "via": "10.98.0.7" }] },
+    { "to": "10.53.0.0/16", "via": "10.98.0.8" },
+    { "to": "0.0.0.0/0", "via": "198.51.100.1", "on": "lte", "table": 7 }
+  ],
+  "policy": [
+    { "from": "192.168.7.50/32", "table": 7 },
+    { "mark": 3, "on": "site", "table": 7, "priority": 5 },
+    { "table": 254, "suppress": 0, "priority": 1 }
+  ],
+  "marks": [{ "mark": 3, "from": "lan", "protocol": "tcp", "port": [25, 587] }],
+  "vrf": [{ "table": 9, "on": ["lab", "guests"] }],
+  "nptv6": [{ "inside": "fd00:7::/48", "outside": "2001:db8:77::/48" }],
   "wireguard": [
     { "name": "home", "address": "10.97.0.1/24", "peers": [
-      { "publicKey": "${KEYS[0]}", "allowedIps": ["10.97.0.2/32", "fd97::2/128"], "endpoint": "[2001:db8::9]:51820" },
+      { "publicKey": "${KEYS[0]}", "allowedIps": ["10.97.0.2/32", "fd97::2/128"], "endpoint": "home.example:51820" },
       { "publicKey": "${KEYS[1]}", "allowedIps": ["10.96.0.0/24", "0.0.0.0/0"], "presharedKey": "${KEYS[0]}", "keepalive": 25 }
     ] },
     { "name": "work", "port": 51821, "privateKey": "${KEYS[1]}", "trusted": true }
@@ -260,7 +344,8 @@ const ALL = file(
   "proxy": [{ "on": "lan", "for": "203.0.113.8/29" }, { "on": "wan", "for": "2001:db8::7" }]`,
   `{ "name": "lan", "link": { "bridge": [{ "tap": "l" }, { "tap": "m", "untagged": 9, "edge": true }], "snooping": true },
      "address": "192.168.7.1/24", "vrrp": { "id": 51, "addresses": ["192.168.7.254"], "withoutUplink": 50 } },
-   { "name": "guests", "link": { "vlan": 9, "on": "lan" }, "address": "192.168.9.1/24", "subnet": 1, "isolated": true }`,
+   { "name": "guests", "link": { "vlan": 9, "on": "lan" }, "address": "192.168.9.1/24", "subnet": 1, "isolated": true,
+     "relay": { "servers": ["192.0.2.53", "2001:db8::53"], "circuitId": "port9" } }`,
   `[{ "link": { "tap": "w" }, "vlan": 7, "ipv4": { "address": "192.0.2.2/24", "gateway": "192.0.2.1" }, "ipv6": "off", "upload": 40, "download": 100, "probe": "192.0.2.1" },
     { "name": "lte", "link": { "tap": "w2" }, "ipv4": { "address": "198.51.100.2/24", "gateway": "198.51.100.1" }, "weight": 2, "upload": 5, "download": 20 }]`,
 );
@@ -292,6 +377,12 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
     "VRRP on lan",
     "queue of wan",
     "queue of lan",
+    "relay for guests",
+    "routes",
+    "policy",
+    "marks",
+    "VRF 9",
+    "NPTv6 of fd00:7::/48",
     "RIP",
     "Babel",
     "multicast",
@@ -310,7 +401,13 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
   const next = parse(ALL);
   next.tunnels = next.tunnels.filter(({ name }) => name !== "lab");
   next.tunnels[1].mtu = 1300;
-  Object.assign(next, { routes: [], multicast: [], proxy: [], mdns: false, uplinks: "failover" });
+  Object.assign(next, {
+    routes: next.routes.slice(1, 2),
+    multicast: [],
+    proxy: [],
+    mdns: false,
+    uplinks: "failover",
+  });
   next.rip.on = next.babel.on = [];
   // One peer of two has another keepalive, and there is a third; the interface and the first one's session stay.
   const { devices, peers } = gateway.wireguards;
@@ -318,11 +415,32 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
   const [home, work] = [devices.get("home"), devices.get("work")];
   next.wireguard[0].peers[1].keepalive = 30;
   next.wireguard[1].port = 51822;
-  t.true(gateway.parts.four.fib.list().some(({ nif, length }) => nif.name === "home" && length === 32));
-  t.false(gateway.parts.four.fib.list().some(({ nif, length }) => nif.name === "home" && length === 0));
+  const { routes } = gateway.parts;
+  const within = (table: number) =>
+    routes
+      .table(table)
+      .list()
+      .map(({ nif, prefix, length }) => `${nif.name} ${(prefix >>> 16) & 255}/${length}`)
+      .sort();
+  t.true(within(254).includes("home 97/32"));
+  // All that has no other way goes by a peer, but not in the main table, where its own packets look.
+  t.false(within(254).includes("home 0/0"));
+  t.deepEqual(within(65536 + stack.findInterface("home")!.index), ["home 0/0"]);
+  t.true(within(254).includes("nowhere 51/16") && within(254).includes("lan 52/16"));
+  t.deepEqual(within(7), ["lte 0/0"]);
+  t.deepEqual(within(9), ["guests 168/24", "lab 53/16", "lab 98/24"]);
+  t.regex(first.routes, /^4 unicast, 1 unreachable, 1 blackhole$/);
+  t.is(first.policy, "3 rules");
+  t.is(first["NPTv6 of fd00:7::/48"], "2001:db8:77::/48 on wan");
+  next.policy = next.policy.slice(0, 2);
+  next.marks = next.vrf = next.nptv6 = [];
+  next.lan[1].relay = null;
   next.portMapping.upnp = next.portMapping.pcp = false;
   next.lan[0].vrrp = null;
   next.wan[0].upload = 0;
+  const nowhere = () => routes.list().find(({ nif, length }) => nif.name === "nowhere" && length === 16);
+  const unreachable = nowhere();
+  t.true(unreachable !== undefined);
   gateway.reload(next);
   t.is(stack.findInterface("site"), site);
   t.not(stack.findInterface("six"), six);
@@ -338,18 +456,78 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
     "home",
     ...KEYS.map((key) => `home ${key.slice(0, 8)}`),
     "lte",
+    "policy",
     "queue of lan",
     "queue of lte",
+    "routes",
     "site",
     "six",
     "wan",
     "work",
   ]);
+  t.true(nowhere() === unreachable);
+  t.deepEqual(within(9), []);
+  t.true(within(254).includes("guests 168/24"));
+  t.deepEqual(within(7), []);
   gateway.reload(parse(ALL));
+  t.deepEqual(within(9), ["guests 168/24", "lab 53/16", "lab 98/24"]);
   t.deepEqual(Object.keys(shown()).sort(), Object.keys(first).sort());
   t.throws(() => gateway.reload({ ...parse(ALL), nat64: "" }), {
     message: /nat64 changed: that needs a restart/,
   });
+});
+
+test("IPv6 alone outside: the CLAT and NPTv6 have what is delegated, or what the file says; a reload ends and begins them", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "anystack-gateway-"));
+  const prefix = { prefix: "2001:db8:a000::/56", valid: 7200, preferred: 3600 };
+  const none = {
+    server: "000400112233",
+    addresses: [],
+    nameServers: [],
+    search: [],
+    renewTime: 3600,
+    rebindTime: 7200,
+  };
+  writeFileSync(join(folder, "gateway.json"), JSON.stringify({ lease6: { ...none, prefixes: [prefix] } }));
+  const parse = (more: string) => ({
+    ...parseConfig(file(more, LAN, `{ "link": { "tap": "w" }, "ipv4": "off", "ipv6": "auto" }`)),
+    state: folder,
+  });
+  const given = { wan: memoryCable()[0], lan: memoryCable()[0] };
+  const NPT = `"nptv6": [{ "inside": "fd00:7::/64", "subnet": 3 }]`;
+  const gateway = await startGateway(parse(`${NPT}, "clat": { "prefix": "64:ff9b::/96" }`), () => {}, given);
+  t.teardown(() => {
+    gateway.close();
+    rmSync(folder, { recursive: true });
+  });
+  const { stack, wall, routes } = gateway.parts;
+  const shown = () => Object.fromEntries(report(gateway).services.map((one) => [one.name, one.state]));
+  t.is(shown().CLAT, "by 64:ff9b::/96, as 2001:db8:a000:7f::464");
+  t.is(shown()["NPTv6 of fd00:7::/64"], "2001:db8:a000:3::/64 on wan");
+  const nif = stack.findInterface("clat")!;
+  t.is(wall.zone(nif), "wan");
+  t.true(routes.list().some((route) => route.length === 0 && route.nif === nif));
+  // From outside to outside only what it has made of IPv4.
+  const six = new Uint8Array(60);
+  six.set([0x60, 0, 0, 0, 0, 20, 6, 64, 0x20, 0x01, 0x0d, 0xb8, 0xa0, 0, 0, 0x7f]);
+  six.set([0x04, 0x64], 22);
+  six.set([0x20, 0x01, 0x0d, 0xb8], 24);
+  six[52] = 0x50;
+  six[53] = 2;
+  t.is(wall.test(six, "wan", "wan").action, "accept");
+  six[23] = 0x65;
+  t.not(wall.test(six, "wan", "wan").action, "accept");
+  gateway.reload(parse(`${NPT}, "domain": "home.arpa", "clat": { "prefix": "64:ff9b::/96" }`));
+  t.is(stack.findInterface("clat"), nif);
+  gateway.reload(parse(`"clat": { "prefix": "64:ff9b::/96", "subnet": 5 }`));
+  t.is(shown().CLAT, "by 64:ff9b::/96, as 2001:db8:a000:5::464");
+  t.false("NPTv6 of fd00:7::/64" in shown());
+  // Nobody has told of a prefix.
+  gateway.reload(parse(`"clat": {}, "nptv6": [{ "inside": "fd00:7::/64", "subnet": 300 }]`));
+  t.is(shown().CLAT, "knows no prefix, or no address yet");
+  t.is(shown()["NPTv6 of fd00:7::/64"], "nothing is delegated on wan");
+  t.is(stack.findInterface("clat"), null);
+  t.false(rulesOf(gateway.config).some(({ from, to }) => from === "wan" && to === "wan"));
 });
 
 test("JSON is read as JSON.parse has it; other texts raise nothing but a ConfigError", (t) => {

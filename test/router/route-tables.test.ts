@@ -79,6 +79,28 @@ test("rules by source, interface and mark, in order; what a table does not know,
   t.is(out("192.0.2.1"), "wan");
 });
 
+test("a rule that suppresses short prefixes: what main knows but by default goes by main, the rest by the other table", (t) => {
+  const { tables, tables6, out } = setup(t);
+  for (const [each, all, some, via, other] of [
+    [tables, "0.0.0.0/0", "203.0.113.0/24", "10.1.0.9", "10.2.0.9"],
+    [tables6, "::/0", "2001:db8:f::/48", "2001:db8:2::9", "2001:db8:3::9"],
+  ] as const) {
+    each.addRoute(all, { hops: [{ gateway: via }] });
+    each.addRoute(some, { hops: [{ gateway: via }] });
+    each.addRoute(all, { hops: [{ gateway: other }], table: 7 });
+    each.addRule({ table: 254, suppress: 0, priority: 1 });
+    each.addRule({ table: 7, priority: 2 });
+  }
+  t.deepEqual(
+    ["203.0.113.1", "2001:db8:f::1", "192.0.2.1", "2001:db8:e::1"].map((to) => out(to)),
+    ["wan", "wan", "alt", "alt"],
+  );
+  tables.addRule({ table: 254, suppress: 24, priority: 0 });
+  t.is(out("203.0.113.1"), "wan", "the next rule has it");
+  for (const suppress of [-2, 129, 0.5])
+    t.throws(() => tables.addRule({ table: 7, suppress }), { code: "EINVAL" });
+});
+
 test("routes that lead nowhere: nobody is told of a black hole, and of the others each its own", (t) => {
   const { tables, tables6, lan, ip, out, counters, counters6 } = setup(t);
   const to = (dst: string) =>

@@ -297,6 +297,28 @@ test("who may send what: another's address inside is dropped, prefixes decide wh
   t.is(b.device.status(where).endpoint, null);
 });
 
+test("another endpoint: keys stay, and packets go there; with a keepalive a handshake begins", (t) => {
+  const { world, a, b } = pair(t, { peer: { keepalive: 20 } });
+  a.say("one");
+  world.run(100);
+  b.ip.addAddress(b.eth, "10.0.0.77/24");
+  world.run(6000);
+  const { initiationsSent } = a.counters;
+  a.device.setEndpoint(a.peer, { address: "10.0.0.77", port: 51820 });
+  t.deepEqual(a.device.status(a.peer).endpoint, { address: "10.0.0.77", port: 51820 });
+  t.is(a.counters.initiationsSent, initiationsSent + 1);
+  a.say("two");
+  world.run(100);
+  t.deepEqual(b.got, ["one", "two"]);
+  for (const [peer, address, port, code] of [
+    [b.peer, "10.0.0.77", 1, "EINVAL"],
+    [a.peer, "10.0.0.77", 0, "EINVAL"],
+    [a.peer, "224.0.0.1", 1, "EINVAL"],
+    [a.peer, "host", 1, "EAFNOSUPPORT"],
+  ] as const)
+    t.throws(() => a.device.setEndpoint(peer, { address, port }), { code });
+});
+
 test("hostile: a flood of initiations meets a cookie, then a limit; cookies are for who can receive", (t) => {
   const { world, links, a, b } = pair(t, { device: { load: 2 } });
   const frames = record(links[0]);

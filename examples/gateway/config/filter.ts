@@ -3,7 +3,7 @@ import { compile } from "../../../stack/filter/rules.js";
 import type { Rule } from "../../../stack/filter/rules.js";
 import { ConfigError } from "../json.js";
 import type { Node } from "../json.js";
-import { Reader, address4, flag, list, oneOf, port, text, wrong } from "./read.js";
+import { Reader, address4, flag, list, oneOf, plain, port, text, wrong } from "./read.js";
 
 export interface ForwardConfig {
   protocol: "tcp" | "udp";
@@ -43,12 +43,6 @@ export function rule(node: Node, what: string): Rule {
   } catch (error) {
     throw new ConfigError(node.line, `${what}: ${(error as Error).message}`);
   }
-  return value;
-}
-
-function plain({ value }: Node): unknown {
-  if (Array.isArray(value)) return value.map(plain);
-  if (value instanceof Map) return Object.fromEntries([...value].map(([key, inner]) => [key, plain(inner)]));
   return value;
 }
 

@@ -1,5 +1,5 @@
 /** `"lan"`: a network behind the gateway, and what its hosts are given. */
-import { isIPv4 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import { ConfigError } from "../json.js";
 import type { Node } from "../json.js";
 import { link } from "./link.js";
@@ -36,6 +36,15 @@ export interface VrrpConfig {
   preempt: boolean;
 }
 
+/** Hosts' requests of DHCP and DHCPv6 go to servers elsewhere (RFC 3046, RFC 8415 section 19). */
+export interface RelayConfig {
+  /** Of IPv4 for DHCP, of IPv6 for DHCPv6. */
+  servers: string[];
+  /** Names the network to servers of DHCP, by default its name; and this gateway, or `""`. */
+  circuitId: string;
+  remoteId: string;
+}
+
 export interface LanConfig {
   name: string;
   link: LinkConfig;
@@ -55,6 +64,8 @@ export interface LanConfig {
   isolated: boolean;
   reservations: Reservation[];
   vrrp: VrrpConfig | null;
+  /** Instead of this gateway's own servers, of each family that it has servers of. */
+  relay: RelayConfig | null;
 }
 
 function reservation(node: Node, what: string): Reservation {
@@ -87,6 +98,24 @@ function vrrp(node: Node, what: string, inside: (value: string) => boolean, own:
   return result;
 }
 
+function relay(node: Node, what: string, network: string): RelayConfig {
+  const reader = new Reader(node, what);
+  const known = text(/^[\x20-\x7e]{1,64}$/, "1 to 64 characters of ASCII");
+  const server = text(
+    (value) => (isIPv4(value) || isIPv6(value)) && !/^(fe[89ab]|ff)/i.test(value),
+    "a server's address, neither link-local nor a group",
+  );
+  const result = {
+    servers: reader.get("servers", list(server)),
+    circuitId: reader.get("circuitId", known, network),
+    remoteId: reader.get("remoteId", known, ""),
+  };
+  reader.done();
+  if (result.servers.length === 0 || result.servers.length > 8)
+    wrong(reader.members.get("servers")!, `${what}.servers`, "1 to 8 addresses");
+  return result;
+}
+
 export const number4 = (value: string) => value.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
 
 export function lan(node: Node, what: string): LanConfig {
@@ -104,8 +133,9 @@ export function lan(node: Node, what: string): LanConfig {
       number4(ends[0]) <= number4(ends[1])
     );
   }, `a range within ${own}, "FIRST-LAST", or ""`);
+  const called = reader.get("name", name);
   const result: LanConfig = {
-    name: reader.get("name", name),
+    name: called,
     link: reader.get("link", link),
     address: own,
     address6: reader.get("address6", orNone(prefix6), ""),
@@ -117,6 +147,7 @@ export function lan(node: Node, what: string): LanConfig {
     isolated: reader.get("isolated", flag, false),
     reservations: reader.get("reservations", list(reservation), []),
     vrrp: reader.get<VrrpConfig | null>("vrrp", (one, where) => vrrp(one, where, inside, own), null),
+    relay: reader.get<RelayConfig | null>("relay", (one, where) => relay(one, where, called), null),
   };
   result.reservations.forEach((one, i) => {
     const at = (reader.members.get("reservations")!.value as Node[])[i];
@@ -125,6 +156,15 @@ export function lan(node: Node, what: string): LanConfig {
       throw new ConfigError(at.line, `${one.address} is reserved twice`);
     }
   });
+  const relayed = result.relay?.servers ?? [];
+  if (relayed.some(isIPv4) && (result.pool || result.reservations.length > 0))
+    wrong(
+      reader.members.get("relay")!,
+      `${what}.relay`,
+      "without pool and reservations: its servers have them",
+    );
+  if (relayed.some(isIPv6) && result.delegate > 0)
+    wrong(reader.members.get("relay")!, `${what}.relay`, "without delegate: its servers do that");
   if ("uplink" in result.link) throw new ConfigError(node.line, "a user-mode uplink can be the WAN alone");
   reader.done();
   return result;

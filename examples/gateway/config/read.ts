@@ -96,7 +96,8 @@ export const prefix6 = text(
   'an IPv6 address with its prefix length, "fd00:7::1/64"',
 );
 export const name = text(isName, "a name: letters, digits and hyphens");
-export const domain = text((value) => value.length < 200 && value.split(".").every(isName), "a domain");
+export const isDomain = (value: string) => value.length < 200 && value.split(".").every(isName);
+export const domain = text(isDomain, "a domain");
 export const port = whole(1, 65535);
 export const mac = text(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'a hardware address, "02:00:00:00:00:07"');
 
@@ -122,3 +123,10 @@ export const orNone =
   (check: Check<string>): Check<string> =>
   (node, what) =>
     node.value === "" ? "" : check(node, what);
+
+/** The value as `JSON.parse` has it. */
+export function plain({ value }: Node): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, inner]) => [key, plain(inner)]));
+  return value;
+}

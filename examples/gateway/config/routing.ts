@@ -1,12 +1,7 @@
-/** `"routes"`, `"rip"`, `"babel"`, `"multicast"`, `"proxy"`: where packets go besides the networks of the gateway's own addresses. */
+/** `"rip"`, `"babel"`, `"multicast"`, `"proxy"`: what routers tell each other, and what is answered for others. */
 import { isIPv4, isIPv6 } from "node:net";
 import type { Node } from "../json.js";
-import { Reader, address, anyPrefix, flag, list, oneOf, text, whole, wrong } from "./read.js";
-
-export interface RouteConfig {
-  to: string;
-  via: string;
-}
+import { Reader, anyPrefix, flag, list, oneOf, text, whole, wrong } from "./read.js";
 
 /** The interfaces that a protocol speaks on. */
 interface ProtocolConfig {
@@ -50,14 +45,6 @@ const secret = (most: number) =>
 export interface ProxyConfig {
   on: string;
   for: string;
-}
-
-export function route(node: Node, what: string): RouteConfig {
-  const reader = new Reader(node, what);
-  const result = { to: reader.get("to", anyPrefix), via: reader.get("via", address) };
-  reader.done();
-  if (result.to.includes(":") !== result.via.includes(":")) wrong(node, what, "of one family");
-  return result;
 }
 
 const protocol = (reader: Reader, interfaces: string[], interval: number): ProtocolConfig => ({

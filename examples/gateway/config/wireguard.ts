@@ -5,6 +5,7 @@ import { networkOf, networkOf6 } from "../parts/text.js";
 import {
   Reader,
   flag,
+  isDomain,
   isPrefix,
   list,
   name,
@@ -22,9 +23,9 @@ export interface WireguardPeerConfig {
   publicKey: string;
   /** Base64, or `""`. */
   presharedKey: string;
-  /** Where it is, or null: it comes to us. */
+  /** Where it is, by address or by name, or null: it comes to us. */
   endpoint: { address: string; port: number } | null;
-  /** What it may send from and is sent, and what routes are made for; none for `"0.0.0.0/0"` and `"::/0"`. */
+  /** What it may send from and is sent, and what routes are made for: `"0.0.0.0/0"` and `"::/0"` are the way of all that has none. */
   allowedIps: string[];
   /** Seconds, or 0. */
   keepalive: number;
@@ -48,13 +49,19 @@ const key = text(
   "a key of 32 bytes in base64",
 );
 
-/** `"192.0.2.1:51820"`, `"[2001:db8::1]:51820"`. */
+/** `"192.0.2.1:51820"`, `"[2001:db8::1]:51820"`, `"gate.example.net:51820"`. */
 function endpoint(node: Node, what: string): WireguardPeerConfig["endpoint"] {
-  const [, six, four, number] = /^(?:\[([^\]]+)\]|([\d.]+)):(\d{1,5})$/.exec(String(node.value)) ?? [];
+  const [, six, four, named, number] =
+    /^(?:\[([^\]]+)\]|([\d.]+)|([a-z0-9.-]+)):(\d{1,5})$/i.exec(String(node.value)) ?? [];
   const far = Number(number);
-  if (!(six ? isIPv6(six) : isIPv4(four ?? "")) || far < 1 || far > 65535)
-    wrong(node, what, 'an address with its port, "192.0.2.1:51820" or "[2001:db8::1]:51820"');
-  return { address: six ?? four, port: far };
+  const good = six ? isIPv6(six) : four ? isIPv4(four) : isDomain(named ?? "");
+  if (!good || far < 1 || far > 65535)
+    wrong(
+      node,
+      what,
+      'an address or a name with its port, "192.0.2.1:51820", "[2001:db8::1]:51820" or "gate.example.net:51820"',
+    );
+  return { address: six ?? four ?? named, port: far };
 }
 
 const network = text(

@@ -8,7 +8,7 @@ import type { Dhcpv6Scope } from "../../../stack/service/dhcpv6-server.js";
 import { numberInterface, subnet } from "../../../stack/service/dhcpv6.js";
 import type { Dhcp6Lease } from "../../../stack/service/dhcpv6.js";
 import type { GatewayConfig } from "../config.js";
-import type { LanConfig, VrrpConfig } from "../config/lan.js";
+import type { LanConfig, RelayConfig, VrrpConfig } from "../config/lan.js";
 import type { BridgeConfig } from "../config/link.js";
 import type { State } from "../state.js";
 import type { Links } from "./links.js";
@@ -33,6 +33,9 @@ export class Lans {
   private reachable = true;
   private readonly virtual = new Made<[name: string, config: VrrpConfig]>(([name, config]) =>
     this.share(name, config),
+  );
+  private readonly relayed = new Made<[name: string, config: RelayConfig]>(([name, config]) =>
+    this.relay(name, config),
   );
   private readonly reflected = new Made<string>((name) => {
     const { nif } = this.side(name);
@@ -94,6 +97,14 @@ export class Lans {
     this.config = config;
     for (const side of this.sides) {
       side.config = config.lan.find(({ name }) => name === side.nif.name)!;
+      side.scope?.close();
+      side.scope6?.close();
+      side.scope = side.scope6 = null;
+    }
+    this.relayed.apply(
+      config.lan.flatMap((one) => (one.relay ? [[one.name, one.relay] as [string, RelayConfig]] : [])),
+    );
+    for (const side of this.sides) {
       this.serve(side);
       this.announce(side, this.state.lease6);
     }
@@ -139,11 +150,25 @@ export class Lans {
     };
   }
 
+  private relay(name: string, { servers, circuitId, remoteId }: RelayConfig): () => void {
+    const { relay, relay6 } = this.parts;
+    const { nif } = this.side(name);
+    const [six, four] = [true, false].map((wanted) => servers.filter((one) => one.includes(":") === wanted));
+    const names = { circuitId, ...(remoteId && { remoteId }) };
+    const links = [
+      ...(four.length > 0 ? [relay.open({ interface: nif, servers: four, ...names })] : []),
+      ...(six.length > 0 ? [relay6.open({ interface: nif, servers: six })] : []),
+    ];
+    return () => links.forEach((link) => link.close());
+  }
+
   private serve(side: Side): void {
     const { address, pool, leaseTime, reservations, vrrp } = side.config;
     // Of several gateways, hosts know the one that is always there.
     const gateway = vrrp?.addresses[0] ?? bare(address);
     side.scope?.close();
+    side.scope = null;
+    if (relaysFor(side.config, 4)) return;
     side.scope = this.parts.leases.serve({
       interface: side.nif,
       network: networkOf(address),
@@ -168,10 +193,13 @@ export class Lans {
     const own = six.addresses.find((entry) => entry.nif === nif && entry.bytes[0] === 0xfe);
     const resolver = address6 ? bare(address6) : own ? six.addressText(own.bytes, 0, null) : "";
     const told = { nameServers: resolver ? [resolver] : [], search: [domain] };
-    const options = { interface: nif, ...told, managed, other: true, ...(nat64 && { nat64 }) };
+    const asked = managed || relaysFor(side.config, 6);
+    const options = { interface: nif, ...told, managed: asked, other: true, ...(nat64 && { nat64 }) };
     if (side.advertisement) side.advertisement.update(options);
     else side.advertisement = advertiser.advertise(options);
     side.scope6?.close();
+    side.scope6 = null;
+    if (relaysFor(side.config, 6)) return;
     const network = side.subnets[0] ?? (address6 && networkOf6(address6));
     const given = lease?.prefixes[0]?.prefix;
     const length = given ? Number(given.split("/")[1]) : 0;
@@ -184,3 +212,7 @@ export class Lans {
     });
   }
 }
+
+/** Do servers elsewhere have this network's addresses of the family? */
+const relaysFor = ({ relay }: LanConfig, family: 4 | 6): boolean =>
+  relay !== null && relay.servers.some((one) => one.includes(":") === (family === 6));

@@ -1,4 +1,4 @@
-/** The rest of the file: tunnels, routes and routing protocols, groups, proxies, ports that hosts ask for, rates. Each of them can be reloaded. */
+/** The rest of the file: tunnels, routing protocols, groups, proxies, ports that hosts ask for, rates. Each of them can be reloaded. */
 import type { Interface } from "../../../stack/index.js";
 import { drr } from "../../../stack/queue/drr.js";
 import { fifo } from "../../../stack/queue/fifo.js";
@@ -9,10 +9,11 @@ import type { RipInterfaceOptions } from "../../../stack/routing/distance-vector
 import { ripAuthentication } from "../../../stack/routing/rip-authentication.js";
 import type { GatewayConfig } from "../config.js";
 import { secretBytes } from "../config/routing.js";
-import type { BabelConfig, ProxyConfig, RipConfig, RouteConfig } from "../config/routing.js";
+import type { BabelConfig, ProxyConfig, RipConfig } from "../config/routing.js";
 import type { TunnelConfig } from "../config/tunnel.js";
 import type { State } from "../state.js";
 import { Made } from "./made.js";
+import { Policies } from "./policies.js";
 import type { Parts } from "./stack.js";
 import type { Ways } from "./ways.js";
 import { Wireguards } from "./wireguard.js";
@@ -28,7 +29,6 @@ type Rate = [name: string, rate: number, queue: GatewayConfig["queue"]];
 
 export class More {
   private readonly tunnels = new Made<TunnelConfig>((config) => this.tunnel(config));
-  private readonly routes = new Made<RouteConfig>((config) => this.route(config));
   private readonly services = new Made<On>((on) => this.serve(on));
   private readonly proxies = new Made<ProxyConfig>((config) => this.proxy(config));
   private readonly rates = new Made<Rate>(([name, rate, queue]) => {
@@ -37,6 +37,7 @@ export class More {
     return () => this.parts.queues.remove(nif);
   });
 
+  private readonly policies: Policies;
   readonly wireguards: Wireguards;
 
   constructor(
@@ -45,7 +46,8 @@ export class More {
     private readonly ways: Ways,
     log: (line: string) => void,
   ) {
-    this.wireguards = new Wireguards(parts, state, log);
+    this.policies = new Policies(parts, log);
+    this.wireguards = new Wireguards(parts, state, this.policies, log);
   }
 
   apply(config: GatewayConfig): void {
@@ -56,7 +58,7 @@ export class More {
       names.map((name): On => [what, name]);
     this.tunnels.apply(config.tunnels);
     this.wireguards.apply(config.wireguard);
-    this.routes.apply(config.routes);
+    this.policies.apply(config);
     this.services.apply([
       ...config.rip.on.map((name): On => ["rip", name, { password, key }]),
       ...config.babel.on.map((name): On => ["babel", name, { keys, permissive }]),
@@ -110,13 +112,6 @@ export class More {
     // They end with the interface.
     for (const to of routes) (to.includes(":") ? six : four).addRoute(to, { interface: nif });
     return () => stack.removeInterface(nif);
-  }
-
-  private route({ to, via }: RouteConfig): () => void {
-    const { four, six } = this.parts;
-    const network = to.includes(":") ? six : four;
-    network.addRoute(to, { gateway: via });
-    return () => void network.removeRoute(to, via);
   }
 
   private serve(on: On): () => void {

@@ -1,13 +1,15 @@
 /** The firewall's rules: what the configuration says goes first, then what its other sections mean. */
 import type { Rule } from "../../../stack/filter/rules.js";
 import type { GatewayConfig } from "../config.js";
+import type { RelayConfig } from "../config/lan.js";
 import type { TunnelConfig } from "../config/tunnel.js";
 
 /** Protocol numbers of packets that a tunnel's are in, by kind: of IPv4 and of IPv6 in IP. */
 const OUTER = { ip: [4, 41], gre: [47], vxlan: [] };
 const VXLAN_PORT = 4789;
 
-export function rulesOf(config: GatewayConfig): Rule[] {
+/** @param clat the address that stands for IPv4 outside, if there is one */
+export function rulesOf(config: GatewayConfig, clat?: string): Rule[] {
   const accept = (from: string, to: string, more: Partial<Rule> = {}): Rule => ({
     action: "accept",
     from,
@@ -33,6 +35,9 @@ export function rulesOf(config: GatewayConfig): Rule[] {
     for (const other of config.lan) own.push(accept(name, other.name));
   }
   if (config.nat64) own.push(accept("nat64", "wan"));
+  // IPv4 that has become IPv6 goes its way.
+  if (clat) own.push(accept("wan", "wan", { source: clat }));
+  for (const { relay } of config.lan) if (relay) own.push(...relayed(relay));
   for (const tunnel of config.tunnels) own.push(...carried(tunnel));
   for (const { port } of config.wireguard) own.push(accept("wan", "self", { protocol: "udp", port }));
   for (const each of behind) own.push(...through(each, config));
@@ -51,6 +56,13 @@ function pings(from: string, more: Partial<Rule> = {}): Rule[] {
     { action: "accept", from, to: "self", protocol: "icmpv6", icmpType: 128, ...more },
   ];
 }
+
+/** What servers answer to an agent, wherever they are. */
+const relayed = ({ servers }: RelayConfig): Rule[] =>
+  servers.map((source) => ({
+    ...{ action: "accept", to: "self", protocol: "udp", source },
+    port: source.includes(":") ? 547 : 67,
+  }));
 
 /** The tunnel's own packets, from its other end. */
 function carried({ kind, remote }: TunnelConfig): Rule[] {

@@ -44,11 +44,11 @@ export function services(gateway: Gateway): { name: string; state: string }[] {
   const rows: { name: string; state: string }[] = [];
   const say = (name: string, state: string | false) => void (state && rows.push({ name, state }));
   const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
-  for (const { nif, good, gateway: hop, misses } of ways.list)
+  for (const { nif, good, gateway: hop, misses, config: own } of ways.list)
     say(
       nif.name,
       good
-        ? `good, by ${hop || "its session"}`
+        ? `good, by ${hop || (own.ipv4 === "off" ? "IPv6 alone" : "its session")}`
         : misses > 0
           ? "does not answer"
           : hop === null
@@ -95,6 +95,40 @@ export function services(gateway: Gateway): { name: string; state: string }[] {
           .join(", "),
     );
   }
+  for (const { name, relay } of config.lan)
+    say(
+      `relay for ${name}`,
+      relay !== null &&
+        `to ${relay.servers.join(", ")}; ${parts.relay.counters.replies} answers of DHCP, ${parts.relay6.counters.replies} of DHCPv6`,
+    );
+  const { routes, policy, marks, vrf, nptv6, clat } = config;
+  const kinds = [...new Set(routes.map(({ type }) => type))].map(
+    (kind) => `${routes.filter(({ type }) => type === kind).length} ${kind}`,
+  );
+  say("routes", routes.length > 0 && kinds.join(", "));
+  say("policy", policy.length > 0 && count(policy.length, "rule"));
+  say(
+    "marks",
+    marks.length > 0 && `${count(marks.length, "rule")}, ${count(parts.marks.counters.marked, "packet")}`,
+  );
+  for (const { table, on } of vrf)
+    say(
+      `VRF ${table}`,
+      `${on.join(", ") || "nobody"}; ${count(
+        parts.routes.table(table).list().length + parts.routes6.table(table).list().length,
+        "route",
+      )}`,
+    );
+  for (const one of nptv6)
+    say(
+      `NPTv6 of ${one.inside}`,
+      `${gateway.translations.outsideOf(one) || "nothing is delegated"} on ${one.on}`,
+    );
+  const both = gateway.translations.clat;
+  say(
+    "CLAT",
+    clat !== null && (both ? `by ${both.prefix}, as ${both.address}` : "knows no prefix, or no address yet"),
+  );
   say(
     "RIP",
     config.rip.on.length > 0 &&

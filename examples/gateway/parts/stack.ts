@@ -7,6 +7,7 @@ import { createStack } from "../../../stack/index.js";
 import { firewall } from "../../../stack/filter/firewall.js";
 import type { FirewallEvent } from "../../../stack/filter/firewall.js";
 import { napt } from "../../../stack/filter/napt.js";
+import { nptv6 } from "../../../stack/filter/nptv6.js";
 import { arp } from "../../../stack/ipv4/arp.js";
 import { fragments } from "../../../stack/ipv4/fragments.js";
 import { icmp } from "../../../stack/ipv4/icmp.js";
@@ -38,13 +39,16 @@ import { forwarding } from "../../../stack/router/forwarding.js";
 import { forwarding6 } from "../../../stack/router/forwarding6.js";
 import { segmentation } from "../../../stack/router/segmentation.js";
 import { routeTables } from "../../../stack/router/route-tables.js";
+import { routeTables6 } from "../../../stack/router/route-tables6.js";
 import { babel } from "../../../stack/routing/babel.js";
 import { multicast } from "../../../stack/routing/multicast.js";
 import { rip } from "../../../stack/routing/rip.js";
 import { ripng } from "../../../stack/routing/ripng.js";
 import { vrrp } from "../../../stack/routing/vrrp.js";
 import { dhcpServer } from "../../../stack/service/dhcp-server.js";
+import { dhcpRelay } from "../../../stack/service/dhcp-relay.js";
 import { dhcp } from "../../../stack/service/dhcp.js";
+import { dhcpv6Relay } from "../../../stack/service/dhcpv6-relay.js";
 import { dhcpv6Server } from "../../../stack/service/dhcpv6-server.js";
 import { dhcpv6 } from "../../../stack/service/dhcpv6.js";
 import { dns64 } from "../../../stack/service/dns64.js";
@@ -56,6 +60,7 @@ import { ntp } from "../../../stack/service/ntp.js";
 import { pcpServer } from "../../../stack/service/pcp-server.js";
 import { upnpIgd } from "../../../stack/service/upnp-igd.js";
 import { tcp } from "../../../stack/tcp/tcp.js";
+import { clat } from "../../../stack/translator/clat.js";
 import { nat64 } from "../../../stack/translator/nat64.js";
 import { gre } from "../../../stack/tunnel/gre.js";
 import { ipTunnel } from "../../../stack/tunnel/ip-tunnel.js";
@@ -64,6 +69,7 @@ import { udp } from "../../../stack/udp/udp.js";
 import { wireguard } from "../../../stack/wireguard/wireguard.js";
 import type { GatewayConfig } from "../config.js";
 import type { State } from "../state.js";
+import { Marks } from "./marks.js";
 import { rulesOf } from "./rules.js";
 
 /** Packet memory: neighbours' queues, reassembly, the shaper, and what the status page sends. */
@@ -83,6 +89,7 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
   const refused: (FirewallEvent & { time: number })[] = [];
   const full = (name: string) => (name.includes(".") ? name : `${name}.${config.domain}`);
   const routes = routeTables();
+  const routes6 = routeTables6();
   const segments = segmentation();
   const pings = ping();
   const names = dns();
@@ -97,8 +104,9 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
   const base = {
     ...{
       routes,
+      routes6,
       four: ipv4({ fib: routes }),
-      six: ipv6(),
+      six: ipv6({ fib: routes6 }),
       tcp: tcp(),
       pings,
       router: forwarding({ segments }),
@@ -116,6 +124,9 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
       gres: gre(),
       client: dhcp(),
       client6: dhcpv6(),
+      relay: dhcpRelay(),
+      relay6: dhcpv6Relay(),
+      autoconf: slaac({ secret: state.secret, accept: (nif) => nif.name === config.wan[0].name }),
       advertiser: routerAdvertiser(),
     },
     ...{
@@ -143,6 +154,9 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
     times: ntpServer({ source: () => clock?.last() ?? { time: Date.now(), error: 1000, stratum: 10 } }),
     pcp: pcpServer({ mapper: nat }),
     upnp: upnpIgd({ mapper: nat, uuid: state.uuid, page: `http://${full("gateway")}/` }),
+    npt: nptv6(),
+    xlat4: clat(),
+    marks: new Marks(),
     wall: firewall({
       ...{ flows: config.flows, rules: rulesOf(config), nat },
       onLog(event) {
@@ -167,7 +181,6 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
           igmp(),
         ],
         ...[fragments6(), icmpv6({ errorRate: 200, errorBurst: 200 }), mld(), udp(), names],
-        slaac({ secret: state.secret, accept: (nif) => nif.name === config.wan[0].name }),
         ...Object.values(base),
         ...(clock ? [clock] : []),
         ...(xlat ? [xlat] : []),
@@ -181,7 +194,7 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
     store4.close();
     store6.close();
   };
-  return { ...base, stack, nat, clock, xlat, bridges, refused, full, close };
+  return { ...base, stack, names, nat, clock, xlat, bridges, refused, full, close };
 }
 
 /** A bridge for each network that is one; the VLANs of others that are on it are its interface's too. */

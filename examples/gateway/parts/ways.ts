@@ -1,6 +1,7 @@
 /** The ways out: each WAN's addresses, and which of them packets go by. */
 import { createHash } from "node:crypto";
 import { nameServers } from "../../../stack/core/name-servers.js";
+import { parse6 } from "../../../stack/core/text6.js";
 import type { Interface } from "../../../stack/index.js";
 import { inspectAddresses } from "../../../stack/inspect.js";
 import type { PingSocket } from "../../../stack/raw/ping.js";
@@ -19,6 +20,8 @@ const PROBE = 3;
 const MISSES = 3;
 /** Metrics of the ways' own default routes: the one that is chosen, if there is a choice, goes before them. */
 const METRIC = 1000;
+/** Somebody on the internet (RFC 4291 section 2.4). */
+const ANYBODY = parse6("2000::")!;
 
 export class Way {
   /** The next hop, `""`: a session has none, null: there is no way. */
@@ -47,7 +50,7 @@ export class Ways {
     private config: GatewayConfig,
     /** Told of a prefix that was delegated, or has gone. */
     private readonly delegated: (lease: Dhcp6Lease | null) => void,
-    /** Told whether there is a way out. */
+    /** Told at each look whether there is a way out. */
     private readonly reachable: (good: boolean) => void,
   ) {}
 
@@ -154,16 +157,22 @@ export class Ways {
     this.looks++;
     for (const way of this.list) {
       if (way.config.probe && this.looks % PROBE === 0) this.ask(way);
+      if (way.config.ipv4 === "off") way.gateway = this.hasSix(way.nif) ? "" : null;
       way.good = way.gateway !== null && way.nif.up() && way.misses < MISSES;
     }
-    const good = this.list.filter((way) => way.good);
-    this.reachable(good.length > 0);
+    this.reachable(this.list.some((way) => way.good));
+    const good = this.list.filter((way) => way.good && way.config.ipv4 !== "off");
     if (this.list.length < 2) return;
     const chosen = this.config.uplinks === "failover" ? good.slice(0, 1) : good;
     const key = chosen
       .map(({ nif, gateway, config }) => `${nif.name} by ${gateway || "its session"} (${config.weight})`)
       .join(", ");
     if (key !== this.chosen) this.choose(chosen, key);
+  }
+
+  /** Is it a way out of IPv6? */
+  private hasSix(nif: Interface): boolean {
+    return this.parts.six.fib.lookup(ANYBODY, 0, nif, null) !== null;
   }
 
   private choose(chosen: Way[], key: string): void {

@@ -1,12 +1,20 @@
 /** WireGuard's interfaces and their peers: a reload ends and makes those that have changed, and the sessions of others go on. */
+import { isIP } from "node:net";
+import { parse4 } from "../../../stack/core/text4.js";
+import { parse6 } from "../../../stack/core/text6.js";
 import type { Device, Peer } from "../../../stack/wireguard/wireguard.js";
 import type { WireguardConfig, WireguardPeerConfig } from "../config/wireguard.js";
 import type { State } from "../state.js";
 import { Made } from "./made.js";
+import type { Policies } from "./policies.js";
 import type { Parts } from "./stack.js";
 import { networkOf, networkOf6 } from "./text.js";
 
 type DeviceConfig = Omit<WireguardConfig, "peers">;
+
+/** How often a name is asked for, ms, and how old the last handshake must be for that: no session lasts longer. */
+const ASK = 5000;
+const STALE = 180_000;
 
 const bytesOf = (text: string) => new Uint8Array(Buffer.from(text, "base64"));
 
@@ -23,6 +31,7 @@ export class Wireguards {
   constructor(
     private readonly parts: Parts,
     private readonly state: State,
+    private readonly policies: Policies,
     private readonly log: (line: string) => void,
   ) {}
 
@@ -67,14 +76,18 @@ export class Wireguards {
     const device = this.devices.get(name)!;
     const nif = stack.findInterface(name)!;
     const { presharedKey, endpoint, allowedIps, keepalive } = config;
+    const named = endpoint !== null && isIP(endpoint.address) === 0;
     const peer = device.addPeer({
       ...{ publicKey: bytesOf(config.publicKey), allowedIps, keepalive },
       ...(presharedKey && { presharedKey: bytesOf(presharedKey) }),
-      ...(endpoint && { endpoint }),
+      ...(endpoint && !named && { endpoint }),
     });
+    const follow = endpoint && named ? this.follow(device, peer, endpoint) : undefined;
     const key = `${name} ${config.publicKey}`;
     this.peers.set(key, peer);
-    // Everything by one peer would be its own packets, too.
+    const all = allowedIps
+      .filter((prefix) => prefix.endsWith("/0"))
+      .map((prefix) => this.policies.everythingBy(nif, prefix.includes(":")));
     const routes = allowedIps
       .filter((prefix) => !prefix.endsWith("/0"))
       .map((prefix) =>
@@ -83,11 +96,42 @@ export class Wireguards {
           : four.addRoute(networkOf(prefix), { interface: nif }),
       );
     return () => {
+      follow?.();
+      for (const end of all) end();
       this.peers.delete(key);
       device.removePeer(peer);
       four.fib.remove((each) => routes.includes(each));
       six.fib.remove((each) => routes.includes(each));
       stack.changed();
+    };
+  }
+
+  /** Asks for the address of a peer's name while it is not heard of there. */
+  private follow(
+    device: Device,
+    peer: Peer,
+    { address: name, port }: { address: string; port: number },
+  ): () => void {
+    const { names, four, six } = this.parts;
+    const reachable = (one: string) =>
+      isIP(one) === 4 ? four.fib.lookup(parse4(one)!, null) : six.fib.lookup(parse6(one)!, 0, null, null);
+    let request: { cancel(): void } | null = null;
+    const look = () => {
+      const { endpoint, lastHandshake } = device.status(peer);
+      if (request || (lastHandshake && Date.now() - lastHandshake < STALE)) return;
+      request = names.lookup(name, {}, (_code, addresses) => {
+        request = null;
+        const found = addresses.find(reachable) ?? addresses[0];
+        if (!found || found === endpoint?.address) return;
+        device.setEndpoint(peer, { address: found, port });
+        this.log(`${name} is ${found}`);
+      });
+    };
+    const timer = setInterval(look, ASK).unref();
+    look();
+    return () => {
+      clearInterval(timer);
+      request?.cancel();
     };
   }
 }
