@@ -60,10 +60,10 @@ export class Rule<Fib> {
   ) {}
 
   matches(packet: Packet, back: boolean): boolean {
+    // Of the way back nobody knows which mark it would have, nor where it would come in.
     return (
-      (this.mask === 0 || (packet.mark & this.mask) === this.mark) &&
-      // The way back begins where the packet would have come from: only that has an incoming interface.
-      (!this.nif || back || packet.nif === this.nif) &&
+      ((back ? 0 : packet.mark) & this.mask) === this.mark &&
+      (!this.nif || (!back && packet.nif === this.nif)) &&
       (!this.from || this.from(packet, back))
     );
   }

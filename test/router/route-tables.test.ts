@@ -101,6 +101,23 @@ test("a rule that suppresses short prefixes: what main knows but by default goes
     t.throws(() => tables.addRule({ table: 7, suppress }), { code: "EINVAL" });
 });
 
+test("the check of sources asks no rule of a mark or an interface: what only the way there has", (t) => {
+  const { tables, ip, wanNif, lanNif, out, counters } = setup(t);
+  tables.addRoute("0.0.0.0/0", { hops: [{ gateway: "10.1.0.9" }] });
+  tables.addRoute("0.0.0.0/0", { hops: [{ gateway: "10.2.0.9" }], table: 7 });
+  tables.addRule({ interface: wanNif, table: 7 });
+  t.is(out("192.0.2.1"), "wan");
+  ip.hook = (packet) => {
+    packet.mark = 5;
+    return true;
+  };
+  tables.addRule({ mark: 5, table: 7 });
+  t.is(out("192.0.2.1"), "alt");
+  tables.addRule({ interface: lanNif, table: 7, priority: 1 });
+  t.is(out("192.0.2.1"), "alt");
+  t.is(counters.reversePath, 0);
+});
+
 test("routes that lead nowhere: nobody is told of a black hole, and of the others each its own", (t) => {
   const { tables, tables6, lan, ip, out, counters, counters6 } = setup(t);
   const to = (dst: string) =>

@@ -45,6 +45,7 @@ export class Policies {
         [...of(one.hops.map(({ on }) => on)), ...(one.hops.length > 0 && one.table === 0 ? places : [])],
       ]),
     );
+    this.checkSources(config);
     this.rules.apply(config.policy.map((one): [PolicyConfig, Of] => [one, of([one.on])]));
   }
 
@@ -62,6 +63,17 @@ export class Policies {
       this.rule({ from, priority: EVERYTHING, table }),
     ];
     return () => ends.forEach((end) => end());
+  }
+
+  /** With rules, or several ways out, answers come by others than the way back in the main table. */
+  private checkSources({ wan, tunnels, wireguard, policy }: GatewayConfig): void {
+    const { router, router6 } = this.parts;
+    const [four, six] = [wan.length > 1 || policy.length > 0, policy.length > 0];
+    for (const { name } of [...wan, ...tunnels, ...wireguard]) {
+      const nif = this.find(name)!;
+      router.configure(nif, { reversePath: four ? "loose" : "strict" });
+      router6.configure(nif, { reversePath: six ? "loose" : "strict" });
+    }
   }
 
   private find(name: string): Interface | null {

@@ -64,8 +64,7 @@ export class Ways {
     const way = new Way(config, nif);
     this.list.push(way);
     wall.assign(nif, "wan");
-    const reversePath = this.config.wan.length > 1 ? ("loose" as const) : ("strict" as const);
-    router.configure(nif, { mss: "mtu", reversePath });
+    router.configure(nif, { mss: "mtu" });
     router6.configure(nif, { mss: "mtu" });
     if (links.uplink && "uplink" in config.link) this.userMode(way);
     else this.upstream(way);
