@@ -12,6 +12,7 @@ import { bodyHash } from "../support/http.js";
 import type { Namespace } from "../support/namespace.js";
 import { pingFrom } from "../support/ping.js";
 import { bodyFile, scratch, serveNginx } from "../support/site.js";
+import { wireguardGo } from "../support/wireguard.js";
 
 const SERVER = "192.0.2.1";
 const SERVER6 = "2001:db8:1::1";
@@ -42,7 +43,7 @@ function settle(ns: Namespace, device: string, ...addresses: string[]): void {
 async function serveMe(ns: Namespace, folder: string, more = ""): Promise<void> {
   mkdirSync(folder);
   const me = 'location = /me { return 200 "$remote_addr"; }';
-  await serveNginx(ns, `${more && `[${more}]:8080; listen `}${FAR}:8081; ${me} listen ${FAR}`, folder);
+  await serveNginx(ns, `${more && `${more}:8080; listen `}${FAR}:8081; ${me} listen ${FAR}`, folder);
 }
 
 test("DHCP is dnsmasq's, elsewhere; NPTv6; one source, and one port, go by another provider; a black hole; a network of its own", async (t) => {
@@ -119,7 +120,7 @@ test("DHCP is dnsmasq's, elsewhere; NPTv6; one source, and one port, go by anoth
   lan.ip("address", "add", "fd00:7::2/64", "dev", "lan0", "nodad");
   lan.ip("route", "add", "default", "via", "192.168.7.1");
   lan.ip("-6", "route", "add", "default", "via", "fd00:7::1");
-  await serveMe(wan, join(folder, "0"), SERVER6);
+  await serveMe(wan, join(folder, "0"), `[${SERVER6}]`);
   await serveMe(lte, join(folder, "1"));
   const ask = async (ns: Namespace, url: string, ...more: string[]) =>
     (await ns.run("curl", ["-gs", "-m", "60", ...more, `http://${url}/me`], { codes: null })).stdout;
@@ -160,6 +161,44 @@ test("DHCP is dnsmasq's, elsewhere; NPTv6; one source, and one port, go by anoth
   const { refused } = parts.router.router.counters;
   t.regex(await told(lan, "10.66.0.1"), /1 packets transmitted/);
   t.is(parts.router.router.counters.refused, refused);
+});
+
+test("a peer of WireGuard that has a name is the way of everything, but for what the gateway knows; and no longer", async (t) => {
+  const folder = scratch(t);
+  const [lan, wan] = [namespace6(t), namespace6(t)];
+  const friend = await wireguardGo(t, wan, 51821);
+  const peer = { publicKey: friend.publicKey, endpoint: "gate.test:51821", keepalive: 5 };
+  const tunnel = (...peers: object[]) => ({ wireguard: [{ name: "wg0", address: "10.97.0.1/24", peers }] });
+  const { gateway, lines, reload } = await startSite(t, folder, {
+    wan: {
+      link: { tap: "wan0", netns: wan.name },
+      ipv4: { address: "192.0.2.2/24", gateway: SERVER },
+      ...{ ipv6: "off", nameServers: [SERVER] },
+    },
+    lan: [{ name: "lan", link: { tap: "lan0", netns: lan.name }, address: "192.168.7.1/24" }],
+    ...tunnel({ ...peer, allowedIps: ["0.0.0.0/0"] }),
+  });
+  settle(lan, "lan0", "192.168.7.2/24");
+  lan.ip("route", "add", "default", "via", "192.168.7.1");
+  settle(wan, "wan0", `${SERVER}/24`);
+  wan.ip("address", "add", `${FAR}/32`, "dev", "lo");
+  const own = Buffer.from(gateway.wireguards.devices.get("wg0")!.publicKey()).toString("base64");
+  friend.set(own, "allowed-ips", "10.97.0.1/32,192.168.7.0/24");
+  settle(wan, friend.name, "10.97.0.2/24");
+  wan.ip("route", "add", "192.168.7.0/24", "dev", friend.name);
+  await serveMe(wan, join(folder, "0"), SERVER);
+  await wan.serve("udp", 53, "dnsmasq", [
+    ...["-k", "-C", "/dev/null", "--no-resolv", "--no-hosts", "--user=root"],
+    ...["--host-record=gate.test,192.0.2.1", "--local=/test/"],
+  ]);
+  await until("the name is known", () => lines.includes("gate.test is 192.0.2.1"));
+  const ask = async (host: string) =>
+    (await lan.run("curl", ["-gs", "-m", "60", `http://${host}:8080/me`], { codes: null })).stdout;
+  await until("packets go by the peer", async () => (await ask(FAR)) === "192.168.7.2");
+  t.is(await ask(SERVER), "192.0.2.2", "a network of the gateway's own");
+  reload(tunnel({ ...peer, allowedIps: ["10.97.0.2/32"] }));
+  await until("packets go by the WAN", async () => (await ask(FAR)) === "192.0.2.2");
+  t.is(gateway.parts.wg.counters.malformed, 0);
 });
 
 const TAYGA = `
