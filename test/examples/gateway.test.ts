@@ -136,7 +136,7 @@ test("what is wrong is told with its line", (t) => {
     [
       file(`"tunnels": [\n{ "name": "t", "kind": "l2tp", "remote": "192.0.2.9" }]`),
       6,
-      /"ip", "gre", "vxlan"/,
+      /"ip", "gre", "vxlan", "slip"/,
     ],
     [file(`"tunnels": [\n{ "name": "lan", "kind": "ip", "remote": "192.0.2.9" }]`), 6, /another name/],
     [
@@ -232,6 +232,24 @@ test("what is wrong is told with its line", (t) => {
       /bridge\[0\] must be one of \{ "tap"/,
     ],
     [file("", LAN, `{ "link": { "bridge": [{ "tap": "a" }] } }`), 3, /a link of its own/],
+    [file(`"tunnels": [{ "name": "t", "kind": "slip",\n"remote": "ttyS0" }]`), 6, /a UNIX socket.*or a port/],
+    [
+      file(`"tunnels": [{ "name": "t", "kind": "slip",\n"remote": "127.0.0.1:65536" }]`),
+      6,
+      /a UNIX socket.*or a port/,
+    ],
+    [
+      file(
+        `"tunnels": [\n{ "name": "t", "kind": "slip", "remote": "/run/line", "address6": "fd00:9::1/64" }]`,
+      ),
+      6,
+      /"mtu" of 1280 at least/,
+    ],
+    [
+      file(`"tunnels": [\n{ "name": "t", "kind": "slip", "remote": "/run/line", "key": 1 }]`),
+      6,
+      /without "key" and "local"/,
+    ],
     [file(`"routes": [\n{ "to": "10.8.0.0/16" }]`), 6, /with "via" or "on", or 1 to 16 "hops"/],
     [
       file(`"routes": [\n{ "to": "10.8.0.0/16", "type": "blackhole", "on": "lan" }]`),
@@ -314,6 +332,7 @@ const ALL = file(
   "tunnels": [
     { "name": "site", "kind": "gre", "remote": "192.0.2.9", "key": 7, "address": "10.99.0.1/30", "trusted": true },
     { "name": "six", "kind": "ip", "remote": "192.0.2.8", "address6": "2001:db8:9::2/64", "routes": ["2001:db8::/32"] },
+    { "name": "line", "kind": "slip", "remote": "/nobody/here", "address": "10.94.0.1/30" },
     { "name": "lab", "kind": "vxlan", "key": 42, "remote": "192.0.2.7", "address": "10.98.0.1/24" }
   ],
   "routes": [
@@ -367,6 +386,7 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
   for (const name of [
     "wan",
     "lte",
+    "line",
     "site",
     "six",
     "lab",
@@ -455,6 +475,7 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
     "bridge lan",
     "home",
     ...KEYS.map((key) => `home ${key.slice(0, 8)}`),
+    "line",
     "lte",
     "policy",
     "queue of lan",

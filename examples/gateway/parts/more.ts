@@ -14,10 +14,13 @@ import type { TunnelConfig } from "../config/tunnel.js";
 import type { State } from "../state.js";
 import { Made } from "./made.js";
 import { Policies } from "./policies.js";
+import { SerialLine } from "./serial-line.js";
 import type { Parts } from "./stack.js";
 import type { Ways } from "./ways.js";
 import { Wireguards } from "./wireguard.js";
 
+/** Of a serial line (RFC 1055). */
+const SLIP_MTU = 1006;
 const DISCIPLINES = { "fq-codel": fqCodel, drr, fifo };
 
 /** What speaks on an interface, or serves it; how it is authenticated. */
@@ -94,16 +97,18 @@ export class More {
         ? ips.add(ends, name)
         : kind === "gre"
           ? gres.add({ ...ends, ...(key >= 0 && { key }) }, name)
-          : stack.addInterface(
-              vxlans.create({
-                vni: key,
-                mac,
-                remotes: [remote],
-                ...(local && { local }),
-                ...(mtu && { mtu }),
-              }),
-              name,
-            );
+          : kind === "slip"
+            ? stack.addInterface(new SerialLine(remote, mtu || SLIP_MTU), name)
+            : stack.addInterface(
+                vxlans.create({
+                  vni: key,
+                  mac,
+                  remotes: [remote],
+                  ...(local && { local }),
+                  ...(mtu && { mtu }),
+                }),
+                name,
+              );
     wall.assign(nif, name);
     router.configure(nif, { mss: "mtu" });
     router6.configure(nif, { mss: "mtu" });

@@ -5,7 +5,7 @@ import type { RelayConfig } from "../config/lan.js";
 import type { TunnelConfig } from "../config/tunnel.js";
 
 /** Protocol numbers of packets that a tunnel's are in, by kind: of IPv4 and of IPv6 in IP. */
-const OUTER = { ip: [4, 41], gre: [47], vxlan: [] };
+const OUTER = { ip: [4, 41], gre: [47], vxlan: [], slip: [] };
 const VXLAN_PORT = 4789;
 
 /** @param clat the address that stands for IPv4 outside, if there is one */

@@ -1,5 +1,12 @@
 /** Our SLIP and the kernel's (slattach in user-mode-linux) over a serial line: pings and datagrams of every size, either way. */
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { Socket } from "node:net";
+import { join } from "node:path";
 import test from "ava";
+import { parseConfig } from "../../../examples/gateway/config.js";
+import { startGateway } from "../../../examples/gateway/gateway.js";
+import { services } from "../../../examples/gateway/parts/services.js";
 import { nodeHost } from "../../../ports/node/index.js";
 import { createStack } from "../../../stack/index.js";
 import { fragments } from "../../../stack/ipv4/fragments.js";
@@ -10,6 +17,9 @@ import { slip } from "../../../stack/link/slip.js";
 import { ping } from "../../../stack/raw/ping.js";
 import { tcp } from "../../../stack/tcp/tcp.js";
 import { findLeaks } from "../../support/leaks.js";
+import { Namespace } from "../support/namespace.js";
+import { pingFrom } from "../support/ping.js";
+import { scratch } from "../support/site.js";
 import { startUml } from "../support/uml.js";
 import { until } from "../../support/until.js";
 
@@ -22,6 +32,11 @@ close(STDOUT);
 if (fork) { syswrite($line, $data) while sysread($pty, $data, 4096); }
 else { syswrite($pty, $data) while sysread($line, $data, 4096); }
 `;
+
+/** user-mode-linux's serial line does not wake who waits to write; a pseudo terminal does. */
+const SLATTACH = `stty -F /dev/ttyS0 raw -echo; (perl -e '${RELAY}' >/tmp/line &) ; sleep 0.5;
+  slattach -p slip -L /dev/pts/$(cat /tmp/line) & sleep 0.5;
+  ip link set sl0 mtu 1006 up; ip address add 10.9.0.2/30 dev sl0`;
 
 test("slattach: pings of either side up to the MTU and in fragments, all bytes that are escaped; TCP; noise on the line", async (t) => {
   const peer = await startUml(t, ["slip"]);
@@ -45,10 +60,7 @@ test("slattach: pings of either side up to the MTU and in fragments, all bytes t
     const left = findLeaks(stack);
     if (left.length > 0) throw new Error(left.join("; "));
   });
-  // user-mode-linux's serial line does not wake who waits to write; a pseudo terminal does.
-  await peer.sh(`stty -F /dev/ttyS0 raw -echo; (perl -e '${RELAY}' >/tmp/line &) ; sleep 0.5;
-    slattach -p slip -L /dev/pts/$(cat /tmp/line) & sleep 0.5;
-    ip link set sl0 mtu 1006 up; ip address add 10.9.0.2/30 dev sl0`);
+  await peer.sh(SLATTACH);
   // Pings of the kernel: a pattern that is all escapes, the MTU, fragments.
   for (const [size, pattern] of [
     [56, "c0"],
@@ -98,4 +110,53 @@ test("slattach: pings of either side up to the MTU and in fragments, all bytes t
   await new Promise((resolve) => setTimeout(resolve, 300));
   t.is(line.counters.malformed + line.counters.tooLong + line.counters.tooBig, 0);
   t.log({ ...line.counters });
+});
+
+test("the gateway's file has a line to slattach: a host behind it reaches what is there; the line comes back when it has gone", async (t) => {
+  const peer = await startUml(t, ["slip"]);
+  await peer.sh(SLATTACH);
+  await peer.sh("ip route add default via 10.9.0.1");
+  const folder = scratch(t);
+  const path = join(folder, "line");
+  const ends: Socket[] = [];
+  const server = createServer((socket) => {
+    ends.push(socket);
+    socket.on("error", () => {});
+    socket.on("data", (data) => peer.serial.write(data));
+  });
+  peer.serial.on("data", (data: Buffer) => ends.at(-1)?.write(data));
+  await once(server.listen(path), "listening");
+  t.teardown(() => {
+    for (const end of ends) end.destroy();
+    server.close();
+  });
+  const lan = new Namespace();
+  t.teardown(() => lan.close());
+  const gateway = await startGateway(
+    parseConfig(
+      JSON.stringify({
+        state: join(folder, "state"),
+        wan: { link: { uplink: {} } },
+        lan: [{ name: "lan", link: { tap: "lan0", netns: lan.name }, address: "192.168.7.1/24" }],
+        tunnels: [
+          { name: "sl0", kind: "slip", remote: path, address: "10.9.0.1/30", routes: ["10.10.0.0/16"] },
+        ],
+      }),
+    ),
+    () => {},
+  );
+  t.teardown(() => gateway.close());
+  lan.ip("link", "set", "lan0", "up");
+  lan.ip("address", "add", "192.168.7.2/24", "dev", "lan0");
+  lan.ip("route", "add", "default", "via", "192.168.7.1");
+  const shown = () => services(gateway).find(({ name }) => name === "sl0")?.state;
+  await until("the line", () => shown() === `slip to ${path}`);
+  for (const size of [56, 978, 1400])
+    await pingFrom(t, lan, "10.9.0.2", { size, interval: 0.2, options: ["-M", "dont"] });
+  await peer.sh("ip address add 10.10.0.1/32 dev lo");
+  await pingFrom(t, lan, "10.10.0.1", { interval: 0.2 });
+  ends[0].destroy();
+  await until("it is down", () => shown() === `slip to ${path}, down`);
+  await until("it is there again", () => shown() === `slip to ${path}`);
+  await pingFrom(t, lan, "10.10.0.1", { interval: 0.2 });
 });
