@@ -209,22 +209,41 @@ prefix ${PREFIX}
 dynamic-pool 192.168.77.0/24
 `;
 
-test("464XLAT: outside there is IPv6 alone, and a host of IPv4 reaches a server of IPv4 by tayga", async (t) => {
+/** A router that says which prefix its NAT64 has (RFC 8781): radvd of Debian cannot say so. `$1`: the device. */
+const ROUTER = `
+import socket, struct, sys, time
+pton = lambda text: socket.inet_pton(socket.AF_INET6, text)
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)
+s.setsockopt(41, socket.IPV6_MULTICAST_HOPS, 255)
+s.setsockopt(41, socket.IPV6_MULTICAST_IF, socket.if_nametoindex(sys.argv[1]))
+ra = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+ra += struct.pack("!BBBBIII16s", 3, 4, 64, 0xc0, 7200, 3600, 0, pton("2001:db8:1::"))
+ra += struct.pack("!BBH12s", 38, 2, 1800, pton("fd64::")[:12])
+while True:
+    s.sendto(ra, ("ff02::1", 0))
+    time.sleep(1)
+`;
+
+test("464XLAT: outside there is IPv6 alone, whose router tells of its NAT64, and a host of IPv4 reaches a server of IPv4 by tayga", async (t) => {
   const folder = scratch(t);
   const [lan, wan] = [namespace6(t), namespace6(t)];
   const { gateway, shown, reload } = await startSite(t, folder, {
     wan: {
       link: { tap: "wan0", netns: wan.name },
       ipv4: "off",
-      ipv6: { address: "2001:db8:1::2/64", gateway: SERVER6 },
     },
     lan: [{ name: "lan", link: { tap: "lan0", netns: lan.name }, address: "192.168.7.1/24" }],
-    clat: { prefix: PREFIX, address: "2001:db8:c1a7::464" },
+    clat: { address: "2001:db8:c1a7::464" },
   });
   settle(lan, "lan0", "192.168.7.2/24");
   lan.ip("route", "add", "default", "via", "192.168.7.1");
-  settle(wan, "wan0", `${SERVER6}/64`);
-  wan.ip("-6", "route", "add", "2001:db8:c1a7::/64", "via", "2001:db8:1::2");
+  settle(wan, "wan0", `${SERVER6}/64`, "fe80::1/64");
+  const { six, stack } = gateway.parts;
+  const own = six.addresses.find(({ nif, bytes }) => nif.name === "wan" && bytes[0] === 0xfe)!;
+  const ours = six.addressText(own.bytes, 0, null);
+  wan.ip("-6", "route", "add", "2001:db8:c1a7::/64", "via", ours, "dev", "wan0");
+  t.is(stack.findInterface("clat"), null);
+  t.is(shown("CLAT"), "knows no prefix, or no address yet");
   wan.ip("address", "add", `${FAR}/32`, "dev", "lo");
   writeFileSync(join(folder, "tayga.conf"), TAYGA + `data-dir ${folder}\n`);
   await wan.run("tayga", ["-c", join(folder, "tayga.conf"), "--mktun"]);
@@ -233,6 +252,8 @@ test("464XLAT: outside there is IPv6 alone, and a host of IPv4 reaches a server 
   wan.ip("-6", "route", "add", PREFIX, "dev", "nat64");
   for (const family of ["ipv4.ip_forward", "ipv6.conf.all.forwarding"]) wan.sysctl(`net.${family}`, 1);
   wan.start("tayga", ["-d", "-c", join(folder, "tayga.conf")]);
+  wan.start("python3", ["-c", ROUTER, "wan0"]);
+  await until("the prefix", () => stack.findInterface("clat") !== null);
   for (const size of [0, 56, 1200]) await pingFrom(t, lan, FAR, { size });
   const size = 4 << 20;
   bodyFile(folder, size);
