@@ -136,6 +136,7 @@ test("DHCP is dnsmasq's, elsewhere; NPTv6; one source, and one port, go by anoth
   t.is(await from("192.168.7.2", 8081), "198.51.100.2", "and one port");
   t.regex(shown("marks"), /^1 rule, [1-9]\d* packets?$/);
   t.is(await ask(lab, `${FAR}:8080`), "198.51.100.2", "its own table leads there");
+  await pingFrom(t, lab, "192.168.9.1");
   const told = async (ns: Namespace, host: string, count = "1") =>
     (await ns.run("ping", ["-n", "-c", count, "-W", "2", host], { codes: null })).stdout;
   // What has a table of its own does not find the others.
