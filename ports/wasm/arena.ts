@@ -171,7 +171,8 @@ export function copyArena(
   }
   const from = indexOf(source);
   const to = indexOf(target);
-  if (from >= 0 && to >= 0) {
+  // The place of one guest may just have been given to the other.
+  if (from >= 0 && to >= 0 && arrays[from] === source) {
     const arena = arenas[from];
     if (length > LOOP_WITHIN && arena && arena === arenas[to]) {
       arena.copy(bases[to] + targetStart, bases[from] + sourceStart, length);

@@ -121,3 +121,24 @@ test("more arrays than are recognised, and those of other hosts, are copied all 
     t.deepEqual(memories[to], expected);
   }
 });
+
+test("arrays from elsewhere, which come and go among those that are recognised, in copies of all pairs", (t) => {
+  const { allocate, copy } = plainAccelerator();
+  const memories = Array.from({ length: 14 }, (_, i) => (i < 2 ? allocate(600) : new Uint8Array(600)));
+  const place = fc.record({ memory: fc.nat(memories.length - 1), at: fc.nat(300) });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(place, place, fc.nat(290)), { maxLength: 40 }), (copies) => {
+      memories.forEach((memory, i) => memory.fill(i + 1));
+      const expected = memories.map((memory) => memory.slice());
+      for (const [to, from, length] of copies) {
+        if (to.memory === from.memory) continue;
+        // What is seen twice is recognised.
+        for (let twice = 0; twice < 2; twice++)
+          copy(memories[to.memory]!, to.at, memories[from.memory]!, from.at, length);
+        expected[to.memory]!.set(expected[from.memory]!.subarray(from.at, from.at + length), to.at);
+      }
+      t.deepEqual(memories, expected);
+    }),
+    { numRuns: 300 },
+  );
+});
