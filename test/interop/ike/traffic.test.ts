@@ -141,6 +141,8 @@ test("strongSwan's address is silent: we go to another that it has named, under 
   ns.ip("rule", "add", "from", KERNEL, "to", OURS, "blackhole");
   await until("elsewhere", () => site.children[0]!.remote === "10.77.0.9");
   await site.charon.sas(/local +'10.77.0.1' @ 10.77.0.9/);
+  // An exchange that it began from the old address holds its child there until it has ended.
+  await until("its packets come from there", async () => (await site.ping(1, 0.1)) === 1);
   t.is(await site.ping(10, 0.01), 10);
   t.deepEqual(site.told, ["established"]);
 });
