@@ -27,8 +27,8 @@ for (const machine of Object.keys(BOARDS)) {
           ...machineArguments(machine, image),
           ...["-nic", "none"],
           ...["-semihosting-config", `enable=on,target=native,arg=conformance,arg=random=${random}`],
-          // Virtual time that jumps over every sleep.
-          ...["-icount", "shift=5,sleep=off"],
+          // Not by `sleep=off`: QEMU 7.2 then counts each sleep twice, and wake-ups are late by what they were asked for.
+          ...["-icount", "shift=5"],
         ],
         { timeout: 200_000, codes: null },
       );
