@@ -5,21 +5,19 @@
  * Strangers are not answered: a forwarder that anybody may ask floods whomever they name. Of a server's response only what is about
  * the name that was asked is passed on and kept. Bounds: questions under way (`limit`), who waits for each, connections, the cache.
  */
-import { put16 } from "../core/bytes.js";
-import { ENODATA, ENOTFOUND, fail, requireInteger } from "../core/errors.js";
+import { ENOTFOUND, fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { nameServers } from "../core/name-servers.js";
 import type { NameServer } from "../core/name-servers.js";
 import type { Path } from "../core/network.js";
 import type { Component, Stack } from "../core/stack.js";
-import { parse6 } from "../core/text6.js";
 import type { Tcp } from "../tcp/tcp.js";
 import type { DatagramInfo, Udp, UdpSocket } from "../udp/udp.js";
 import * as wire from "../wire/dns.js";
-import { ALIAS } from "./dns-answer.js";
 import type { Answer, DnsRecord } from "./dns-answer.js";
 import { Cache } from "./dns-cache.js";
 import type { Dns64 } from "./dns64.js";
+import { isDenial, synthesize } from "./dns-forwarder-dns64.js";
 import { Hosts, hostName } from "./dns-forwarder-hosts.js";
 import {
   ClientQuery,
@@ -30,7 +28,6 @@ import {
   beginResponse,
   emitAnswer,
   endResponse,
-  nameBytes,
   parseQuery,
 } from "./dns-forwarder-message.js";
 import { StreamServer } from "./dns-forwarder-stream.js";
@@ -43,8 +40,6 @@ const QUEUE = 65536;
 const QUERY = 1232;
 /** Who may wait for the answer to one question. */
 const WAITERS = 64;
-/** Seconds for which an answer of DNS64 holds whose AAAA's denial did not say (RFC 6147 section 5.1.7). */
-const SYNTHETIC_TTL = 600;
 
 export class DnsForwarderCounters {
   /** Queries of clients that could be read. */
@@ -381,43 +376,17 @@ export class DnsForwarder implements Component {
     reply(out, at);
   }
 
-  /** Makes AAAA records of A records, for a client that has IPv6 alone. Null: there are none. */
+  /** Makes AAAA records of A records, and remembers them. Null: there are none. */
   synthesize(
     x: Exchange,
     answer: Answer,
     denial: Answer | null,
   ): { response: Uint8Array; answer: Answer } | null {
-    const rule = this.options.dns64 as Dns64;
-    const q = new ClientQuery();
-    const question = nameBytes(x.name);
-    const out = new Uint8Array(4096);
-    q.question = new Uint8Array(question.length + 4);
-    q.question.set(question);
-    put16(q.question, question.length, wire.TYPE_AAAA);
-    put16(q.question, question.length + 2, wire.CLASS_IN);
-    let at = beginResponse(out, q, 0, 0);
-    let ttl = (denial && denial.ttl) || SYNTHETIC_TTL;
-    let made = 0;
-    for (let i = 0; i < answer.records.length && at > 0; i++) {
-      const record = answer.records[i];
-      const alias = record.type === "CNAME";
-      const value = alias ? nameBytes(record.data as string) : rule.synthesize(record.data as string);
-      if (record.ttl < ttl) ttl = record.ttl;
-      if (!value) continue;
-      if (!alias) made++;
-      at = emitAnswer(
-        out,
-        at,
-        record.name,
-        alias ? wire.TYPE_CNAME : wire.TYPE_AAAA,
-        record.ttl < ttl ? record.ttl : ttl,
-        value,
-      );
-    }
-    if (at < 0 || made === 0) return null;
+    const made = synthesize(this.options.dns64 as Dns64, x.name, answer, denial);
+    if (!made) return null;
     this.counters.synthesized++;
-    const response = out.subarray(0, at);
-    this.cache.add(x.key, x.type, response, at, ttl, this.stack.now());
+    const { response, ttl } = made;
+    this.cache.add(x.key, x.type, response, response.length, ttl, this.stack.now());
     return { response, answer };
   }
 
@@ -543,16 +512,8 @@ export class DnsForwarder implements Component {
     };
   }
 
-  /** No AAAA record, or none that may be given. */
   private isDenial(answer: Answer): boolean {
-    if (answer.code === ENODATA || answer.code === ALIAS) return true;
-    if (answer.code !== 0) return false;
-    for (let i = 0; i < answer.records.length; i++) {
-      const record = answer.records[i];
-      const bytes = record.type === wire.TYPE_AAAA ? parse6(record.data as string) : null;
-      if (bytes && (this.options.dns64 as Dns64).accepts(bytes)) return false;
-    }
-    return true;
+    return isDenial(this.options.dns64 as Dns64, answer);
   }
 
   private keep(x: Exchange, response: Uint8Array | null, answer: Answer | null, code: number): void {
