@@ -1,10 +1,12 @@
 /** What is to stand when key exchanges of today do not: preshared keys besides (RFC 8784), additional key exchanges (RFC 9370). */
 import { createHmac, generateKeyPairSync } from "node:crypto";
 import test from "ava";
+import type { ExecutionContext } from "ava";
 import fc from "fast-check";
 import { nobleCrypto } from "../../ports/noble/index.js";
 import { additionalKeyExchanges } from "../../stack/ike/additional-key-exchanges.js";
 import { ikeFragmentation } from "../../stack/ike/ike-fragmentation.js";
+import type { ConnectionOptions } from "../../stack/ike/ike.js";
 import { rawKeyAuth } from "../../stack/ike/raw-key-auth.js";
 import { SK_D, SK_PI, SK_PR } from "../../stack/ike/keys.js";
 import { Writer } from "../../stack/ike/message.js";
@@ -115,6 +117,31 @@ test("PPK: misuse throws; forged notifications in IKE_SA_INIT change nothing but
 
 const HYBRID = "aes256gcm16-prfsha256-x25519-ke1_mlkem768";
 const kems = () => ({ keyExchanges: additionalKeyExchanges() });
+/** A provider, and one over it that writes down what responders' exchanges came to: public values, the peer's first, and secrets. */
+function watchedCrypto() {
+  const crypto = nobleCrypto();
+  const secrets: Buffer[] = [];
+  const shares: Uint8Array[] = [];
+  const respond: typeof crypto.respond = (group, peer, done) =>
+    crypto.respond(group, peer, (own, secret) => {
+      if (secret) secrets.push(Buffer.from(secret));
+      if (own) shares.push(peer.slice(), own.slice());
+      done(own, secret);
+    });
+  return { crypto, watched: { ...crypto, respond }, secrets, shares };
+}
+
+/** Two ends that have each other, over a network that loses, doubles and mixes up; what they say is said often enough. */
+function overBadNetwork(t: ExecutionContext, connection: ConnectionOptions, seed: number) {
+  const bad = { loss: 0.1, duplicate: 0.1, reorder: 0.1, reorderDelay: 20, delay: 5 };
+  const other = ends(t, { ike: kems, crypto: nobleCrypto(), wire: { a: bad, b: bad }, seed });
+  const more = { ...connection, retransmit: 100, attempts: 14 };
+  const one = other.connect(0, { remote: B, ...more });
+  const two = other.connect(1, more);
+  other.run(8000);
+  return { other, one, two };
+}
+
 /** The exchanges of an end's requests, whatever fragments they came in. */
 const exchanges = ({ sent }: Ends, end: number) =>
   sent[end]!.filter((packet, i) => packet[23] !== sent[end]![i - 1]?.[23]).map((packet) => packet[18]);
@@ -178,22 +205,7 @@ test("9370: with loss, copies and reordering, in fragments, with a PPK: both hav
 });
 
 test("9370: keys and IntAuth as HMAC of another makes them (RFC 9370 section 2.2.2, RFC 9242 section 3.3.2)", (t) => {
-  const crypto = nobleCrypto();
-  const secrets: Buffer[] = [];
-  const shares: Uint8Array[] = [];
-  const watched = {
-    ...crypto,
-    respond: (
-      group: string,
-      peer: Uint8Array,
-      done: (own: Uint8Array | null, secret: Uint8Array | null) => void,
-    ) =>
-      crypto.respond(group, peer, (own, secret) => {
-        secrets.push(Buffer.from(secret!));
-        shares.push(peer.slice(), own!.slice());
-        done(own, secret);
-      }),
-  };
+  const { watched, secrets, shares } = watchedCrypto();
   const site = ends(t, { ike: kems, crypto: watched });
   let octets: Uint8Array | null = null;
   let keys: Uint8Array[] = [];
@@ -253,16 +265,7 @@ test("9370: keys and IntAuth as HMAC of another makes them (RFC 9370 section 2.2
 });
 
 test("9370: a rekey of the IKE SA has them again (IKE_FOLLOWUP_KE): keys as HMAC of another makes them; collisions, loss, wrong links", (t) => {
-  const crypto = nobleCrypto();
-  const secrets: Buffer[] = [];
-  const watched = {
-    ...crypto,
-    respond: (group: string, peer: Uint8Array, done: Parameters<typeof crypto.respond>[2]) =>
-      crypto.respond(group, peer, (own, secret) => {
-        secrets.push(Buffer.from(secret!));
-        done(own, secret);
-      }),
-  };
+  const { crypto, watched, secrets } = watchedCrypto();
   const proposals = [HYBRID + "-ke2_ecp256"];
   const site = ends(t, { ike: kems, crypto: watched });
   const peer = site.connect(0, { remote: B, proposals });
@@ -319,12 +322,7 @@ test("9370: a rekey of the IKE SA has them again (IKE_FOLLOWUP_KE): keys as HMAC
 
   // Both at once, over a bad network: one IKE SA in the end. (Who says goodbye to the old one may have lost the answer.)
   for (let round = 0; round < 6; round++) {
-    const bad = { loss: 0.1, duplicate: 0.1, reorder: 0.1, reorderDelay: 20, delay: 5 };
-    const other = ends(t, { ike: kems, crypto, wire: { a: bad, b: bad }, seed: 100 + round });
-    const more = { proposals, retransmit: 100, attempts: 14 };
-    const one = other.connect(0, { remote: B, ...more });
-    const two = other.connect(1, more);
-    other.run(8000);
+    const { other, one, two } = overBadNetwork(t, { proposals }, 100 + round);
     t.is(other.told[0]!.at(-1), "established");
     const first = one.sa!;
     one.rekey();
@@ -355,16 +353,7 @@ test("9370: a rekey of the IKE SA has them again (IKE_FOLLOWUP_KE): keys as HMAC
 });
 
 test("9370: a child's rekey has them (IKE_FOLLOWUP_KE): keys as HMAC of another makes them; collisions, loss; refused where a method is twice", (t) => {
-  const crypto = nobleCrypto();
-  const secrets: Buffer[] = [];
-  const watched = {
-    ...crypto,
-    respond: (group: string, peer: Uint8Array, done: Parameters<typeof crypto.respond>[2]) =>
-      crypto.respond(group, peer, (own, secret) => {
-        if (secret) secrets.push(Buffer.from(secret));
-        done(own, secret);
-      }),
-  };
+  const { crypto, watched, secrets } = watchedCrypto();
   const text = "aes256gcm16-noesn-x25519-ke1_mlkem768-ke2_ecp256";
   const children = [{ proposals: [text] }];
   const site = ends(t, { ike: kems, crypto: watched });
@@ -415,12 +404,7 @@ test("9370: a child's rekey has them (IKE_FOLLOWUP_KE): keys as HMAC of another 
 
   // Both at once, over a bad network, the IKE SA meanwhile too: one child in the end.
   for (let round = 0; round < 8; round++) {
-    const bad = { loss: 0.1, duplicate: 0.1, reorder: 0.1, reorderDelay: 20, delay: 5 };
-    const other = ends(t, { ike: kems, crypto, wire: { a: bad, b: bad }, seed: 200 + round });
-    const more = { children, retransmit: 100, attempts: 14 };
-    const one = other.connect(0, { remote: B, ...more });
-    const two = other.connect(1, more);
-    other.run(8000);
+    const { other, one, two } = overBadNetwork(t, { children }, 200 + round);
     const first = other.children[0]![0]!;
     t.truthy(first);
     one.rekey(first);

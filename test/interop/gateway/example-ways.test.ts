@@ -8,10 +8,9 @@ import { startGateway } from "../../../examples/gateway/gateway.js";
 import { services } from "../../../examples/gateway/parts/services.js";
 import { until } from "../../support/until.js";
 import { namespace6 } from "../support/host6.js";
-import { bodyHash } from "../support/http.js";
 import type { Namespace } from "../support/namespace.js";
 import { pingFrom } from "../support/ping.js";
-import { bodyFile, scratch, serveNginx } from "../support/site.js";
+import { curlFile, scratch, serveFile, serveNginx } from "../support/site.js";
 import { wireguardGo } from "../support/wireguard.js";
 
 const SERVER = "192.0.2.1";
@@ -257,16 +256,8 @@ test("464XLAT: outside there is IPv6 alone, whose router tells of its NAT64, and
   await until("the prefix", () => stack.findInterface("clat") !== null);
   for (const size of [0, 56, 1200]) await pingFrom(t, lan, FAR, { size });
   const size = 4 << 20;
-  bodyFile(folder, size);
-  await serveNginx(wan, FAR, folder);
-  const fetched = await lan.run(
-    "sh",
-    ["-c", `curl -sgf --max-time 200 http://${FAR}:8080/${size} | sha256sum`],
-    {
-      timeout: 210_000,
-    },
-  );
-  t.is(fetched.stdout.split(" ")[0], bodyHash(size));
+  await serveFile(t, wan, [FAR], size);
+  await curlFile(t, lan, FAR, size);
   t.is(shown("CLAT"), `by ${PREFIX}, as 2001:db8:c1a7::464`);
   await until("the way out is good", () => shown("wan") === "good, by IPv6 alone");
   const { xlat4, wall } = gateway.parts;

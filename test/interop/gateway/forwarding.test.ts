@@ -1,11 +1,10 @@
 /** Two kernels with our router between them: what ping, traceroute, curl and their routing caches say of it. */
 import test from "ava";
 import type { TunLink } from "../../../ports/node/index.js";
-import { bodyHash } from "../support/http.js";
 import { WAN_HOST, WAN_HOST6, createGateway, settle } from "../support/gateway.js";
 import { namespace6 } from "../support/host6.js";
 import { pingFrom } from "../support/ping.js";
-import { bodyFile, scratch, serveNginx } from "../support/site.js";
+import { curlFile, serveFile } from "../support/site.js";
 
 test("ping and traceroute: we are the hop between", async (t) => {
   const { lan, four, six } = await createGateway(t);
@@ -32,14 +31,9 @@ test("record route: the kernel reads us in its list", async (t) => {
 test("64 MiB by curl in both families", async (t) => {
   const { lan, wan, four, six } = await createGateway(t);
   const size = 64 << 20;
-  const folder = scratch(t);
-  bodyFile(folder, size);
-  await serveNginx(wan, `${WAN_HOST}:8080; listen [${WAN_HOST6}]`, folder);
-  for (const host of [WAN_HOST, `[${WAN_HOST6}]`]) {
-    const command = `curl -sgf --max-time 200 http://${host}:8080/${size} | sha256sum`;
-    const { stdout } = await lan.run("sh", ["-c", command], { timeout: 210_000 });
-    t.is(stdout.split(" ")[0], bodyHash(size));
-  }
+  const hosts = [WAN_HOST, `[${WAN_HOST6}]`];
+  await serveFile(t, wan, hosts, size);
+  for (const host of hosts) await curlFile(t, lan, host, size);
   t.true(four.router.counters.forwarded > 45_000);
   t.true(six.router.counters.forwarded > 45_000);
 });
@@ -54,14 +48,9 @@ for (const [what, offloads, cuts] of [
     const off = ["tx", "tso", "gso", "gro"].flatMap((name) => [name, "off"]);
     if (cuts) await wan.run("ethtool", ["-K", "wan0", ...off]);
     const size = 64 << 20;
-    const folder = scratch(t);
-    bodyFile(folder, size);
-    await serveNginx(wan, `${WAN_HOST}:8080; listen [${WAN_HOST6}]`, folder);
-    for (const host of [WAN_HOST, `[${WAN_HOST6}]`]) {
-      const command = `curl -sgf --max-time 120 http://${host}:8080/${size} | sha256sum`;
-      const { stdout } = await lan.run("sh", ["-c", command], { timeout: 130_000 });
-      t.is(stdout.split(" ")[0], bodyHash(size));
-    }
+    const hosts = [WAN_HOST, `[${WAN_HOST6}]`];
+    await serveFile(t, wan, hosts, size);
+    for (const host of hosts) await curlFile(t, lan, host, size);
     const { rxFrames, txFrames } = { rxFrames: wanNif.counters.rxFrames, txFrames: lanNif.counters.txFrames };
     // 92,000 segments are what it takes at the least, one by one.
     t.true(rxFrames < 90_000, `${rxFrames} frames`);

@@ -18,9 +18,8 @@ import { dns } from "../../../stack/service/dns.js";
 import { dnsForwarder } from "../../../stack/service/dns-forwarder.js";
 import { TCP_CLIENT } from "../support/apps.js";
 import { LAN_HOST, WAN_HOST, WAN_HOST6, createGateway } from "../support/gateway.js";
-import { bodyHash } from "../support/http.js";
 import { pingFrom } from "../support/ping.js";
-import { bodyFile, scratch, serveNginx } from "../support/site.js";
+import { curlFile, scratch, serveFile } from "../support/site.js";
 
 const PREFIX = "fd64::/96";
 
@@ -64,15 +63,11 @@ test("NAT64 and DNS64: ping, traceroute, names, 64 MiB by curl from a host that 
     "--local=/test/",
   ]);
   const size = 64 << 20;
-  const folder = scratch(t);
-  bodyFile(folder, size);
-  await serveNginx(wan, WAN_HOST, folder);
+  await serveFile(t, wan, [WAN_HOST], size);
   const answer = await lan.run("dig", ["+short", "@fd01::1", "four.test", "AAAA"]);
   t.is(answer.stdout.trim(), "fd64::a02:2");
   const address = answer.stdout.trim();
-  const command = `curl -sgf --max-time 200 --resolve four.test:8080:${address} http://four.test:8080/${size} | sha256sum`;
-  const { stdout } = await lan.run("sh", ["-c", command], { timeout: 210_000 });
-  t.is(stdout.split(" ")[0], bodyHash(size));
+  await curlFile(t, lan, "four.test", size, `--resolve four.test:8080:${address}`);
   const { counters } = xlat;
   t.deepEqual(
     { ...counters, toIpv4: 0, toIpv6: 0, fragments: 0 },
@@ -134,13 +129,8 @@ test("the well-known prefix: public servers by it, private ones not; an unbound 
   t.regex(await dig("inside.refuses.test", "AAAA"), /status: SERVFAIL/);
   await pingFrom(t, lan, "64:ff9b::203.0.113.7", { size: 56 });
   const size = 1 << 20;
-  bodyFile(folder, size);
-  await serveNginx(wan, "203.0.113.7", folder);
-  const { stdout: hash } = await lan.run("sh", [
-    "-c",
-    `curl -sgf --max-time 60 http://[64:ff9b::203.0.113.7]:8080/${size} | sha256sum`,
-  ]);
-  t.is(hash.split(" ")[0], bodyHash(size));
+  await serveFile(t, wan, ["203.0.113.7"], size);
+  await curlFile(t, lan, "[64:ff9b::203.0.113.7]", size);
   const { stdout } = await lan.run("ping", ["-6", "-n", "-c", "1", "-W", "2", "64:ff9b::10.2.0.2"], {
     codes: null,
   });
@@ -191,11 +181,8 @@ test("464XLAT: hosts of IPv4 behind our CLAT reach a server of IPv4 by tayga's N
   const trace = await lan.run("traceroute", ["-n", "-q", "1", "-w", "20", "-m", "5", "-I", "10.9.0.1"]);
   t.regex(trace.stdout, /^ 1 {2}10\.1\.0\.1 [^]* 10\.9\.0\.1 {2}[\d.]+ ms$/m);
   const size = 16 << 20;
-  bodyFile(folder, size);
-  await serveNginx(wan, "10.9.0.1", folder);
-  const command = `curl -sgf --max-time 200 http://10.9.0.1:8080/${size} | sha256sum`;
-  const { stdout } = await lan.run("sh", ["-c", command], { timeout: 210_000 });
-  t.is(stdout.split(" ")[0], bodyHash(size));
+  await serveFile(t, wan, ["10.9.0.1"], size);
+  await curlFile(t, lan, "10.9.0.1", size);
   t.is(xlat.counters.malformed + xlat.counters.address, 0);
 });
 
@@ -330,12 +317,8 @@ test("NPTv6 and the rules of a home: a server sees the outer prefix; ping, error
   const trace = await lan.run("traceroute", ["-6", "-n", "-q", "1", "-w", "20", "-m", "4", WAN_HOST6]);
   t.regex(trace.stdout, /^ 1 {2}fd01::1 {2}[\d.]+ ms\n 2 {2}fd02::2 {2}[\d.]+ ms$/m);
   const size = 16 << 20;
-  const folder = scratch(t);
-  bodyFile(folder, size);
-  await serveNginx(wan, `[${WAN_HOST6}]`, folder);
-  const command = `curl -sgf --max-time 200 http://[${WAN_HOST6}]:8080/${size} | sha256sum`;
-  const { stdout } = await lan.run("sh", ["-c", command], { timeout: 210_000 });
-  t.is(stdout.split(" ")[0], bodyHash(size));
+  await serveFile(t, wan, [`[${WAN_HOST6}]`], size);
+  await curlFile(t, lan, `[${WAN_HOST6}]`, size);
   const seen = wall.list().find(({ protocol }) => protocol === 6);
   t.is(seen?.source, "fd01::2");
   t.true(npt.counters.outwards > 100 && npt.counters.inwards > 100);

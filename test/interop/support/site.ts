@@ -45,6 +45,31 @@ export async function serveNginx(ns: Namespace, address: string, folder: string)
   await ns.serve("tcp", 8080, "nginx", ["-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
 }
 
+/** nginx serves a body of `size` bytes on port 8080 of the addresses (in brackets when of IPv6), for `curlFile`. */
+export async function serveFile(
+  t: ExecutionContext,
+  ns: Namespace,
+  addresses: readonly string[],
+  size: number,
+): Promise<void> {
+  const folder = scratch(t);
+  bodyFile(folder, size);
+  await serveNginx(ns, addresses.join(":8080; listen "), folder);
+}
+
+/** curl fetches what `serveFile` serves, whole. */
+export async function curlFile(
+  t: ExecutionContext,
+  ns: Namespace,
+  host: string,
+  size: number,
+  options = "",
+): Promise<void> {
+  const command = `curl -sgf --max-time 200 ${options} http://${host}:8080/${size} | sha256sum`;
+  const { stdout } = await ns.run("sh", ["-c", command], { timeout: 210_000 });
+  t.is(stdout.split(" ")[0], bodyHash(size), host);
+}
+
 /** curl fetches `size` bytes from our server and sends as many to it; what arrives is what was sent. */
 export async function curlBothWays(
   t: ExecutionContext,
