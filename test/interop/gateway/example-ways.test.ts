@@ -11,6 +11,7 @@ import { namespace6 } from "../support/host6.js";
 import type { Namespace } from "../support/namespace.js";
 import { pingFrom } from "../support/ping.js";
 import { curlFile, scratch, serveFile, serveNginx } from "../support/site.js";
+import { startTayga } from "../support/tayga.js";
 import { wireguardGo } from "../support/wireguard.js";
 
 const SERVER = "192.0.2.1";
@@ -201,14 +202,6 @@ test("a peer of WireGuard that has a name is the way of everything, but for what
   t.is(gateway.parts.wg.counters.malformed, 0);
 });
 
-const TAYGA = `
-tun-device nat64
-ipv4-addr 192.168.77.1
-ipv6-addr fd02:ff::1
-prefix ${PREFIX}
-dynamic-pool 192.168.77.0/24
-`;
-
 /** A router that says which prefix its NAT64 has (RFC 8781): radvd of Debian cannot say so. `$1`: the device. */
 const ROUTER = `
 import socket, struct, sys, time
@@ -245,13 +238,7 @@ test("464XLAT: outside there is IPv6 alone, whose router tells of its NAT64, and
   t.is(stack.findInterface("clat"), null);
   t.is(shown("CLAT"), "knows no prefix, or no address yet");
   wan.ip("address", "add", `${FAR}/32`, "dev", "lo");
-  writeFileSync(join(folder, "tayga.conf"), TAYGA + `data-dir ${folder}\n`);
-  await wan.run("tayga", ["-c", join(folder, "tayga.conf"), "--mktun"]);
-  wan.ip("link", "set", "nat64", "up");
-  wan.ip("route", "add", "192.168.77.0/24", "dev", "nat64");
-  wan.ip("-6", "route", "add", PREFIX, "dev", "nat64");
-  for (const family of ["ipv4.ip_forward", "ipv6.conf.all.forwarding"]) wan.sysctl(`net.${family}`, 1);
-  wan.start("tayga", ["-d", "-c", join(folder, "tayga.conf")]);
+  await startTayga(t, wan, PREFIX);
   wan.start("python3", ["-c", ROUTER, "wan0"]);
   await until("the prefix", () => stack.findInterface("clat") !== null);
   for (const size of [0, 56, 1200]) await pingFrom(t, lan, FAR, { size });

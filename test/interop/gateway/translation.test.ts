@@ -20,6 +20,7 @@ import { TCP_CLIENT } from "../support/apps.js";
 import { LAN_HOST, WAN_HOST, WAN_HOST6, createGateway } from "../support/gateway.js";
 import { pingFrom } from "../support/ping.js";
 import { curlFile, scratch, serveFile } from "../support/site.js";
+import { startTayga } from "../support/tayga.js";
 
 const PREFIX = "fd64::/96";
 
@@ -138,14 +139,6 @@ test("the well-known prefix: public servers by it, private ones not; an unbound 
   t.is(xlat.counters.address, 1);
 });
 
-const TAYGA = `
-tun-device nat64
-ipv4-addr 192.168.77.1
-ipv6-addr fd02:ff::1
-prefix ${PREFIX}
-dynamic-pool 192.168.77.0/24
-`;
-
 test("464XLAT: hosts of IPv4 behind our CLAT reach a server of IPv4 by tayga's NAT64; between the two there is IPv6 alone", async (t) => {
   const wall = firewall({ rules: [{ action: "accept", from: "lan" }], nat: napt({ outside: "clat" }) });
   const xlat = clat();
@@ -164,17 +157,10 @@ test("464XLAT: hosts of IPv4 behind our CLAT reach a server of IPv4 by tayga's N
       { action: "accept", from: "clat", to: "wan0" },
     ],
   });
-  const folder = scratch(t);
-  writeFileSync(join(folder, "tayga.conf"), TAYGA + `data-dir ${folder}\n`);
   wan.ip("address", "flush", "dev", "wan0", "scope", "global");
   wan.ip("address", "add", "fd02::2/64", "dev", "wan0", "nodad");
   wan.ip("address", "add", "10.9.0.1/32", "dev", "lo");
-  await wan.run("tayga", ["-c", join(folder, "tayga.conf"), "--mktun"]);
-  wan.ip("link", "set", "nat64", "up");
-  wan.ip("route", "add", "192.168.77.0/24", "dev", "nat64");
-  wan.ip("-6", "route", "add", PREFIX, "dev", "nat64");
-  for (const family of ["ipv4.ip_forward", "ipv6.conf.all.forwarding"]) wan.sysctl(`net.${family}`, 1);
-  wan.start("tayga", ["-d", "-c", join(folder, "tayga.conf")]);
+  await startTayga(t, wan, PREFIX);
   for (const size of [0, 56, 1200]) {
     await pingFrom(t, lan, "10.9.0.1", { count: 3, interval: 0.2, size });
   }
