@@ -27,8 +27,6 @@ export interface NodeHostOptions {
 
 /** The longest delay that setTimeout knows, ms. Waking early is harmless. */
 const LONGEST_TIMEOUT = 0x7fffffff;
-/** setTimeout sleeps for 1 ms at the least, and often for 2: up to here the event loop turns instead. */
-const SHORTEST_TIMEOUT = 2;
 
 /** The hypercalls of one stack. Made by `nodeHost`. */
 export class NodeHost implements Hypercalls {
@@ -80,8 +78,9 @@ export class NodeHost implements Hypercalls {
     if (this.immediate) clearImmediate(this.immediate);
     this.timeout = this.immediate = null;
     if (delay < 0) return;
-    // Without a stack the alarm comes at once: an hour later nobody would know why.
-    if (delay < SHORTEST_TIMEOUT || !this.driven) this.immediate = setImmediate(this.alarm);
+    // What is due comes with the next turn; setTimeout sleeps for a millisecond at the least, for which a loop must not turn. Without a
+    // stack the alarm comes at once: an hour later nobody would know why.
+    if (delay < 1 || !this.driven) this.immediate = setImmediate(this.alarm);
     else this.timeout = setTimeout(this.alarm, delay < LONGEST_TIMEOUT ? delay : LONGEST_TIMEOUT);
     if (!this.referenced) this.unref();
   }

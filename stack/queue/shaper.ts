@@ -27,11 +27,6 @@ export interface ShaperOptions {
 const LEAST_BURST = 3028;
 /** Silence beyond this adds nothing, ms. */
 const LONGEST = 60000;
-/**
- * A wake-up is not asked for sooner, ms: hosts that cannot sleep so shortly turn in their event loop instead, and who turns has used up its share
- * of a processor when a frame comes. What is late for it goes at once, as far as `burst` reaches.
- */
-const NAP = 2;
 /** Attempts to make room for a frame. */
 const TRIES = 4;
 
@@ -48,7 +43,6 @@ export class ShapedLink implements Link {
   /** Bytes a millisecond; 0: no limit. */
   private readonly pace: number;
   private readonly burst: number;
-  private readonly nap: number;
   private tokens: number;
   private filled = 0;
   /** The frame that the link has refused, to be sent first; -1: none. */
@@ -73,8 +67,6 @@ export class ShapedLink implements Link {
     if (link.multicast) this.multicast = (groups, count) => link.multicast!(groups, count);
     this.pace = rate / 8000;
     this.burst = this.tokens = burst;
-    const whole = rate > 0 ? (burst / this.pace) | 0 : 0;
-    this.nap = whole < NAP ? whole : NAP;
     this.frames = new Frames(discipline.limit, this.headroom, stack.pool, stack.host.copy);
     this.timer = new Timer((queue: ShapedLink) => queue.run(), this);
     this.filled = stack.now();
@@ -134,7 +126,7 @@ export class ShapedLink implements Link {
     }
     if (frames.size > 0 && !this.blocked && this.timer.slot < 0) {
       const wait = ((-this.tokens / this.pace) | 0) + 1;
-      this.stack.timers.set(this.timer, (now + (wait > this.nap ? wait : this.nap)) | 0);
+      this.stack.timers.set(this.timer, (now + wait) | 0);
     }
   }
 
