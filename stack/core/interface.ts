@@ -99,6 +99,7 @@ export class Interface implements LinkReceiver {
     packet.end = end;
     packet.nif = this;
     packet.segmentSize = segmentSize || 0;
+    packet.mark = 0;
     packet.flags = (checksum || CHECKSUM_NONE) === CHECKSUM_NONE ? 0 : CHECKSUM_OK;
     if (checksum === CHECKSUM_PARTIAL) packet.flags |= CHECKSUM_UNFINISHED;
     if (stack.busy) {

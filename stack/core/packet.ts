@@ -60,7 +60,7 @@ export class Packet {
   segmentSize = 0;
   /** Output: last four bytes of the virtual hardware address (00-00-5e-..., VRRP) that its frame comes from; 0: the interface's own. */
   sender = 0;
-  /** A word for policy rules, by whoever looks at packets (`PacketHook`); of a packet that came in. */
+  /** A word for policy rules, by whoever looks at packets (`PacketHook`); 0 of each that comes in, out of a tunnel or a translator as well. */
   mark = 0;
 
   constructor(data: Uint8Array) {

@@ -74,6 +74,9 @@ test("rules by source, interface and mark, in order; what a table does not know,
     };
   }
   t.is(out("192.0.2.1"), "alt");
+  ip.hook = null;
+  t.is(out("192.0.2.1"), "wan", "a mark is gone with its packet");
+  ip.hook = six.hook;
   tables.addRule({ interface: lanNif, table: 9, priority: 0 });
   tables.addRoute("192.0.2.0/24", { hops: [{ gateway: "10.1.0.8" }], table: 9 });
   t.is(out("192.0.2.1"), "wan");

@@ -38,8 +38,7 @@ export class Marks implements Component {
   }
 
   private see(packet: Packet, point: number, out: Interface | null, next: PacketHook | null): boolean {
-    // A packet's place is another one's afterwards: it has a mark of its own or none.
-    if (point === PREROUTING) packet.mark = this.numbers.length > 0 ? this.markOf(packet) : 0;
+    if (point === PREROUTING && this.numbers.length > 0) packet.mark = this.markOf(packet);
     return !next || next(packet, point, out);
   }
 
