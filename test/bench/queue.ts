@@ -1,10 +1,11 @@
 /**
  * What a ping waits behind eight downloads of kernels through our gateway, queue by queue: `node --import tsx test/bench/queue.ts [--write]`
- * (needs root and iperf3); `--write` puts the table into docs/gateway.md. Two namespaces, a TAP each; what goes to the LAN is shaped. The
+ * (needs root, iperf3 and chrt); `--write` puts the table into docs/gateway.md. Two namespaces, a TAP each; what goes to the LAN is shaped. The
  * control is a ping at the same time from the LAN to a third namespace, over a cable (veth) that nothing of ours is in.
  */
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { availableParallelism, loadavg, setPriority } from "node:os";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { nodeHost, openTap } from "../../ports/node/index.js";
 import { createStack } from "../../stack/index.js";
@@ -40,10 +41,9 @@ interface Figures {
   control: number;
 }
 
-// What other programs want of the processors is no queue of ours: this one, all of its threads, and those that it starts, go before them. Where
-// Linux groups programs by session, "nice" orders those of one session alone, and sessions have their own.
-if (existsSync("/proc/self/autogroup")) writeFileSync("/proc/self/autogroup", "-19");
-for (const task of readdirSync("/proc/self/task")) setPriority(Number(task), -19);
+// What other programs want of the processors is no queue of ours: this one, all of its threads, and those that it starts, go before them. Not by
+// "nice", which orders the programs of one session alone where Linux groups them by session.
+execFileSync("chrt", ["--all-tasks", "--rr", "--pid", "10", `${process.pid}`]);
 
 const [lan, wan, aside] = [new Namespace(), new Namespace(), new Namespace()];
 const host = nodeHost();
