@@ -4,6 +4,7 @@ import { forward, portMapping, rule } from "./config/filter.js";
 import type { ForwardConfig, PortMappingConfig } from "./config/filter.js";
 import { lan } from "./config/lan.js";
 import type { LanConfig } from "./config/lan.js";
+import { checkLinks, checkNetworks } from "./config/overlap.js";
 import { Reader, address, domain, flag, list, oneOf, text, whole, wrong } from "./config/read.js";
 import { mark, policy, route, vrf } from "./config/policy.js";
 import type { MarkConfig, PolicyConfig, RouteConfig, VrfConfig } from "./config/policy.js";
@@ -128,6 +129,8 @@ export function parseConfig(source: string): GatewayConfig {
   if (lans.length === 0) wrong(reader.members.get("lan")!, "lan", "at least one network");
   checkNames(config, at);
   checkLans(lans, (i) => at("lan", i));
+  checkLinks(config, at);
+  checkNetworks(config, at);
   checkVrf(config, (i) => at("vrf", i));
   if (config.clat) checkClat(config, reader.members.get("clat")!);
   wireguards.forEach((one, i) => {

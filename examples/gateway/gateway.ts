@@ -44,8 +44,11 @@ function fixed(config: GatewayConfig): Record<string, string> {
       ipv6,
       nameServers,
     ];
-  for (const { name, link, address, address6, subnet } of config.lan)
-    parts[`the link, the addresses or the subnet of ${name}`] = [link, address, address6, subnet];
+  for (const { name, link, address, address6, subnet } of config.lan) {
+    // Ports come and go, the bridge stays.
+    const carrier = "bridge" in link ? { ...link, bridge: [] } : link;
+    parts[`the link, the addresses or the subnet of ${name}`] = [carrier, address, address6, subnet];
+  }
   return Object.fromEntries(Object.entries(parts).map(([key, value]) => [key, JSON.stringify(value)]));
 }
 
@@ -97,6 +100,7 @@ export async function startGateway(
     for (const each of config.wan) await ways.open(each, links);
     ways.setNameServers();
     for (const each of config.lan) await lans.open(each, links);
+    await lans.plug(config, links);
     lans.apply(config);
     more.apply(config);
     translations.apply(config);
@@ -116,10 +120,10 @@ export async function startGateway(
       return config;
     },
     /**
-     * Takes another configuration. Connections go on, and all that has not changed. Throws, and changes nothing, when it differs in what
-     * only a restart can change.
+     * Takes another configuration. Connections go on, and all that has not changed. Rejects, and changes nothing, when it differs in what
+     * only a restart can change; and with the ports of bridges that do not open, when all else has changed. One at a time.
      */
-    reload(next: GatewayConfig): void {
+    async reload(next: GatewayConfig): Promise<void> {
       const before = fixed(config);
       const after = fixed(next);
       const changed = Object.keys({ ...before, ...after }).filter((key) => before[key] !== after[key]);
@@ -132,6 +136,7 @@ export async function startGateway(
       lans.apply(next);
       more.apply(next);
       translations.apply(next);
+      await lans.plug(next, links);
     },
     close,
   };

@@ -55,7 +55,7 @@ try {
 }
 if (config.statusPort !== 0) listen(gateway.parts.tcp, { port: config.statusPort }, site(gateway));
 
-function reload(): void {
+async function again(): Promise<void> {
   const next = read();
   if (typeof next === "string") {
     log(`not reloaded: ${next}`);
@@ -63,12 +63,15 @@ function reload(): void {
   }
   next.state = resolve(dirname(file), next.state);
   try {
-    gateway.reload(next);
+    await gateway.reload(next);
     log("reloaded");
   } catch (error) {
     log(`not reloaded: ${(error as Error).message}`);
   }
 }
+
+let reloading = Promise.resolve();
+const reload = () => void (reloading = reloading.then(again));
 
 // An editor writes a file in several steps, or puts another in its place: the folder is watched, and a moment waited.
 let soon: NodeJS.Timeout | undefined;

@@ -317,6 +317,24 @@ test("what is wrong is told with its line", (t) => {
       5,
       /1 to 8 addresses/,
     ],
+    [file("", LAN, `{ "link": { "tap": "lan0" } }`), 4, /TAP lan0 is there twice/],
+    [
+      file(
+        "",
+        `${LAN},\n{ "name": "b", "subnet": 1, "link": { "tap": "b" }, "address": "192.168.7.129/25" }`,
+      ),
+      5,
+      /192\.168\.7\.129\/25 and the network of lan overlap/,
+    ],
+    [
+      file(
+        "",
+        LAN,
+        `{ "link": { "tap": "w" }, "ipv4": { "address": "192.168.7.9/28", "gateway": "192.168.7.10" } }`,
+      ),
+      3,
+      /192\.168\.7\.9\/28 and the network of lan overlap/,
+    ],
   ];
   for (const [text, line, reason] of cases) {
     const error = t.throws(() => parseConfig(text), { instanceOf: ConfigError }, text);
@@ -461,7 +479,7 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
   const nowhere = () => routes.list().find(({ nif, length }) => nif.name === "nowhere" && length === 16);
   const unreachable = nowhere();
   t.true(unreachable !== undefined);
-  gateway.reload(next);
+  await gateway.reload(next);
   t.is(stack.findInterface("site"), site);
   t.not(stack.findInterface("six"), six);
   t.is(stack.findInterface("six")?.mtu, 1300);
@@ -490,12 +508,26 @@ test("a file with everything in it starts, is shown, reloads each part of it, an
   t.deepEqual(within(9), []);
   t.true(within(254).includes("guests 168/24"));
   t.deepEqual(within(7), []);
-  gateway.reload(parse(ALL));
+  await gateway.reload(parse(ALL));
   t.deepEqual(within(9), ["guests 168/24", "lab 53/16", "lab 98/24"]);
   t.deepEqual(Object.keys(shown()).sort(), Object.keys(first).sort());
-  t.throws(() => gateway.reload({ ...parse(ALL), nat64: "" }), {
+  await t.throwsAsync(gateway.reload({ ...parse(ALL), nat64: "" }), {
     message: /nat64 changed: that needs a restart/,
   });
+  // A bridge's ports come and go, and those that stay are the same; one that does not open is tried again.
+  const { ports } = gateway.parts.bridges.get("lan")!.bridge;
+  const [stays, goes] = ports;
+  const bridged = (more: string) => parse(ALL.replace('{ "tap": "m", "untagged": 9, "edge": true }', more));
+  await t.throwsAsync(gateway.reload(bridged('{ "tap": "n", "tagged": [9] }')), {
+    message: /^lan-2: .*is closed/,
+  });
+  t.deepEqual([...ports], [stays]);
+  given["lan-2"] = memoryCable()[0];
+  await gateway.reload(bridged('{ "tap": "n", "tagged": [9] }'));
+  t.is(ports.length, 2);
+  t.is(ports[0], stays);
+  t.not(ports[1], goes);
+  t.deepEqual(ports[1]!.tagged, [9]);
 });
 
 test("IPv6 alone outside: the CLAT and NPTv6 have what is delegated, or what the file says; a reload ends and begins them", async (t) => {
@@ -538,13 +570,13 @@ test("IPv6 alone outside: the CLAT and NPTv6 have what is delegated, or what the
   t.is(wall.test(six, "wan", "wan").action, "accept");
   six[23] = 0x65;
   t.not(wall.test(six, "wan", "wan").action, "accept");
-  gateway.reload(parse(`${NPT}, "domain": "home.arpa", "clat": { "prefix": "64:ff9b::/96" }`));
+  await gateway.reload(parse(`${NPT}, "domain": "home.arpa", "clat": { "prefix": "64:ff9b::/96" }`));
   t.is(stack.findInterface("clat"), nif);
-  gateway.reload(parse(`"clat": { "prefix": "64:ff9b::/96", "subnet": 5 }`));
+  await gateway.reload(parse(`"clat": { "prefix": "64:ff9b::/96", "subnet": 5 }`));
   t.is(shown().CLAT, "by 64:ff9b::/96, as 2001:db8:a000:5::464");
   t.false("NPTv6 of fd00:7::/64" in shown());
   // Nobody has told of a prefix.
-  gateway.reload(parse(`"clat": {}, "nptv6": [{ "inside": "fd00:7::/64", "subnet": 300 }]`));
+  await gateway.reload(parse(`"clat": {}, "nptv6": [{ "inside": "fd00:7::/64", "subnet": 300 }]`));
   t.is(shown().CLAT, "knows no prefix, or no address yet");
   t.is(shown()["NPTv6 of fd00:7::/64"], "nothing is delegated on wan");
   t.is(stack.findInterface("clat"), null);

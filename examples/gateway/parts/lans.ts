@@ -1,7 +1,7 @@
 /** The networks behind: what their hosts are told and given, from both DHCPs and router advertisements to names and the time. */
 import type { Advertisement } from "../../../stack/ipv6/router-advertiser.js";
 import type { Interface } from "../../../stack/index.js";
-import type { Bridge } from "../../../stack/link/bridge.js";
+import type { Bridge, BridgePort } from "../../../stack/link/bridge.js";
 import type { VrrpRouter } from "../../../stack/routing/vrrp.js";
 import type { DhcpScope } from "../../../stack/service/dhcp-server.js";
 import type { Dhcpv6Scope } from "../../../stack/service/dhcpv6-server.js";
@@ -9,7 +9,7 @@ import { numberInterface, subnet } from "../../../stack/service/dhcpv6.js";
 import type { Dhcp6Lease } from "../../../stack/service/dhcpv6.js";
 import type { GatewayConfig } from "../config.js";
 import type { LanConfig, RelayConfig, VrrpConfig } from "../config/lan.js";
-import type { BridgeConfig } from "../config/link.js";
+import type { BridgePortConfig } from "../config/link.js";
 import type { State } from "../state.js";
 import type { Links } from "./links.js";
 import { Made } from "./made.js";
@@ -31,6 +31,8 @@ export interface Side {
 export class Lans {
   readonly sides: Side[] = [];
   private reachable = true;
+  /** The ports of bridges, by what the configuration has of them. */
+  private readonly plugged = new Map<string, { bridge: Bridge; port: BridgePort }>();
   private readonly virtual = new Made<[name: string, config: VrrpConfig]>(([name, config]) =>
     this.share(name, config),
   );
@@ -57,7 +59,7 @@ export class Lans {
       "vlan" in link
         ? vlans.add(stack.findInterface(link.on)!, link.vlan, name)
         : stack.addInterface(
-            "bridge" in link ? await this.bridge(name, link, links) : await links.open(name, link),
+            "bridge" in link ? this.parts.bridges.get(name)!.bridge : await links.open(name, link),
             name,
           );
     wall.assign(nif, name);
@@ -77,15 +79,37 @@ export class Lans {
     forwarder.add(full("gateway"), bare(config.address));
   }
 
-  /** The bridge of a network, with its ports: NAME-1, NAME-2, ... */
-  private async bridge(name: string, { bridge: ports }: BridgeConfig, links: Links): Promise<Bridge> {
-    const { bridge } = this.parts.bridges.get(name)!;
-    for (const [i, { link, untagged, tagged, isolated, edge, cost }] of ports.entries())
-      bridge.addPort(await links.open(`${name}-${i + 1}`, link), {
-        ...{ untagged, tagged, isolated },
-        tree: { cost, ...(edge && { edge, restrictedRole: true }) },
-      });
-    return bridge;
+  /**
+   * Ports of bridges: those that the configuration has no more are closed before others open, which may have their links. Rejects with
+   * what has not opened; the next time it is tried again.
+   */
+  async plug(config: GatewayConfig, links: Links): Promise<void> {
+    const wanted = new Map<string, [name: string, place: string, port: BridgePortConfig]>();
+    for (const { name, link } of config.lan) {
+      if (!("bridge" in link)) continue;
+      for (const [i, port] of link.bridge.entries())
+        wanted.set(JSON.stringify([name, port]), [name, `${name}-${i + 1}`, port]);
+    }
+    for (const [key, { bridge, port }] of this.plugged) {
+      if (wanted.has(key)) continue;
+      this.plugged.delete(key);
+      bridge.removePort(port);
+    }
+    const failed: string[] = [];
+    for (const [key, [name, place, { link, untagged, tagged, isolated, edge, cost }]] of wanted) {
+      if (this.plugged.has(key)) continue;
+      const { bridge } = this.parts.bridges.get(name)!;
+      try {
+        const port = bridge.addPort(await links.open(place, link), {
+          ...{ untagged, tagged, isolated },
+          tree: { cost, ...(edge && { edge, restrictedRole: true }) },
+        });
+        this.plugged.set(key, { bridge, port });
+      } catch (error) {
+        failed.push(`${place}: ${(error as Error).message}`);
+      }
+    }
+    if (failed.length > 0) throw new Error(failed.join("; "));
   }
 
   side(name: string): Side {

@@ -153,7 +153,7 @@ test("DHCP is dnsmasq's, elsewhere; NPTv6; one source, and one port, go by anoth
   // A reload takes a rule and the black hole away, and leaves the rest alone.
   const marked = parts.marks.counters.marked;
   const table7 = parts.routes.table(7).list()[0];
-  reload({ policy: policy.slice(1), routes: routes.filter(({ type }) => type !== "blackhole") });
+  await reload({ policy: policy.slice(1), routes: routes.filter(({ type }) => type !== "blackhole") });
   t.is(await from("192.168.7.50"), "192.0.2.2");
   t.is(await from("192.168.7.2", 8081), "198.51.100.2");
   t.true(parts.marks.counters.marked > marked);
@@ -197,7 +197,7 @@ test("a peer of WireGuard that has a name is the way of everything, but for what
     (await lan.run("curl", ["-gs", "-m", "60", `http://${host}:8080/me`], { codes: null })).stdout;
   await until("packets go by the peer", async () => (await ask(FAR)) === "192.168.7.2");
   t.is(await ask(SERVER), "192.0.2.2", "a network of the gateway's own");
-  reload(tunnel({ ...peer, allowedIps: ["10.97.0.2/32"] }));
+  await reload(tunnel({ ...peer, allowedIps: ["10.97.0.2/32"] }));
   await until("packets go by the WAN", async () => (await ask(FAR)) === "192.0.2.2");
   t.is(gateway.parts.wg.counters.malformed, 0);
 });
@@ -254,7 +254,7 @@ test("464XLAT: outside there is IPv6 alone, whose router tells of its NAT64, and
   const knock = await wan.run("ping", ["-n", "-c", "1", "-W", "2", "2001:db8:c1a7::464"], { codes: null });
   t.regex(knock.stdout, / 0 received/);
   t.true(wall.counters.dropped > dropped);
-  reload({ clat: undefined });
+  await reload({ clat: undefined });
   const gone = await lan.run("ping", ["-n", "-c", "3", "-W", "2", FAR], { codes: null });
   t.regex(gone.stdout, /From 192\.168\.7\.1 icmp_seq=\d Destination Net Unreachable/);
 });

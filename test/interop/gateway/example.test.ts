@@ -452,7 +452,7 @@ test("WireGuard with wireguard-go, a bridge in a loop with the kernel's, RIP and
   // Another key for Babel, and a peer less: what RIP has, and the other peer's session, stay as they are.
   const kept = wireguards.peers.get(`wg0 ${friend.publicKey}`)!;
   const [rip] = routes("rip");
-  gateway.reload(
+  await gateway.reload(
     config(
       { wireguard: [{ name: "wg0", address: "10.97.0.1/24", trusted: true, peers: peers.slice(0, 1) }] },
       "open barley",
