@@ -1,5 +1,7 @@
 /** The Internet checksum (RFC 1071): one's-complement sums of 16-bit words, and incremental updates (RFC 1624). */
 
+import { put16 } from "./bytes.js";
+
 /** Signature of `sum` and of the `checksum` hypercall. */
 export type Sum = (data: Uint8Array, start: number, end: number, initial: number) => number;
 
@@ -30,4 +32,16 @@ export function sum(data: Uint8Array, start: number, end: number, initial: numbe
 /** Replaces a checksum field's value after a 16-bit word under it changed from `from` to `to` (RFC 1624, equation 3). */
 export function updateChecksum(checksum: number, from: number, to: number): number {
   return ~fold((~checksum & 0xffff) + (~from & 0xffff) + to) & 0xffff;
+}
+
+/**
+ * Finishes a transport checksum, whose field holds the pseudo-header's sum: the transport header is at `data[at..end)`.
+ *
+ * @param udp of a datagram zero would say that there is none
+ */
+export function finishSum(sum: Sum, data: Uint8Array, at: number, end: number, udp: boolean): void {
+  const field = at + (udp ? 6 : 16);
+  if (field + 2 > end) return;
+  const value = ~sum(data, at, end, 0) & 0xffff || (udp ? 0xffff : 0);
+  put16(data, field, value);
 }

@@ -32,6 +32,8 @@ export class Flow {
   /** Ports; of ICMP both are type << 8 | code; of others 0. */
   sourcePort = 0;
   destinationPort = 0;
+  /** Where the transport header of the packet is. */
+  transport = 0;
 
   /** Takes the ends that stand one behind the other at `ends[at..]`. */
   setEnds(family: number, ends: Uint8Array, at: number): void {
@@ -47,6 +49,7 @@ export class Flow {
   /** Takes protocol and ports of the transport header at `data[at..end)`. `whole` false: there is none, or not all of it. */
   setTransport(protocol: number, data: Uint8Array, at: number, end: number, whole: boolean): void {
     this.protocol = protocol;
+    this.transport = at;
     this.sourcePort = this.destinationPort = 0;
     if (protocol === PROTOCOL_ICMP || protocol === PROTOCOL_ICMPV6 || protocol === PROTOCOL_MH) {
       const type = whole && end - at >= 2 ? get16(data, at) : OPAQUE;

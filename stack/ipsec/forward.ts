@@ -1,11 +1,11 @@
 /** What passes through a security gateway (RFC 4301 section 5): the way in is held against policy, the way out goes into a tunnel. */
 import { get16, put16 } from "../core/bytes.js";
-import { updateChecksum } from "../core/checksum.js";
+import { finishSum, updateChecksum } from "../core/checksum.js";
 import { EMSGSIZE } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { POSTROUTING } from "../core/network.js";
 import type { Network } from "../core/network.js";
-import { DECRYPTED, PROTECTED } from "../core/packet.js";
+import { CHECKSUM_UNFINISHED, DECRYPTED, PROTECTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { FRAGMENTATION_NEEDED, UNREACHABLE } from "../wire/icmp.js";
 import { FLAG_DF, IPV4_CHECKSUM, IPV4_FRAGMENT, IPV4_TTL } from "../wire/ipv4.js";
@@ -20,6 +20,9 @@ import { innerMtu, nextHeaderOf, protect } from "./output.js";
 import { BYPASS, PROTECT } from "./policy.js";
 import { TUNNEL } from "./sa.js";
 import type { Sa } from "./sa.js";
+
+const PROTOCOL_TCP = 6;
+const PROTOCOL_UDP = 17;
 
 /** See `PacketPolicy.forward`. */
 export function forward(own: Ipsec, packet: Packet, out: Interface): boolean {
@@ -62,6 +65,8 @@ function enter(own: Ipsec, packet: Packet, sa: Sa, out: Interface): void {
   const length = packet.end - at;
   const four = data[at] >> 4 === 4;
   const df = !four || (get16(data, at + IPV4_FRAGMENT) & FLAG_DF) !== 0;
+  const header = own.flow.transport - at;
+  const protocol = own.flow.protocol;
   const mtu = innerMtu(own, sa, four ? 4 : 6, 0);
   if (df && sa.df === "copy" && length > mtu) {
     own.counters.tooBig++;
@@ -85,6 +90,11 @@ function enter(own: Ipsec, packet: Packet, sa: Sa, out: Interface): void {
     tx.data[start + IPV4_TTL]--;
     put16(tx.data, start + IPV4_CHECKSUM, sum);
   } else tx.data[start + IPV6_HOP_LIMIT]--;
+  // What a virtual link has left to us nobody completes behind the tunnel.
+  const unfinished = packet.flags & CHECKSUM_UNFINISHED;
+  if (unfinished && (protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP)) {
+    finishSum(stack.host.sum, tx.data, start + header, tx.end, protocol === PROTOCOL_UDP);
+  }
   const tos = tosOf(tx.data, start);
   if (protect(own, tx, sa, nextHeaderOf(four ? 4 : 6), tos, df, null) === EMSGSIZE) {
     own.counters.tooBig++;

@@ -1,6 +1,6 @@
 /** What forwarding has in common for both families: settings of interfaces, counters, and what is done to a packet on its way. */
 import { get16, put16 } from "../core/bytes.js";
-import { fold, updateChecksum } from "../core/checksum.js";
+import { finishSum, fold, updateChecksum } from "../core/checksum.js";
 import { fail, requireInteger } from "../core/errors.js";
 import type { Interface } from "../core/interface.js";
 import { CHECKSUM_UNFINISHED } from "../core/packet.js";
@@ -180,11 +180,7 @@ export function finishChecksum(
   if (field + 2 > packet.end) return;
   const offloads = out.link.offloads;
   if (plain && offloads && offloads.transmitChecksum) packet.checksumField = field;
-  else {
-    const sum = ~stack.host.sum(packet.data, at, packet.end, 0) & 0xffff;
-    // Of a datagram zero would say that there is none.
-    put16(packet.data, field, sum === 0 && !stream ? 0xffff : sum);
-  }
+  else finishSum(stack.host.sum, packet.data, at, packet.end, !stream);
 }
 
 /** Lowers the MSS option of a SYN whose TCP header is at `at` to `mss`; the checksum follows (RFC 1624). True: it was larger. */
