@@ -22,6 +22,7 @@ import { ipv4 } from "../../stack/ipv4/ipv4.js";
 import { pmtu } from "../../stack/ipv4/pmtu.js";
 import { ethernet } from "../../stack/link/ethernet.js";
 import { forwarding } from "../../stack/router/forwarding.js";
+import { segmentation } from "../../stack/router/segmentation.js";
 import { udp } from "../../stack/udp/udp.js";
 
 export interface SiteOptions {
@@ -60,7 +61,7 @@ export function createGateway(lan: Link, wan: Link, options: SiteOptions): Stack
       fragments(),
       icmp(),
       pmtu(),
-      forwarding(),
+      forwarding({ segments: segmentation() }),
       udp(),
       security,
       esp(),

@@ -35,8 +35,9 @@ export class Merger {
   readonly head = new Uint8Array(LONGEST);
   /** The last segment ends it: it is shorter, or pushed. */
   private full = false;
-  private network = 0;
-  private transport = 0;
+  /** Where its IP and TCP headers are. */
+  network = 0;
+  transport = 0;
   private four = false;
   private readonly view: DataView;
   private readonly next: DataView;

@@ -25,6 +25,11 @@ export interface TapOptions {
    * transfers from hosts that do not leave segmentation to the device. Default: as `offloads`.
    */
   coalesce?: boolean;
+  /**
+   * The same of what is sent: TCP segments that come one after the other are written as one, which the kernel takes as one packet. For a
+   * gateway's side to which they come out of a tunnel. Wants `offloads`. Default false.
+   */
+  gather?: boolean;
   /** Sets the interface's MTU (that needs CAP_NET_ADMIN). Default: the one it has. */
   mtu?: number;
   /** A network namespace, by name (`ip netns add`) or path: the device is opened in it (that needs CAP_SYS_ADMIN). */
@@ -222,9 +227,10 @@ function inNamespace<T>(c: Libc, netns: string | undefined, action: () => T): T 
  * process has it), `EINVAL` (bad name, or the device is of the other kind), `ENODEV` and `ENOSYS` (no such thing here).
  */
 export function openTap(options: TapOptions): TunLink {
-  const { mode = "tap", offloads = false, coalesce = offloads, netns } = options;
+  const { mode = "tap", offloads = false, coalesce = offloads, gather = false, netns } = options;
   const request = ifreq(options.name);
   if (mode !== "tap" && mode !== "tun") throw systemError("EINVAL", `mode ${String(mode)}`);
+  if (gather && !offloads) throw systemError("EINVAL", "gather wants offloads");
   const mac = mode === "tap" ? hardwareAddress(options.mac) : undefined;
   const c = loadLibc();
   return inNamespace(c, netns, () => {
@@ -241,7 +247,7 @@ export function openTap(options: TapOptions): TunLink {
       control = check(c, c.socket(AF_INET, SOCK_DGRAM_CLOEXEC, 0), "socket");
       const mtu = deviceMtu(c, control, request, options.mtu);
       return new TunLink(new KoffiDevice(c, fd, control, request), {
-        ...{ name, mode, offloads, coalesce, mtu, mac },
+        ...{ name, mode, offloads, coalesce, gather, mtu, mac },
         allocate: options.allocate,
       });
     } catch (error) {

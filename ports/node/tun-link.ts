@@ -6,6 +6,7 @@ import { CHECKSUM_NONE, CHECKSUM_PARTIAL } from "../../hypercall/link.js";
 import type { Link, LinkOffloads, LinkReceiver, TransmitOffload } from "../../hypercall/link.js";
 import { errorName, systemError } from "./errors.js";
 import type { SystemError } from "./errors.js";
+import { Gather } from "./gather.js";
 import { Merger } from "./merge.js";
 import {
   VIRTIO_NET_HEADER,
@@ -44,6 +45,8 @@ export interface TunLinkOptions {
   offloads: boolean;
   /** TCP segments that come one after the other are merged (merge.ts). */
   coalesce: boolean;
+  /** The same of what is sent (gather.ts); only with `offloads`. */
+  gather?: boolean;
   mtu: number;
   /** The hardware address of our end; only for `"tap"`. */
   mac: Uint8Array | undefined;
@@ -90,6 +93,7 @@ export class TunLink implements Link {
   private readonly inside: Uint8Array;
   private readonly shift: number;
   private readonly merger: Merger | null;
+  private readonly gather: Gather | null = null;
   /** For frames without room for the virtio header in front; made on first use. */
   private bounce: Uint8Array | null = null;
   private readonly saved = new Uint8Array(VIRTIO_NET_HEADER);
@@ -114,6 +118,9 @@ export class TunLink implements Link {
     this.buffer = options.allocate ? options.allocate(size) : new Uint8Array(size);
     this.inside = this.buffer.subarray(this.shift);
     this.merger = coalesce ? new Merger(this.buffer, this.header, linkHeader) : null;
+    if (options.gather && options.offloads) {
+      this.gather = new Gather(linkHeader, (bytes, length) => this.writeGathered(bytes, length));
+    }
   }
 
   open(receiver: LinkReceiver): void {
@@ -132,6 +139,13 @@ export class TunLink implements Link {
     if (this.closed || this.failure) {
       this.transmitErrors++;
       return 0;
+    }
+    const gather = this.gather;
+    if (gather !== null) {
+      if (this.blocked) return -1;
+      if (offload === null && gather.take(frame, start, end)) return 0;
+      gather.flush();
+      if (this.blocked) return -1;
     }
     const header = this.header;
     const device = this.device;
@@ -154,6 +168,7 @@ export class TunLink implements Link {
 
   close(): void {
     if (this.closed) return;
+    this.gather?.flush();
     this.closed = true;
     this.receiver = null;
     this.device.close();
@@ -162,6 +177,11 @@ export class TunLink implements Link {
   /** Frames that have been merged into the one before (`TapOptions.coalesce`). */
   get coalesced(): number {
     return this.merger === null ? 0 : this.merger.merged;
+  }
+
+  /** Frames that were written as one with the frame before (`TapOptions.gather`). */
+  get gathered(): number {
+    return this.gather === null ? 0 : this.gather.merged;
   }
 
   /** Lets the process end while the link is open. */
@@ -173,6 +193,12 @@ export class TunLink implements Link {
   ref(): this {
     this.device.ref();
     return this;
+  }
+
+  private writeGathered(bytes: Uint8Array, length: number): number {
+    if (this.closed || this.failure) return 0;
+    const code = this.device.write(bytes, 0, length);
+    return code >= 0 ? 0 : this.refused(-code);
   }
 
   private writeBounced(
@@ -223,6 +249,9 @@ export class TunLink implements Link {
     this.room = false;
     if (!this.blocked) return;
     this.blocked = false;
+    this.gather?.flush();
+    // That had no room either.
+    if (this.blocked) return;
     this.receiver?.writable();
   }
 

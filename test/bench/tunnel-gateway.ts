@@ -12,8 +12,10 @@ export interface GatewaySetup extends Omit<SiteOptions, "log" | "crypto"> {
 }
 
 const setup = JSON.parse(process.argv[2]!) as GatewaySetup;
-const open = ([name, netns]: [string, string]) => openTap({ name, netns });
-createGateway(open(setup.lanDevice), open(setup.wanDevice), {
+const [lanName, lanNetns] = setup.lanDevice;
+const [wanName, wanNetns] = setup.wanDevice;
+const lan = openTap({ name: lanName, netns: lanNetns, offloads: true, gather: true });
+createGateway(lan, openTap({ name: wanName, netns: wanNetns }), {
   ...setup,
   crypto: setup.ciphers === "node" ? nodeCrypto() : opensslCrypto(),
   log: (line) => console.log(line),

@@ -1,4 +1,4 @@
-/** Receive coalescing in software: whatever comes, what is delivered is what came, once it is cut again. */
+/** Segments merged in software, as they are read and as they are written: what passes is what came, once it is cut again. */
 import test from "ava";
 import fc from "fast-check";
 import { CHECKSUM_NONE, CHECKSUM_PARTIAL, SEGMENT_TCP4, SEGMENT_TCP6 } from "../../../hypercall/index.js";
@@ -249,4 +249,101 @@ test("with virtio headers: what has a checksum to come is believed, what the ker
       [66 + 1448, CHECKSUM_PARTIAL, 700],
     ],
   );
+});
+
+/** What a link that gathers writes of `frames`, in batches; before every `full`th write the device says once that it has no room. */
+async function written(
+  frames: Uint8Array[],
+  mode: "tap" | "tun",
+  batch: number,
+  full: number,
+): Promise<{ writes: Delivered[]; gathered: number }> {
+  const writes: Delivered[] = [];
+  const device = deviceOf([]);
+  let wrote = 0;
+  let ready = (_writable: boolean): void => {};
+  let asked = false;
+  device.start = (tell) => (ready = tell);
+  device.watch = (writable) => (asked = writable);
+  device.write = (bytes, start, length) => {
+    if (full > 0 && ++wrote % full === 0) return -EAGAIN;
+    const [flags, gso, , , low, high] = bytes.subarray(start, start + VIRTIO);
+    writes.push({
+      bytes: bytes.slice(start + VIRTIO, start + length),
+      checksum: flags ? CHECKSUM_PARTIAL : CHECKSUM_NONE,
+      size: gso ? low! | (high! << 8) : 0,
+    });
+    return length;
+  };
+  const link = new TunLink(device, {
+    ...{ name: "fake", mode, offloads: true, coalesce: false, gather: true, mtu: 1500 },
+    ...{ mac: mode === "tap" ? Uint8Array.of(2, 0, 0, 0, 0, 1) : undefined, allocate: undefined },
+  });
+  let blocked = false;
+  link.open({ receive() {}, carrier() {}, lost() {}, writable: () => (blocked = false) });
+  const room = async (): Promise<void> => {
+    blocked = true;
+    while (blocked) {
+      if (asked) ready(true);
+      await new Promise(setImmediate);
+    }
+  };
+  for (const [i, each] of frames.entries()) {
+    const memory = concat(new Uint8Array(16), each);
+    while (link.transmit(memory, 16, memory.length, null) < 0) await room();
+    memory.fill(0xdb);
+    if (i % batch === batch - 1) await Promise.resolve();
+  }
+  await new Promise(setImmediate);
+  if (asked) await room();
+  const { gathered } = link;
+  link.close();
+  return { writes, gathered };
+}
+
+test("any frames sent: what is written, cut again, is what was sent, in its order, though there is no room at times", async (t) => {
+  let merged = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.boolean(),
+      fc.constantFrom(1, 2, 100, 999, 1448),
+      fc.array(steps, { minLength: 1, maxLength: 150 }),
+      fc.constantFrom("tap", "tun"),
+      fc.constantFrom(1, 7, 64),
+      fc.constantFrom(0, 0, 2, 5),
+      async (six, size, list, mode, batch, full) => {
+        const sent = frames(six, size, list, mode === "tap");
+        const { writes, gathered } = await written(sent, mode, batch, full);
+        for (const each of writes) {
+          t.is(each.checksum, each.size > 0 ? CHECKSUM_PARTIAL : CHECKSUM_NONE);
+          t.true(each.bytes.length - (mode === "tun" ? 0 : 14) <= 65535);
+        }
+        merged += gathered;
+        t.is(writes.length, sent.length - gathered);
+        const again = writes.flatMap((each) => cut(each, mode === "tun" ? 0 : 14));
+        t.is(Buffer.compare(Buffer.concat(again), Buffer.concat(sent)), 0);
+      },
+    ),
+    { numRuns: 100 },
+  );
+  t.true(merged > 100);
+});
+
+test("what was gathered is written at the end of the work at hand, or when the link is closed", async (t) => {
+  const device = deviceOf([]);
+  const lengths: number[] = [];
+  device.write = (_bytes, _start, length) => lengths.push(length) * 0 + length;
+  const options = { name: "fake", mode: "tap", offloads: true, coalesce: false, gather: true } as const;
+  const link = new TunLink(device, { ...options, mtu: 1500, mac: new Uint8Array(6), allocate: undefined });
+  const [first, second, third] = flow(3) as [Uint8Array, Uint8Array, Uint8Array];
+  const send = (frame: Uint8Array) => link.transmit(frame, 0, frame.length, null);
+  send(first);
+  send(second);
+  t.deepEqual(lengths, []);
+  await Promise.resolve();
+  t.deepEqual(lengths.splice(0), [VIRTIO + 66 + 2 * 1448]);
+  send(third);
+  link.close();
+  await Promise.resolve();
+  t.deepEqual(lengths, [VIRTIO + 66 + 1448]);
 });
