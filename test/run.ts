@@ -1,8 +1,9 @@
 /**
  * `npm test`: everything that CI runs. `npm test -- STAGE ...` runs some stages, `npm test -- --list` names them.
  *
- * First what needs only a processor, then the suites against real peers, whose answers must come in time. It ends
- * with why tests failed, a table, and the sum: each test counts, and each check that is not made of tests counts as one.
+ * The suites against real peers wait more than they work, and their answers must come in time; what needs only a processor runs
+ * beside them and takes what they leave. It ends with why tests failed, a table, and the sum: each test counts, and each check
+ * that is not made of tests counts as one.
  */
 import { runEngines } from "./engines/run.js";
 import { runSuite, SUITES } from "./interop/run.js";
@@ -15,35 +16,42 @@ interface Stage {
   run(): Promise<Pick<Outcome, "passed" | "failed" | "output">>;
 }
 
+/** Of what needs only a processor: a tenth of it as long as others want all. */
+const BESIDE = { nice: 10 };
+
 const CHECKS: Stage[] = [
-  { name: "lint", about: "types and lint (oxlint)", run: () => runProgram("oxlint", ["--type-check"]) },
+  {
+    name: "lint",
+    about: "types and lint (oxlint)",
+    run: () => runProgram("oxlint", ["--type-check"], BESIDE),
+  },
   {
     name: "format",
     about: "prettier",
-    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."]),
+    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."], BESIDE),
   },
   {
     name: "profile",
     about: "language profile and import arrows",
-    run: () => runProgram("test/profile/run.ts", []),
+    run: () => runProgram("test/profile/run.ts", [], BESIDE),
   },
-  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"]) },
+  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"], BESIDE) },
 ];
 const UNIT: Stage = {
   name: "unit",
   about: "unit, property, simulation and package tests",
-  run: () => runAva(UNIT_TESTS, { concurrency: 2 }),
+  run: () => runAva(UNIT_TESTS, { concurrency: 2, ...BESIDE }),
 };
 const UNIT_TESTS = filesBelow("test", ".test.ts").filter((path) => !/^test\/(engines|interop)\//.test(path));
 const SIM: Stage = {
   name: "sim",
   about: "a short campaign of random networks",
-  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"]),
+  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"], BESIDE),
 };
 const ENGINES: Stage = {
   name: "engines",
   about: "the bundles in V8, Duktape, QuickJS and XS: vectors, equal traces, memory",
-  run: () => runEngines(),
+  run: () => runEngines(BESIDE),
 };
 const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
   name: `interop:${name}`,
@@ -51,17 +59,15 @@ const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
   run: () => runSuite(name),
 }));
 
-/**
- * What runs side by side: each lane one stage after the other. Suites whose times are alike share the machine; one that is
- * named nowhere is in the last lane.
- */
+/** What runs side by side: each lane one stage after the other. A stage that is named nowhere has a lane of its own. */
 const LANES = [
+  ["interop:ipv4", "interop:ipsec"],
+  ["interop:ipv6", "interop:links"],
+  ["interop:gateway"],
+  // The boards' images and what the other lanes want are the same bundles: made last, they are there.
+  ["interop:routing", "interop:ike", "interop:browser", "interop:bare"],
   ["lint", "format", "profile", "size", "engines"],
   ["unit", "sim"],
-];
-const INTEROP_LANES = [
-  ["interop:ipv4", "interop:ipsec"],
-  ["interop:ipv6", "interop:ike", "interop:links"],
 ];
 
 const STAGES = [...CHECKS, UNIT, SIM, ENGINES, ...INTEROP];
@@ -104,17 +110,15 @@ async function main(names: string[]): Promise<void> {
   const chosen = STAGES.filter(({ name }) => names.length === 0 || names.includes(name));
   const rows: Row[] = [];
   const start = performance.now();
-  const others = INTEROP.map(({ name }) => name).filter((name) => !INTEROP_LANES.flat().includes(name));
-  for (const lanes of [LANES, [...INTEROP_LANES, others]]) {
-    await Promise.all(
-      lanes.map((lane) =>
-        runStages(
-          chosen.filter(({ name }) => lane.includes(name)),
-          rows,
-        ),
+  const own = STAGES.map(({ name }) => [name]).filter(([name]) => !LANES.flat().includes(name!));
+  await Promise.all(
+    [...LANES, ...own].map((lane) =>
+      runStages(
+        chosen.filter(({ name }) => lane.includes(name)),
+        rows,
       ),
-    );
-  }
+    ),
+  );
 
   const passed = rows.reduce((sum, row) => sum + row.passed, 0);
   const failed = rows.reduce((sum, row) => sum + row.failed, 0);
