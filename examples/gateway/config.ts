@@ -110,7 +110,7 @@ export function parseConfig(source: string): GatewayConfig {
       on: [],
       ports: [1024, 49151],
     }),
-    rules: reader.get("rules", list(rule), []),
+    rules: reader.get("rules", list(rule(["wan", "self", "nat64", ...behind])), []),
     pingFromOutside: reader.get("pingFromOutside", flag, true),
     nat64: reader.get("nat64", prefix64, ""),
     queue: reader.get("queue", oneOf(["fq-codel", "drr", "fifo"] as const), "fq-codel"),
@@ -165,11 +165,12 @@ function checkLans(lans: LanConfig[], line: (i: number) => number): void {
     if (one.delegate > 0 && before.some((other) => other.delegate > 0))
       throw new ConfigError(line(i), "one network alone can have delegate");
     const { link } = one;
-    if ("vlan" in link && !before.some((other) => other.name === link.on))
-      throw new ConfigError(
-        line(i),
-        `there is no network "${link.on}" before this one for VLAN ${link.vlan}`,
-      );
+    if (!("vlan" in link)) return;
+    const { vlan, on } = link;
+    if (!before.some((other) => other.name === on))
+      throw new ConfigError(line(i), `there is no network "${on}" before this one for VLAN ${vlan}`);
+    if (before.some(({ link: other }) => "vlan" in other && other.vlan === vlan && other.on === on))
+      throw new ConfigError(line(i), `VLAN ${vlan} on "${on}" is another network's already`);
   });
 }
 

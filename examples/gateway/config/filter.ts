@@ -35,16 +35,26 @@ export function forward(node: Node, what: string): ForwardConfig {
   return result;
 }
 
-/** A rule is the firewall's own to judge: it throws at what it does not like. */
-export function rule(node: Node, what: string): Rule {
-  const value = plain(node) as Rule;
-  try {
-    compile([value]);
-  } catch (error) {
-    throw new ConfigError(node.line, `${what}: ${(error as Error).message}`);
-  }
-  return value;
-}
+const FIELDS = "protocol source destination sourcePort port icmpType limit".split(" ");
+
+/** A rule is the firewall's own to judge: it throws at what it does not like. But it knows no names of zones, and fits all by a field that has another name. */
+export const rule =
+  (zones: string[]) =>
+  (node: Node, what: string): Rule => {
+    const reader = new Reader(node, what);
+    reader.get("action", plain);
+    for (const key of ["from", "to"]) reader.get(key, oneOf(zones, "a zone"), "");
+    for (const key of FIELDS) reader.get<unknown>(key, plain, null);
+    reader.get("log", text(/^/, "a text"), "");
+    reader.done();
+    const value = plain(node) as Rule;
+    try {
+      compile([value]);
+    } catch (error) {
+      throw new ConfigError(node.line, `${what}: ${(error as Error).message}`);
+    }
+    return value;
+  };
 
 export const portMapping =
   (lans: string[]) =>

@@ -4,20 +4,7 @@ import { ConfigError } from "../json.js";
 import type { Node } from "../json.js";
 import { link } from "./link.js";
 import type { LinkConfig } from "./link.js";
-import {
-  Reader,
-  address4,
-  flag,
-  list,
-  mac,
-  name,
-  orNone,
-  prefix4,
-  prefix6,
-  text,
-  whole,
-  wrong,
-} from "./read.js";
+import { Reader, address4, flag, list, mac, name, orNone, own4, own6, text, whole, wrong } from "./read.js";
 
 export interface Reservation {
   mac: string;
@@ -120,7 +107,7 @@ export const number4 = (value: string) => value.split(".").reduce((sum, part) =>
 
 export function lan(node: Node, what: string): LanConfig {
   const reader = new Reader(node, what);
-  const own = reader.get("address", prefix4);
+  const own = reader.get("address", own4);
   const [, length] = own.split("/").map(Number);
   const size = 2 ** (32 - length);
   const base = Math.floor(number4(own.split("/")[0]) / size) * size;
@@ -138,7 +125,7 @@ export function lan(node: Node, what: string): LanConfig {
     name: called,
     link: reader.get("link", link),
     address: own,
-    address6: reader.get("address6", orNone(prefix6), ""),
+    address6: reader.get("address6", orNone(own6), ""),
     pool: reader.get("pool", orNone(pool), ""),
     leaseTime: reader.get("leaseTime", whole(60, 0xffffffff), 43200),
     subnet: reader.get("subnet", whole(0, 0xffff), 0),
@@ -152,10 +139,16 @@ export function lan(node: Node, what: string): LanConfig {
   result.reservations.forEach((one, i) => {
     const at = (reader.members.get("reservations")!.value as Node[])[i];
     if (!inside(one.address)) throw new ConfigError(at.line, `${one.address} does not lie in ${own}`);
-    if (result.reservations.findIndex((other) => other.address === one.address) < i) {
+    if (one.address === own.split("/")[0])
+      throw new ConfigError(at.line, `${one.address} is the gateway's own`);
+    const before = result.reservations.slice(0, i);
+    if (before.some((other) => other.address === one.address))
       throw new ConfigError(at.line, `${one.address} is reserved twice`);
-    }
+    if (before.some((other) => other.mac.toLowerCase() === one.mac.toLowerCase()))
+      throw new ConfigError(at.line, `${one.mac} has a reservation already`);
   });
+  if (result.address6 && !result.address6.endsWith("/64"))
+    wrong(reader.members.get("address6")!, `${what}.address6`, "of a /64: hosts make their addresses of it");
   const relayed = result.relay?.servers ?? [];
   if (relayed.some(isIPv4) && (result.pool || result.reservations.length > 0))
     wrong(

@@ -1,6 +1,7 @@
 /** What the sections of the file are read with: each check says what it wanted, where, and what it found instead. */
 import { isIPv4, isIPv6 } from "node:net";
-import { splitPrefix } from "../../../stack/core/text4.js";
+import { parse4, splitPrefix } from "../../../stack/core/text4.js";
+import { parse6 } from "../../../stack/core/text6.js";
 import { ConfigError } from "../json.js";
 import type { Node } from "../json.js";
 
@@ -78,28 +79,55 @@ export const list =
       : wrong(node, what, "a list");
 
 export const isPrefix = (value: string, family: number): boolean => {
-  const parts = splitPrefix(value, family === 4 ? 32 : 128);
-  return (
-    value.includes("/") && parts !== null && (family === 4 ? isIPv4(parts.address) : isIPv6(parts.address))
-  );
+  const parts = splitPrefix(value, -1);
+  if (parts === null || parts.length < 0) return false;
+  return family === 4
+    ? parts.length <= 32 && isIPv4(parts.address)
+    : parts.length <= 128 && isIPv6(parts.address);
+};
+
+/** Can an interface have it? Neither a group nor loopback, and neither the first address of its network nor IPv4's last. */
+const isOwn = (value: string, family: number): boolean => {
+  if (!isPrefix(value, family)) return false;
+  const { address, length } = splitPrefix(value, -1)!;
+  if (family === 4) {
+    const word = parse4(address)! >>> 0;
+    const size = 2 ** (32 - length);
+    const first = word >>> 24;
+    const host = word % size;
+    return first > 0 && first < 224 && first !== 127 && (length > 30 || (host > 0 && host < size - 1));
+  }
+  const bytes = parse6(address);
+  if (!bytes || bytes[0] === 0xff) return false;
+  const bit = (i: number) => bytes[i >> 3] & (0x80 >> (i & 7));
+  const some = (from: number, to: number) => {
+    for (let i = from; i < to; i++) if (bit(i)) return true;
+    return false;
+  };
+  return some(0, 127) && (length > 126 || some(length, 128));
 };
 export const isName = (value: string) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(value);
 
 export const address = text((value) => isIPv4(value) || isIPv6(value), "an address");
 export const address4 = text(isIPv4, 'an IPv4 address, "192.168.7.9"');
-export const prefix4 = text(
-  (value) => isPrefix(value, 4),
-  'an IPv4 address with its prefix length, "192.168.7.1/24"',
+/** An interface's own address. */
+export const own4 = text(
+  (value) => isOwn(value, 4),
+  'an IPv4 address of a host with its prefix length, "192.168.7.1/24"',
 );
-export const prefix6 = text(
-  (value) => isPrefix(value, 6),
-  'an IPv6 address with its prefix length, "fd00:7::1/64"',
+export const own6 = text(
+  (value) => isOwn(value, 6),
+  'an IPv6 address of a host with its prefix length, "fd00:7::1/64"',
 );
+export const prefix6 = text((value) => isPrefix(value, 6), 'an IPv6 prefix with its length, "fd00:7::/64"');
 export const name = text(isName, "a name: letters, digits and hyphens");
 export const isDomain = (value: string) => value.length < 200 && value.split(".").every(isName);
 export const domain = text(isDomain, "a domain");
 export const port = whole(1, 65535);
-export const mac = text(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'a hardware address, "02:00:00:00:00:07"');
+export const mac = text(
+  /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i,
+  'a hardware address of one station, "02:00:00:00:00:07"',
+);
 
 /** One of some texts. */
 export const oneOf =

@@ -1,21 +1,9 @@
 /** `"wan"`: a way out, or several of them. */
-import { isIPv6 } from "node:net";
+import { BlockList, isIPv6 } from "node:net";
 import type { Node } from "../json.js";
 import { link } from "./link.js";
 import type { LinkConfig } from "./link.js";
-import {
-  Reader,
-  address,
-  address4,
-  list,
-  name,
-  orNone,
-  prefix4,
-  prefix6,
-  text,
-  whole,
-  wrong,
-} from "./read.js";
+import { Reader, address, address4, list, name, orNone, own4, own6, text, whole, wrong } from "./read.js";
 
 export interface StaticConfig {
   address: string;
@@ -51,12 +39,23 @@ const addressing =
       wrong(node, what, `${words.map((word) => `"${word}"`).join(", ")} or { "address", "gateway" }`);
     const reader = new Reader(node, what);
     const result = {
-      address: reader.get("address", family === 4 ? prefix4 : prefix6),
+      address: reader.get("address", family === 4 ? own4 : own6),
       gateway: reader.get("gateway", family === 4 ? address4 : text(isIPv6, "an IPv6 address")),
     };
     reader.done();
+    if (!sameNetwork(result.address, result.gateway, family))
+      wrong(reader.members.get("gateway")!, `${what}.gateway`, `another address in ${result.address}`);
     return result;
   };
+
+/** Is it a router that is reached there? IPv6's may be link-local. */
+function sameNetwork(own: string, gateway: string, family: 4 | 6): boolean {
+  const [address, length] = own.split("/");
+  const network = new BlockList();
+  network.addSubnet(address, Number(length), `ipv${family}`);
+  if (family === 6) network.addSubnet("fe80::", 10, "ipv6");
+  return gateway !== address && network.check(gateway, `ipv${family}`);
+}
 
 function session(node: Node, what: string): WanConfig["pppoe"] {
   const reader = new Reader(node, what);
