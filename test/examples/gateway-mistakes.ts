@@ -1,5 +1,6 @@
 /** Files of the gateway that something is wrong with, where, and what is said about it. */
-/** WireGuard's. */
+
+/** Keys of WireGuard. */
 export const KEYS = [1, 2].map((byte) => Buffer.alloc(32, byte).toString("base64"));
 export const LAN = `{ "name": "lan", "link": { "tap": "lan0" }, "address": "192.168.7.1/24" }`;
 export const file = (more: string, lan = LAN, wan = `{ "link": { "tap": "wan0" } }`) =>
