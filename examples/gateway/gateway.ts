@@ -100,7 +100,8 @@ export async function startGateway(
     for (const each of config.wan) await ways.open(each, links);
     ways.setNameServers();
     for (const each of config.lan) await lans.open(each, links);
-    await lans.plug(config, links);
+    const shut = await lans.plug(config, links);
+    if (shut.length > 0) throw new Error(shut.join("; "));
     lans.apply(config);
     more.apply(config);
     translations.apply(config);
@@ -121,9 +122,9 @@ export async function startGateway(
     },
     /**
      * Takes another configuration. Connections go on, and all that has not changed. Rejects, and changes nothing, when it differs in what
-     * only a restart can change; and with the ports of bridges that do not open, when all else has changed. One at a time.
+     * only a restart can change. Resolves with what is against ports of bridges that do not open. One at a time.
      */
-    async reload(next: GatewayConfig): Promise<void> {
+    async reload(next: GatewayConfig): Promise<string[]> {
       const before = fixed(config);
       const after = fixed(next);
       const changed = Object.keys({ ...before, ...after }).filter((key) => before[key] !== after[key]);
@@ -136,7 +137,7 @@ export async function startGateway(
       lans.apply(next);
       more.apply(next);
       translations.apply(next);
-      await lans.plug(next, links);
+      return await lans.plug(next, links);
     },
     close,
   };

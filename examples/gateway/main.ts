@@ -63,8 +63,8 @@ async function again(): Promise<void> {
   }
   next.state = resolve(dirname(file), next.state);
   try {
-    await gateway.reload(next);
-    log("reloaded");
+    const shut = await gateway.reload(next);
+    log(["reloaded", ...shut].join("; but not "));
   } catch (error) {
     log(`not reloaded: ${(error as Error).message}`);
   }

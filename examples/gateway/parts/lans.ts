@@ -80,10 +80,10 @@ export class Lans {
   }
 
   /**
-   * Ports of bridges: those that the configuration has no more are closed before others open, which may have their links. Rejects with
-   * what has not opened; the next time it is tried again.
+   * Ports of bridges: those that the configuration has no more are closed before others open, which may have their links. Returns
+   * what is against those that have not opened; the next time they are tried again.
    */
-  async plug(config: GatewayConfig, links: Links): Promise<void> {
+  async plug(config: GatewayConfig, links: Links): Promise<string[]> {
     const wanted = new Map<string, [name: string, place: string, port: BridgePortConfig]>();
     for (const { name, link } of config.lan) {
       if (!("bridge" in link)) continue;
@@ -109,7 +109,7 @@ export class Lans {
         failed.push(`${place}: ${(error as Error).message}`);
       }
     }
-    if (failed.length > 0) throw new Error(failed.join("; "));
+    return failed;
   }
 
   side(name: string): Side {
