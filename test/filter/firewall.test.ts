@@ -2,7 +2,9 @@
 import test from "ava";
 import fc from "fast-check";
 import { get16 } from "../../stack/core/bytes.js";
-import { TIMEOUTS } from "../../stack/filter/flows.js";
+import { SipHash } from "../../stack/core/hash.js";
+import { Flows, TIMEOUTS } from "../../stack/filter/flows.js";
+import { KEY_WORDS, PORTS } from "../../stack/filter/tuple.js";
 import { firewall } from "../../stack/filter/firewall.js";
 import type { Rule } from "../../stack/filter/rules.js";
 import { ip4Bytes } from "../support/bytes.js";
@@ -270,6 +272,37 @@ test("NAT-02: the table is bounded; established flows outlive half-open ones; a 
   t.is(full.walls.perSource, 4);
   full.out({ src: "10.0.0.9" }, udp({ sport: 1, dport: 53 }), 1);
   t.is(full.walls.full, 1);
+});
+
+test("NAT-02: datagrams and pings of a flood have no more room; keys that meet under one secret do not under another", (t) => {
+  const w = walled(t, { rules: OUTWARD, flows: 64, perSource: 64 });
+  const { client, server } = connection(w);
+  for (let i = 0; i < 5000; i++) {
+    const src = `10.0.0.${3 + (i % 250)}`;
+    if (i & 1) w.out({ src }, udp({ sport: 1024 + i, dport: 53 }), 1);
+    else w.out({ src }, icmp({ type: 8, id: i, seq: 1 }), 8);
+  }
+  t.is(w.wall.flows.size, 64);
+  w.lan.take();
+  w.in({}, tcp({ ...server, flags: "A", seq: 9000, ack: 1000 }), 10);
+  t.is(w.lan.take().length, 1);
+  t.is(client.sport, server.dport);
+  // 128 buckets: under the secret that they were chosen for, 10,000 keys are all in the first.
+  const slots = (secret: number) => {
+    const hash = new SipHash();
+    hash.key(new Uint8Array(16).fill(secret));
+    const flows = new Flows(64, 64, hash) as unknown as { slot(key: Int32Array, at: number): number };
+    return (key: Int32Array) => flows.slot(key, 0);
+  };
+  const [known, other] = [slots(1), slots(2)];
+  const counts = new Int32Array(128);
+  const key = new Int32Array(KEY_WORDS);
+  for (let chosen = 0; chosen < 10_000; key[PORTS]++) {
+    if (known(key) !== 0) continue;
+    chosen++;
+    counts[other(key)]!++;
+  }
+  t.true(Math.max(...counts) <= (3 * 10_000) / 128, `${Math.max(...counts)}`);
 });
 
 test("flows end when their time is over, and nothing is left", (t) => {
