@@ -175,13 +175,9 @@ export class BabelAuthentication implements BabelAuthenticator {
     let answered = 0;
     for (let at = wire.BABEL_HEADER; at < stop;) {
       const type = data[at];
-      if (type === wire.PAD1) {
-        at++;
-        continue;
-      }
-      const last = at + 2 + (at + 1 < stop ? data[at + 1] : 256);
-      if (last > stop) break;
-      const size = data[at + 1];
+      const last = wire.tlvEnd(data, at, stop);
+      if (last < 0) break;
+      const size = last - at - 2;
       if (type === wire.PACKET_COUNTER && counter === 0 && size >= PC && size <= PC + MAX_INDEX) counter = at;
       else if (type === wire.CHALLENGE_REQUEST && size <= MAX_NONCE) asked = at;
       else if (type === wire.CHALLENGE_REPLY && !isMulticast6(to, 0)) answered = at;
@@ -233,18 +229,15 @@ export class BabelAuthentication implements BabelAuthenticator {
     this.cover(data, stop, from, to);
     let tries = 0;
     for (let at = stop; at < end;) {
-      if (data[at] === wire.PAD1) {
-        at++;
-        continue;
-      }
-      if (at + 2 > end || at + 2 + data[at + 1] > end) return false;
+      const last = wire.tlvEnd(data, at, end);
+      if (last < 0) return false;
       for (let i = 0; data[at] === wire.MAC && i < this.keys.length; i++) {
         const key = this.keys[i];
-        if (data[at + 1] !== key.size || ++tries > KEYS * KEYS) continue;
+        if (last - at - 2 !== key.size || ++tries > KEYS * KEYS) continue;
         if (key.make(this.job, this.mac, 0) && constantTimeEqual(this.mac, 0, data, at + 2, key.size))
           return true;
       }
-      at += 2 + data[at + 1];
+      at = last;
     }
     return false;
   }

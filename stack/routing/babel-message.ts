@@ -52,12 +52,8 @@ export class BabelReader {
     this.gateway6.set(from);
     for (let at = wire.BABEL_HEADER; at < stop;) {
       const type = data[at];
-      if (type === wire.PAD1) {
-        at++;
-        continue;
-      }
-      const last = at + 2 + (at + 1 < stop ? data[at + 1] : 256);
-      if (last > stop) {
+      const last = wire.tlvEnd(data, at, stop);
+      if (last < 0) {
         this.bad++;
         break;
       }
@@ -217,14 +213,9 @@ export class BabelReader {
 function understood(data: Uint8Array, at: number, end: number): number {
   let known = 1;
   while (at < end) {
-    const type = data[at];
-    if (type === wire.PAD1) {
-      at++;
-      continue;
-    }
-    if (at + 2 > end || at + 2 + data[at + 1] > end) return -1;
-    if (type & wire.MANDATORY) known = 0;
-    at += 2 + data[at + 1];
+    if (data[at] & wire.MANDATORY) known = 0;
+    at = wire.tlvEnd(data, at, end);
+    if (at < 0) return -1;
   }
   return known;
 }

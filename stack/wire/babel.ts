@@ -37,3 +37,10 @@ export const UPDATE_PREFIX = 0x80;
 export const UPDATE_ROUTER_ID = 0x40;
 /** A sub-TLV that must be understood. */
 export const MANDATORY = 0x80;
+
+/** Where the TLV, or sub-TLV, at `at` ends (Pad1 is one byte, without a length); -1: not before `end`. */
+export function tlvEnd(data: Uint8Array, at: number, end: number): number {
+  if (data[at] === PAD1) return at + 1;
+  const last = at + 1 < end ? at + 2 + data[at + 1] : -1;
+  return last > end ? -1 : last;
+}
