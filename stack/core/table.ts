@@ -54,6 +54,14 @@ export class Table<T extends TableEntry> {
     }
   }
 
+  /** Is `test` true of any entry? */
+  some(test: (entry: T) => boolean): boolean {
+    for (let i = 0; i < this.buckets.length; i++) {
+      for (let entry = this.buckets[i]; entry; entry = entry.nextInBucket) if (test(entry)) return true;
+    }
+    return false;
+  }
+
   private grow(): void {
     const old = this.buckets;
     this.buckets = [];

@@ -13,7 +13,7 @@ export interface FragmentationOptions {
 }
 
 /** Fragments of one message at most: what is authentic is not yet reasonable. */
-const FRAGMENTS = 32;
+const FRAGMENTS = 16;
 /** Fragment number and total. */
 const NUMBERS = 4;
 

@@ -192,12 +192,9 @@ export class Ike implements Component {
 
   removeSa(sa: IkeSa): void {
     this.sas.remove(sa);
-    let used = false;
     const local = sa.local;
-    this.sas.each((other) => {
-      if (other.local === local) used = true;
-    });
-    if (!used) this.ports.release(local);
+    // As a rule many have the same address: the first that is asked.
+    if (!this.sas.some((other) => other.local === local)) this.ports.release(local);
   }
 
   find(spi: Uint8Array): IkeSa | null {
@@ -258,21 +255,27 @@ export class Ike implements Component {
       return;
     }
     const sa = this.find(spi);
-    if (!sa || !fits(sa.theirs(), other)) this.counters.unknown++;
-    else sa.input(message, info, port);
+    if (sa && fits(sa.theirs(), other)) {
+      sa.input(message, info, port);
+      return;
+    }
+    this.counters.unknown++;
+    // One of ours that is gone, say after a restart (section 2.21.4).
+    if (!message.response()) this.refuse(message, wire.INVALID_IKE_SPI, info, port);
   }
 
-  /** A notification in the clear, to who is not known: at most ten a second. */
+  /** A notification in the clear, to who is not known: at most ten a second, and none that is larger than what it answers. */
   refuse(message: Message, type: number, info: DatagramInfo, port: number, data?: Uint8Array): void {
-    if (!this.errors.take(this.stack.now())) return;
     const raw = message.raw;
+    const chain = new Writer().notify(type, data);
+    if (raw.length < wire.IKE_HEADER + chain.length || !this.errors.take(this.stack.now())) return;
     const packet = emitPlain(
       raw.subarray(0, 8),
       raw.subarray(8, 16),
       message.exchange,
       wire.FLAG_RESPONSE | (message.flags & wire.FLAG_INITIATOR ? 0 : wire.FLAG_INITIATOR),
       message.id,
-      new Writer().notify(type, data),
+      chain,
     );
     this.ports.send(info.localAddress, port, info.address, info.port, packet);
   }

@@ -8,6 +8,7 @@ import type { Ike } from "../../stack/ike/ike.js";
 import { ikeFragmentation } from "../../stack/ike/ike-fragmentation.js";
 import { DeleteChild, rekeyIke } from "../../stack/ike/exchanges.js";
 import { ikeResponder } from "../../stack/ike/ike-responder.js";
+import { mobike } from "../../stack/ike/mobike.js";
 import { Writer, emitPlain } from "../../stack/ike/message.js";
 import { emitProposals } from "../../stack/ike/proposals.js";
 import * as wire from "../../stack/wire/ike.js";
@@ -243,6 +244,123 @@ test("IKE-01 anything at all, to a living SA: nothing throws, nothing changes", 
   same(t, site);
 });
 
+test("IKE-01 to whom we are nobody: another version, an SPI of before a restart: a word in the clear, ten a second, never larger", (t) => {
+  const site = ends(t);
+  site.connect(0, { remote: B });
+  site.connect(1);
+  site.run(500);
+  const request = site.sent[0]!.at(-1)!;
+  const counters = site.vpn[1]!.counters;
+  const answers = (data: Uint8Array, times = 1): Uint8Array[] => {
+    const before = site.sent[1]!.length;
+    for (let i = 0; i < times; i++) site.give(1, data, A);
+    return site.sent[1]!.slice(before);
+  };
+  const change = (at: number, value: number): Uint8Array => {
+    const data = request.slice();
+    data[at] = value;
+    return data;
+  };
+  for (const [data, code] of [
+    [change(17, 0x30), wire.INVALID_MAJOR_VERSION],
+    [change(8, request[8]! ^ 1), wire.INVALID_IKE_SPI],
+    [change(0, request[0]! ^ 1), wire.INVALID_IKE_SPI],
+  ] as const) {
+    site.run(2000);
+    const [answer, ...more] = answers(data);
+    t.is(more.length, 0);
+    // SPIs, exchange and number of the request, a response by the responder, one notification (sections 1.5, 2.21.4).
+    t.deepEqual(answer!.slice(0, 16), data.slice(0, 16));
+    t.deepEqual([...answer!.slice(16, 20)], [wire.PAYLOAD_NOTIFY, 0x20, wire.IKE_AUTH, wire.FLAG_RESPONSE]);
+    t.deepEqual(answer!.slice(20, 24), request.slice(20, 24));
+    t.deepEqual([...answer!.slice(28)], [0, 0, 0, 8, 0, 0, 0, code]);
+    // Nor is that answered in turn, by anybody.
+    t.deepEqual(answers(answer!), []);
+    const before = site.sent[0]!.length;
+    site.give(0, answer!, B);
+    t.is(site.sent[0]!.length, before);
+    t.is(answers(data, 1000).length, 9);
+  }
+  t.is(counters.version, 1 + 1000);
+  // A header alone is smaller than what would be said of it; the other version of old (1) is none of ours.
+  site.run(2000);
+  const header = change(8, request[8]! ^ 1).slice(0, 28);
+  header.set([0, 0, 0, 28], 24);
+  header[16] = 0;
+  t.deepEqual(answers(header), []);
+  t.deepEqual(answers(change(17, 0x10)), []);
+  same(t, site);
+});
+
+test("IKE-01 authentic nonsense from a peer: answered or the end of its IKE SA, and no more", (t) => {
+  const types = fc.constantFrom(33, 34, 40, 41, 42, 43, 44, 45, 46, 47, 53, 200);
+  const body = fc.oneof(
+    fc.uint8Array({ maxLength: 60 }),
+    // Notifications and deletions that begin as such do.
+    fc
+      .tuple(
+        fc.constantFrom(0, 1, 2, 3),
+        fc.nat(8),
+        fc.constantFrom(1, 4, 14, 16384, 16388, 16393, 16394),
+        fc.uint8Array({ maxLength: 20 }),
+      )
+      .map(([protocol, size, type, rest]) => Uint8Array.of(protocol, size, type >> 8, type & 255, ...rest)),
+  );
+  const exchanges = fc.constantFrom(wire.INFORMATIONAL, wire.CREATE_CHILD_SA, wire.IKE_AUTH, 39, 240);
+  const requests = fc.array(fc.tuple(exchanges, fc.array(fc.tuple(types, body), { maxLength: 6 })), {
+    minLength: 1,
+    maxLength: 4,
+  });
+  let ended = 0;
+  fc.assert(
+    fc.property(requests, (list) => {
+      const site = ends(t, { ike: () => ({ fragmentation: ikeFragmentation(), mobility: mobike() }) });
+      const peer = site.connect(0, { remote: B, attempts: 1 });
+      site.connect(1);
+      site.run(500);
+      const sa = peer.sa!;
+      const counters = site.vpn[1]!.counters;
+      for (const [i, [exchange, payloads]] of list.entries()) {
+        const out = new Writer();
+        for (const [type, bytes] of payloads) out.payload(type, bytes);
+        out.end();
+        const id = sa.sendId + i;
+        const flags = wire.FLAG_INITIATOR;
+        const { spiI, spiR } = sa;
+        const data = sa.outbound!.seal(
+          spiI,
+          spiR,
+          exchange,
+          flags,
+          id,
+          out.first,
+          out.data,
+          0,
+          out.length,
+          0,
+        )!;
+        const before = site.sent[1]!.length;
+        const gone = site.vpn[1]!.sas.size === 0;
+        site.give(1, data, A);
+        site.run(50);
+        // One answer to each: the requests are not lost among others of ours.
+        const said = site.sent[1]!.slice(before).filter((each) => each[19]! & wire.FLAG_RESPONSE);
+        if (!gone) t.is(said.length, 1);
+      }
+      t.is(counters.host, 0);
+      t.true(site.vpn[1]!.sas.size <= 2);
+      t.true(site.children[1]!.length <= 1 + list.length);
+      if (site.vpn[1]!.sas.size === 0) ended++;
+      site.vpn[1]!.connections.slice().forEach((each) => each.close());
+      peer.close();
+      site.run(400_000);
+      t.deepEqual([site.vpn[0]!.sas.size, site.vpn[1]!.sas.size], [0, 0]);
+    }),
+    { numRuns: 60 },
+  );
+  t.true(ended > 0);
+});
+
 test("IKE-08 fragments: bad numbers, forged ones, copies; a large message arrives in pieces", (t) => {
   const site = ends(t, { ike: () => ({ fragmentation: ikeFragmentation({ size: 576 }) }) });
   const many = Array.from({ length: 16 }, (_, i) => `10.${i}.0.0/16`);
@@ -259,7 +377,7 @@ test("IKE-08 fragments: bad numbers, forged ones, copies; a large message arrive
     [3, 2],
     [1, 0],
     [1, 65535],
-    [1, 33],
+    [1, 17],
   ] as const) {
     const forged = fragments[0]!.slice();
     forged[23] = 2;
@@ -267,14 +385,40 @@ test("IKE-08 fragments: bad numbers, forged ones, copies; a large message arrive
     site.give(1, forged, A);
   }
   t.is(site.vpn[1]!.counters.malformed, malformed + 5);
-  for (let total = 2; total <= 32; total++) {
+  for (let total = 2; total <= 16; total++) {
     const forged = fragments[0]!.slice();
     forged[23] = 2;
     forged[35] = total;
     site.give(1, forged, A);
   }
-  t.is(site.vpn[1]!.counters.unauthentic, unauthentic + 31);
+  t.is(site.vpn[1]!.counters.unauthentic, unauthentic + 15);
   site.vpn[1]!.sas.each((sa) => t.is(sa.partial, null));
+  // Authentic ones whose total changes: larger ones begin anew, smaller ones are late; copies and more bytes than a message has are not kept.
+  const [sa] = [site.vpn[0]!.connections[0]!.sa!];
+  let held: { total: number; count: number; bytes: number } | null = null;
+  const piece = (number: number, total: number, bytes = 100): void => {
+    const part = (number << 16) | total;
+    const data = new Uint8Array(bytes);
+    const { spiI, spiR, sendId } = sa;
+    const flags = wire.FLAG_INITIATOR;
+    const packet = sa.outbound!.seal(spiI, spiR, wire.INFORMATIONAL, flags, sendId, 0, data, 0, bytes, part)!;
+    site.give(1, packet, A);
+    site.vpn[1]!.sas.each((each) => (held = each.partial as typeof held));
+  };
+  const state = () => held && [held.total, held.count, held.bytes];
+  piece(1, 3);
+  t.deepEqual(state(), [3, 1, 100]);
+  piece(1, 3);
+  piece(2, 2);
+  t.deepEqual(state(), [3, 1, 100]);
+  for (let total = 4; total <= 16; total++) piece(1, total);
+  t.deepEqual(state(), [16, 1, 100]);
+  piece(2, 17);
+  t.deepEqual(state(), [16, 1, 100]);
+  const before = site.vpn[1]!.counters.malformed;
+  for (let number = 2; number <= 16; number++) piece(number, 16, 9000);
+  t.true(site.vpn[1]!.counters.malformed > before);
+  t.true((state()?.[2] ?? 0) <= 32768);
 });
 
 test("wrong secret, nobody there, and misuse", (t) => {
