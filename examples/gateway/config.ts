@@ -42,6 +42,8 @@ export interface GatewayConfig {
   proxy: ProxyConfig[];
   domain: string;
   hosts: { name: string; address: string }[];
+  /** Domains whose names may lead to private addresses; null: any domain's. */
+  privateNames: string[] | null;
   forward: ForwardConfig[];
   portMapping: PortMappingConfig;
   /** Go before those that the gateway has by itself. */
@@ -103,6 +105,7 @@ export function parseConfig(source: string): GatewayConfig {
     proxy: reader.get("proxy", list(proxy([...outer, ...behind])), []),
     domain: reader.get("domain", domain, "home.arpa"),
     hosts: reader.get("hosts", list(host), []),
+    privateNames: reader.get<string[] | null>("privateNames", list(domain), null),
     forward: reader.get("forward", list(forward), []),
     portMapping: reader.get("portMapping", portMapping(inner), {
       pcp: false,

@@ -28,9 +28,9 @@ function ciphers(): ReturnType<typeof nodeCrypto> {
 
 /** What a reload cannot change, by name. */
 function fixed(config: GatewayConfig): Record<string, string> {
-  const { domain, nat64, flows, ntp, statusPort, state, rip, portMapping } = config;
+  const { domain, nat64, flows, ntp, privateNames, statusPort, state, rip, portMapping } = config;
   const parts: Record<string, unknown> = {
-    ...{ domain, nat64, flows, ntp, statusPort, state },
+    ...{ domain, nat64, flows, ntp, privateNames, statusPort, state },
     ...{ "rip.interval": rip.interval, "portMapping.ports": portMapping.ports },
     "the WANs' names": config.wan.map((one) => one.name),
     "lan's names": config.lan.map((one) => one.name),

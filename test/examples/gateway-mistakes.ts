@@ -15,6 +15,7 @@ export const MISTAKES: readonly [text: string, line: number, reason: RegExp][] =
   ['// nothing\n{ "state": "s" }', 2, /lacks "wan"/],
   [file(`"flows": 1`), 5, /flows must be a whole number from 16/],
   [file(`"flow": 100`), 5, /knows no "flow", but wan, lan/],
+  [file(`"privateNames": [\n"a b"]`), 6, /privateNames\[0\] must be a domain/],
   [file(`"domain": "a b"`), 5, /domain must be a domain/],
   [
     file(`"forward": [{ "protocol": "sctp", "port": 1, "to": "192.168.7.2" }]`),

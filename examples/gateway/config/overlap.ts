@@ -24,34 +24,45 @@ export function checkLinks(config: GatewayConfig, line: Line): void {
   }
 }
 
-/** No address is in two networks, unless one of them has a table of its own. */
-export function checkNetworks(config: GatewayConfig, line: Line): void {
-  const known: { name: string; network: BlockList; address: string; family: "ipv4" | "ipv6" }[] = [];
-  const apart = new Set(config.vrf.flatMap(({ on }) => on));
-  const check = (key: string, i: number, name: string, prefixes: string[]) => {
-    for (const prefix of apart.has(name) ? [] : prefixes.filter(Boolean)) {
-      const [address, length] = prefix.split("/");
-      const family = address.includes(":") ? "ipv6" : "ipv4";
-      const network = new BlockList();
-      network.addSubnet(address, Number(length), family);
-      const other = known.find(
-        (one) =>
-          one.family === family && (network.check(one.address, family) || one.network.check(address, family)),
-      );
-      if (other) throw new ConfigError(line(key, i), `${prefix} and the network of ${other.name} overlap`);
-      known.push({ name, network, address, family });
-    }
+/** Is an address in both networks, `"192.168.7.1/24"`? */
+function overlap(one: string, other: string): boolean {
+  const family = one.includes(":") ? "ipv6" : "ipv4";
+  if (other.includes(":") !== one.includes(":")) return false;
+  const within = (prefix: string, of: string) => {
+    const [address, length] = of.split("/");
+    const network = new BlockList();
+    network.addSubnet(address, Number(length), family);
+    return network.check(prefix.split("/")[0], family);
   };
-  config.lan.forEach(({ name, address, address6 }, i) => check("lan", i, name, [address, address6]));
-  // Providers may have the same addresses as each other, and not as our networks.
-  const ours = known.length;
-  config.wan.forEach(({ name, ipv4, ipv6 }, i) => {
-    check(
-      "wan",
-      i,
-      name,
-      [ipv4, ipv6].map((way) => (typeof way === "string" ? "" : way.address)),
-    );
-    known.length = ours;
+  return within(one, other) || within(other, one);
+}
+
+/** The first of our networks that has an address in common with `prefix` of `name`, unless one of them has a table of its own. */
+export function clash(
+  name: string,
+  prefix: string,
+  vrf: GatewayConfig["vrf"],
+  networks: GatewayConfig["lan"],
+): string | null {
+  const apart = (one: string) => vrf.some(({ on }) => on.includes(one));
+  if (apart(name)) return null;
+  const inside = (one: string) => one !== "" && overlap(prefix, one);
+  const other = networks.find((one) => !apart(one.name) && (inside(one.address) || inside(one.address6)));
+  return other ? `${prefix} and the network of ${other.name} overlap` : null;
+}
+
+/** No address is in two of our networks, nor in one of them and outside. Providers may have the same ones. */
+export function checkNetworks({ wan, lan, vrf }: GatewayConfig, line: Line): void {
+  lan.forEach(({ name, address, address6 }, i) => {
+    for (const each of address6 ? [address, address6] : [address]) {
+      const wrong = clash(name, each, vrf, lan.slice(0, i));
+      if (wrong) throw new ConfigError(line("lan", i), wrong);
+    }
+  });
+  wan.forEach(({ name, ipv4, ipv6 }, i) => {
+    for (const way of [ipv4, ipv6]) {
+      const wrong = typeof way === "object" && clash(name, way.address, vrf, lan);
+      if (wrong) throw new ConfigError(line("wan", i), wrong);
+    }
   });
 }

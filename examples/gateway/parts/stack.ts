@@ -1,4 +1,5 @@
 /** The stack of a gateway: every component that it has, in one list. */
+import { BlockList } from "node:net";
 import { join } from "node:path";
 import { mkdirSync } from "node:fs";
 import { leaseFile } from "../../../ports/node/index.js";
@@ -51,6 +52,8 @@ import { dhcp } from "../../../stack/service/dhcp.js";
 import { dhcpv6Relay } from "../../../stack/service/dhcpv6-relay.js";
 import { dhcpv6Server } from "../../../stack/service/dhcpv6-server.js";
 import { dhcpv6 } from "../../../stack/service/dhcpv6.js";
+import type { DnsRecord } from "../../../stack/service/dns-answer.js";
+import { publicOnly } from "../../../stack/service/dns-filter.js";
 import { dns64 } from "../../../stack/service/dns64.js";
 import { dnsForwarder } from "../../../stack/service/dns-forwarder.js";
 import { dns } from "../../../stack/service/dns.js";
@@ -98,6 +101,7 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
     hosts: config.hosts.map((one) => ({ ...one, name: full(one.name) })),
     localDomains: [config.domain],
     ...(config.nat64 && { dns64: dns64(config.nat64) }),
+    ...(config.privateNames && { filter: outsideOnly(config.privateNames, config) }),
   });
   const [first, last] = config.portMapping.ports;
   const nat = napt({ outside: "wan", forward: config.forward, askable: { first, last } });
@@ -195,6 +199,18 @@ export function createParts(config: GatewayConfig, state: State, host: NodeHost)
     store6.close();
   };
   return { ...base, stack, names, nat, clock, xlat, bridges, refused, full, close };
+}
+
+/** Which records are passed on: addresses of the inside for names in `domains` and our own alone. NAT64's stand for others. */
+function outsideOnly(domains: string[], { domain, nat64 }: GatewayConfig): (record: DnsRecord) => boolean {
+  const isPublic = publicOnly([domain, ...domains]);
+  const translated = new BlockList();
+  for (const prefix of ["64:ff9b::/96", ...(nat64 ? [nat64] : [])]) {
+    const [address, length] = prefix.split("/");
+    translated.addSubnet(address, Number(length), "ipv6");
+  }
+  return (record) =>
+    isPublic(record) || (record.type === "AAAA" && translated.check(record.data as string, "ipv6"));
 }
 
 /** A bridge for each network that is one; the VLANs of others that are on it are its interface's too. */

@@ -8,6 +8,7 @@ import type { PingSocket } from "../../../stack/raw/ping.js";
 import type { Route4 } from "../../../stack/route/table.js";
 import type { Dhcp6Lease } from "../../../stack/service/dhcpv6.js";
 import type { GatewayConfig } from "../config.js";
+import { clash } from "../config/overlap.js";
 import type { WanConfig } from "../config/wan.js";
 import type { State } from "../state.js";
 import { UPLINK } from "./links.js";
@@ -18,6 +19,8 @@ import type { Parts } from "./stack.js";
 const LOOK = 1000;
 const PROBE = 3;
 const MISSES = 3;
+/** When it is told that no server of DHCP has given an address, ms. */
+const PATIENCE = 30_000;
 /** Metrics of the ways' own default routes: the one that is chosen, if there is a choice, goes before them. */
 const METRIC = 1000;
 /** Somebody on the internet (RFC 4291 section 2.4). */
@@ -119,12 +122,17 @@ export class Ways {
     const { name, ipv4, ipv6, pppoe } = way.config;
     if (pppoe) this.log("PPPoE: calling");
     else if (ipv4 === "dhcp") {
+      const label = name === "wan" ? "WAN" : name;
+      const silence = setTimeout(() => this.log(`${label}: no address by DHCP yet`), PATIENCE).unref();
       client.open(way.nif, {
         lease: state.lease(name),
         metric: this.metric(),
         onBound: (lease) => {
-          if (state.lease(name)?.address !== lease.address)
-            this.log(`${name === "wan" ? "WAN" : name} address ${lease.address}/${lease.prefix}`);
+          clearTimeout(silence);
+          const own = `${lease.address}/${lease.prefix}`;
+          if (state.lease(name)?.address !== lease.address) this.log(`${label} address ${own}`);
+          const wrong = clash(name, own, this.config.vrf, this.config.lan);
+          if (wrong) this.log(`${label}: ${wrong}: give that another`);
           state.setLease(name, lease);
           way.gateway = lease.routes.find(({ prefix }) => prefix === "0.0.0.0/0")?.gateway ?? null;
         },

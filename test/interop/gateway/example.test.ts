@@ -81,6 +81,7 @@ async function createSite(t: ExecutionContext, change: (config: Config, wan: Nam
       },
     ],
     hosts: [{ name: "nas", address: "192.168.7.5" }],
+    privateNames: ["corp.test"],
     forward: [],
   };
   change(config, wan);
@@ -99,6 +100,8 @@ async function createSite(t: ExecutionContext, change: (config: Config, wan: Nam
     ...[
       `--dhcp-leasefile=${join(folder, "dnsmasq.leases")}`,
       "--host-record=server.test,192.0.2.1",
+      "--host-record=trap.test,192.168.7.5",
+      "--host-record=nas.corp.test,192.168.7.5",
       "--local=/test/",
     ],
   ]);
@@ -142,6 +145,8 @@ test("one file makes a router: addresses, names, NAT, plain IPv6, forwards, hair
     (await lan.run("dig", ["+short", "+time=3", "@192.168.7.1", name, type])).stdout.trim();
   t.is(await dig("server.test"), SERVER);
   t.is(await dig("nas.home.test"), "192.168.7.5");
+  t.is(await dig("nas.corp.test"), "192.168.7.5");
+  t.is(await dig("trap.test"), "", "nobody outside leads inside");
   t.is(await dig("laptop.home.test"), inner);
   t.is(await dig("gateway.home.test"), "192.168.7.1");
 
