@@ -168,8 +168,7 @@ ${speedTable(speed)}
 
 Without a name of its own a row is the stack as port \`node\` has it, with the accelerators in plain JS: checksum by words, packet memory
 in arenas (ports/wasm/arena.ts), the express Ethernet (ports/express); rows of the stack's own checksum have its own Ethernet, too. What the sides do differently: lwIP hands its
-application the received buffer, our \`read\` copies into the application's; lwIP's clock is read once in 4096 frames, ours once for
-all frames that wait; our timestamps (RFC 7323) and SACK are on, lwIP's are off, as each has them by default.
+application the received buffer, our \`read\` copies into the application's; both clocks are read once in 4096 frames; our timestamps (RFC 7323) and SACK are on, lwIP's are off, as each has them by default.
 
 The aims are 1.0 for TCP in one stream (1.5 with WebAssembly) and 0.7 for the others: TCP in one stream is at ${bulk.ratio ?? "?"}.
 Boot (at most 0.2 ms) and an idle connection (at most 1536 bytes) are in [memory.md](memory.md).
