@@ -12,6 +12,8 @@ export const ARENA = 8 << 20;
 const LOOP = 256;
 /** ... and faster than `copyWithin`, which costs 35 ns. */
 const LOOP_WITHIN = 112;
+/** ... and a loop of aligned words, where both lie alike. */
+const LOOP_WORDS = 256;
 /** Below this it costs more than the bytes to find out where they lie. */
 const TINY = 12;
 /** Up to this size it is most often a header that has just been written byte by byte: the processor would wait before it reads words of it. */
@@ -50,78 +52,81 @@ export function createArena(buffer: ArrayBuffer, copy?: Arena["copy"], sum?: Are
   };
 }
 
+/** An array that is recognised, and its buffer by words and halves: each has one check of bounds, however wide it is. */
+class Known {
+  /** The array by words that are not aligned. */
+  readonly view: DataView;
+  readonly words: Int32Array;
+  readonly halves: Int16Array;
+  readonly base: number;
+
+  /** @param arena the arena in which it lies; null: it is a guest */
+  constructor(
+    readonly array: Uint8Array,
+    readonly arena: Arena | null,
+  ) {
+    const { buffer, byteOffset, byteLength } = array;
+    this.view = new DataView(buffer, byteOffset, byteLength);
+    this.words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
+    this.halves = new Int16Array(buffer, 0, buffer.byteLength >> 1);
+    this.base = byteOffset;
+  }
+}
+
 /** Arrays that are recognised: packet memory allocated last (a stack has a few, see `Pool`, a link one), behind a few of others. */
 const KNOWN = 16;
 const GUESTS = 4;
-const EMPTY = /* @__PURE__ */ new Uint8Array(0);
-const NOTHING = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(0));
-const NO_WORDS = /* @__PURE__ */ new Int32Array(0);
-const arrays: Uint8Array[] = [EMPTY, EMPTY, EMPTY, EMPTY];
-/** They are read by words where words are unaligned: one check of bounds for four bytes, and for copies and sums of a header's size a third of the time. */
-const words: DataView[] = [NOTHING, NOTHING, NOTHING, NOTHING];
-/** Aligned words of the buffer of each, in which copies take half the time of a DataView's; and where in the buffer it begins. */
-const aligned: Int32Array[] = [NO_WORDS, NO_WORDS, NO_WORDS, NO_WORDS];
-const bases: number[] = [0, 0, 0, 0];
-/** The arena of each, the whole buffer; null for guests. */
-const arenas: (Arena | null)[] = [null, null, null, null];
+const NOBODY = /* @__PURE__ */ new Known(/* @__PURE__ */ new Uint8Array(0), null);
+const known: Known[] = [NOBODY, NOBODY, NOBODY, NOBODY];
 /** The last two that were found: most often they are those of the next call. */
-let recent = 0;
-let recentOther = 0;
+let recent = NOBODY;
+let recentOther = NOBODY;
 let oldest = 0;
 let oldestGuest = 0;
 /** The array seen last that is none of them: seen once more it becomes a guest. */
 let stranger: Uint8Array | null = null;
 
 /**
- * The index of `data` among the known, or -1. A property of the array would be simpler, but arrays with a property of their own
+ * What is known of `data`, or null. A property of the array would be simpler, but arrays with a property of their own
  * have another hidden class than others: all that reads bytes then asks for both (UDP echo: 15 %). To ask an array for its buffer
  * or its offset costs 20 to 50 ns.
  */
-function indexOf(data: Uint8Array): number {
-  if (arrays[recent] === data) return recent;
-  if (arrays[recentOther] === data) return recentOther;
-  for (let i = 0; i < arrays.length; i++) {
-    if (arrays[i] !== data) continue;
-    recentOther = recent;
-    return (recent = i);
-  }
-  return welcome(data);
+function find(data: Uint8Array): Known | null {
+  if (recent.array === data) return recent;
+  if (recentOther.array === data) return recentOther;
+  return search(data);
 }
 
-function welcome(data: Uint8Array): number {
-  if (data !== stranger) {
-    stranger = data;
-    return -1;
+function search(data: Uint8Array): Known | null {
+  for (let i = 0; i < known.length; i++) {
+    if (known[i].array !== data) continue;
+    recentOther = recent;
+    return (recent = known[i]);
   }
-  const at = oldestGuest;
-  oldestGuest = (at + 1) % GUESTS;
-  keep(at, data, null);
-  return at;
+  // Views of a buffer that may shrink would be empty then.
+  if (data === stranger && !(data.buffer as { resizable?: boolean }).resizable) {
+    stranger = null;
+    const guest = new Known(data, null);
+    known[oldestGuest] = guest;
+    oldestGuest = (oldestGuest + 1) % GUESTS;
+    return guest;
+  }
+  stranger = data;
+  return null;
 }
 
 function remember(data: Uint8Array, arena: Arena): void {
-  keep(GUESTS + oldest, data, arena);
+  known[GUESTS + oldest] = new Known(data, arena);
   oldest = (oldest + 1) % KNOWN;
-}
-
-function keep(at: number, data: Uint8Array, arena: Arena | null): void {
-  const { buffer, byteOffset, byteLength } = data;
-  arrays[at] = data;
-  words[at] = new DataView(buffer, byteOffset, byteLength);
-  aligned[at] = arena ? arena.words : new Int32Array(buffer, 0, buffer.byteLength >> 2);
-  bases[at] = byteOffset;
-  arenas[at] = arena;
-  stranger = null;
 }
 
 /** The checksum of what is recognised; -1: `data` is not. */
 export function sumArena(data: Uint8Array, start: number, end: number, initial: number): number {
   if (end - start < HEADER) return sum(data, start, end, initial);
-  const at = indexOf(data);
-  if (at < 0) return -1;
-  if (end - start < SMALL) return sumUnaligned(words[at], start, end, initial);
-  const arena = arenas[at];
-  return arena ? arena.sum(bases[at] + start, bases[at] + end, initial) : -1;
+  const at = find(data);
+  if (at === null) return -1;
+  if (end - start < SMALL) return sumUnaligned(at.view, start, end, initial);
+  return at.arena ? at.arena.sum(at.base + start, at.base + end, initial) : -1;
 }
 
 /** See `Hypercalls.checksum`; less than 2^17 bytes. */
@@ -157,7 +162,7 @@ export function allocator(create: () => Arena, arena: Arena, used: number): (siz
   };
 }
 
-/** See `Hypercalls.copy`. */
+/** See `Hypercalls.copy`. All in one function: most copies are short, and a call is a tenth of one. */
 export function copyArena(
   target: Uint8Array,
   targetStart: number,
@@ -166,65 +171,87 @@ export function copyArena(
   length: number,
 ): void {
   if (length < TINY) {
-    for (let i = 0; i < length; i++) target[targetStart + i] = source[sourceStart + i];
+    for (let i = 0; i < length; i = (i + 1) | 0)
+      target[(targetStart + i) | 0] = source[(sourceStart + i) | 0];
     return;
   }
-  const from = indexOf(source);
-  const to = indexOf(target);
-  // The place of one guest may just have been given to the other.
-  if (from >= 0 && to >= 0 && arrays[from] === source) {
-    const arena = arenas[from];
-    if (length > LOOP_WITHIN && arena && arena === arenas[to]) {
-      arena.copy(bases[to] + targetStart, bases[from] + sourceStart, length);
+  const from = find(source);
+  const to = find(target);
+  if (length > LOOP_WORDS || from === null || to === null) {
+    copyOther(to, target, targetStart, from, source, sourceStart, length);
+    return;
+  }
+  let at = (from.base + sourceStart) | 0;
+  const between = (to.base + targetStart - at) | 0;
+  if ((between & 3) + (at & 1) !== 0) {
+    copyOther(to, target, targetStart, from, source, sourceStart, length);
+    return;
+  }
+  const end = (at + length) | 0;
+  // Frames begin two bytes before a word, for the sake of the headers behind Ethernet's.
+  if (at & 2) {
+    to.halves[(at + between) >> 1] = from.halves[at >> 1];
+    at = (at + 2) | 0;
+  }
+  const out = to.words;
+  const words = from.words;
+  const last = end >> 2;
+  let i = at >> 2;
+  let j = (at + between) >> 2;
+  // Eight at a time: V8 asks once in a turn what the arrays are; and it checks no sum that is cut to 32 bits.
+  for (; ((i + 7) | 0) < last; i = (i + 8) | 0, j = (j + 8) | 0) {
+    const a = words[i];
+    const b = words[(i + 1) | 0];
+    const c = words[(i + 2) | 0];
+    const d = words[(i + 3) | 0];
+    const e = words[(i + 4) | 0];
+    const f = words[(i + 5) | 0];
+    const g = words[(i + 6) | 0];
+    const h = words[(i + 7) | 0];
+    out[j] = a;
+    out[(j + 1) | 0] = b;
+    out[(j + 2) | 0] = c;
+    out[(j + 3) | 0] = d;
+    out[(j + 4) | 0] = e;
+    out[(j + 5) | 0] = f;
+    out[(j + 6) | 0] = g;
+    out[(j + 7) | 0] = h;
+  }
+  for (; i < last; i = (i + 1) | 0, j = (j + 1) | 0) out[j] = words[i];
+  at = last << 2;
+  if (end & 2) {
+    to.halves[(at + between) >> 1] = from.halves[at >> 1];
+    at = (at + 2) | 0;
+  }
+  if (end & 1) to.view.setUint8((at + between - to.base) | 0, from.view.getUint8((at - from.base) | 0));
+}
+
+function copyOther(
+  to: Known | null,
+  target: Uint8Array,
+  targetStart: number,
+  from: Known | null,
+  source: Uint8Array,
+  sourceStart: number,
+  length: number,
+): void {
+  if (from && to) {
+    if (length > LOOP_WITHIN && from.arena && from.arena === to.arena) {
+      from.arena.copy(to.base + targetStart, from.base + sourceStart, length);
       return;
     }
     if (length <= LOOP) {
-      copyWords(to, targetStart, from, sourceStart, length);
+      copyUnaligned(to.view, targetStart, from.view, sourceStart, length);
       return;
     }
   }
-  const arena = from < 0 ? null : arenas[from];
+  const arena = from && from.arena;
   target.set(
-    arena
-      ? viewOf(arena, bases[from] + sourceStart, length)
+    from && arena
+      ? viewOf(arena, from.base + sourceStart, length)
       : source.subarray(sourceStart, sourceStart + length),
     targetStart,
   );
-}
-
-/** Copies between two known arrays: by aligned words where both lie alike. */
-function copyWords(to: number, targetStart: number, from: number, sourceStart: number, length: number): void {
-  const shift = bases[from] + sourceStart;
-  if ((bases[to] + targetStart - shift) & 3) {
-    copyUnaligned(words[to], targetStart, words[from], sourceStart, length);
-    return;
-  }
-  const target = arrays[to];
-  const source = arrays[from];
-  const end = sourceStart + length;
-  // Frames begin two bytes before a word, for the sake of the headers behind Ethernet's.
-  const head = sourceStart + (-shift & 3);
-  while (sourceStart < head) target[targetStart++] = source[sourceStart++];
-  const targetWords = aligned[to];
-  const sourceWords = aligned[from];
-  let i = (bases[from] + sourceStart) >> 2;
-  let j = (bases[to] + targetStart) >> 2;
-  const last = (bases[from] + end) >> 2;
-  const bytes = (last - i) << 2;
-  for (; i + 3 < last; i = (i + 4) | 0, j = (j + 4) | 0) {
-    const a = sourceWords[i];
-    const b = sourceWords[i + 1];
-    const c = sourceWords[i + 2];
-    const d = sourceWords[i + 3];
-    targetWords[j] = a;
-    targetWords[j + 1] = b;
-    targetWords[j + 2] = c;
-    targetWords[j + 3] = d;
-  }
-  for (; i < last; i++, j++) targetWords[j] = sourceWords[i];
-  sourceStart += bytes;
-  targetStart += bytes;
-  while (sourceStart < end) target[targetStart++] = source[sourceStart++];
 }
 
 function copyUnaligned(
