@@ -1,6 +1,6 @@
 /** TCP by words (RFC 9293 section 3.1): the header of a segment of a connection, its checksum, and those of one that goes. */
 import { fold } from "../../stack/core/checksum.js";
-import { CHECKSUM_OK } from "../../stack/core/packet.js";
+import { CHECKSUM_OK, DONT_FRAGMENT } from "../../stack/core/packet.js";
 import type { Packet } from "../../stack/core/packet.js";
 import type { Ipv4 } from "../../stack/ipv4/ipv4.js";
 import type { Path4 } from "../../stack/ipv4/path.js";
@@ -15,6 +15,7 @@ import {
 } from "../../stack/wire/tcp.js";
 import type { ExpressEthernet } from "./ethernet.js";
 import { halves, sumOf } from "./words.js";
+import type { Words } from "./words.js";
 
 export const PROTOCOL_TCP = 6;
 /** A header with the timestamps option alone, padded; and the word that this begins with. */
@@ -22,7 +23,8 @@ const TIMED_HEADER = TCP_HEADER + 12;
 const TIMESTAMPS = 0x0101080a;
 
 /** As `Tcp.input`, for a whole IPv4 packet to one address; false: it is not as expected, and nothing has changed. */
-export function takeSegment(tcp: Tcp, packet: Packet, view: DataView): boolean {
+export function takeSegment(tcp: Tcp, packet: Packet, memory: Words): boolean {
+  const view = memory.view;
   const at = packet.start;
   const have = packet.end - at;
   if (have < TCP_HEADER) return false;
@@ -42,7 +44,7 @@ export function takeSegment(tcp: Tcp, packet: Packet, view: DataView): boolean {
       packet.pseudo + PROTOCOL_TCP + have + halves(ports) + halves(seq) + halves(ack) + halves(fourth);
     sum += halves(view.getInt32(at + TCP_CHECKSUM));
     if (timed) sum += halves(TIMESTAMPS) + halves(value) + halves(echo);
-    if (have > header) sum += sumOf(tcp.stack.host.sum, packet.data, view, at + header, packet.end);
+    if (have > header) sum += sumOf(tcp.stack.host.sum, memory, at + header, packet.end);
     if (fold(sum) !== 0xffff) return false;
   }
   const segment = tcp.segment;
@@ -74,7 +76,12 @@ export function replaceEmit(tcp: Tcp, ip: Ipv4, express: ExpressEthernet): void 
   const host = tcp.stack.host.sum;
   tcp.emit = (c, packet, seq, header, flags, window, blocks) => {
     const path = c.path as Path4;
-    if (blocks > 0 || path.net !== ip || !express.knows(ip, packet, path) || express.finishes(path)) {
+    if (
+      blocks > 0 ||
+      path.net !== ip ||
+      !express.knows(ip, path, packet.segmentSize > 0 ? 0 : packet.end - packet.start) ||
+      express.finishes(path)
+    ) {
       return plain.call(tcp, c, packet, seq, header, flags, window, blocks);
     }
     const view = express.outgoing.of(packet.data);
@@ -103,8 +110,8 @@ export function replaceEmit(tcp: Tcp, ip: Ipv4, express: ExpressEthernet): void 
       view.setInt32(at + TCP_HEADER + 8, echo);
       sum += halves(TIMESTAMPS) + halves(value) + halves(echo);
     }
-    if (packet.end - at > header) sum += sumOf(host, packet.data, view, at + header, packet.end);
+    if (packet.end - at > header) sum += sumOf(host, express.outgoing, at + header, packet.end);
     view.setInt32(at + TCP_CHECKSUM, (~fold(sum) & 0xffff) << 16);
-    return express.leave(ip, packet, path, PROTOCOL_TCP, view);
+    return express.leave(ip, packet, path, PROTOCOL_TCP, view, (packet.flags & DONT_FRAGMENT) !== 0);
   };
 }

@@ -8,7 +8,7 @@ export type Sum = (data: Uint8Array, start: number, end: number, initial: number
 /** Folds a sum of up to 2^31 to 16 bits. */
 export function fold(sum: number): number {
   sum = (sum & 0xffff) + (sum >>> 16);
-  return (sum & 0xffff) + (sum >>> 16);
+  return (sum + (sum >>> 16)) & 0xffff;
 }
 
 /** The sum of `data[start..end)`, folded to 16 bits, not complemented. See `Hypercalls.checksum`. */

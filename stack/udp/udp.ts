@@ -282,7 +282,11 @@ export class Udp implements Component {
     path.ttl = (path.kind ? options.multicastTtl : options.ttl) || 0;
     stack.host.copy(packet.data, packet.start + wire.UDP_HEADER, data, start, length);
     if (options.dontFragment || net.fits(path, length + wire.UDP_HEADER)) packet.flags |= DONT_FRAGMENT;
-    code = this.emit(packet, path, (socket.port << 16) | port);
+    const at = packet.start;
+    put32(packet.data, at + wire.UDP_SOURCE_PORT, (socket.port << 16) | port);
+    put32(packet.data, at + wire.UDP_LENGTH, (length + wire.UDP_HEADER) << 16);
+    fillChecksum(stack, packet, path, PROTOCOL_UDP, at + wire.UDP_CHECKSUM, 0xffff);
+    code = net.output(packet, path, PROTOCOL_UDP);
     if (code < 0) {
       this.counters.sendFailed++;
       if (code === EAGAIN) socket.wantsWritable = true;
@@ -290,16 +294,6 @@ export class Udp implements Component {
     }
     this.counters.sent++;
     return length;
-  }
-
-  /** Writes the header of the datagram whose data lie in `packet`, and sends it along the routed `path`. 0 or a code of `Network.output`. */
-  emit(packet: Packet, path: Path, ports: number): number {
-    const at = packet.start;
-    const out = packet.data;
-    put32(out, at + wire.UDP_SOURCE_PORT, ports);
-    put32(out, at + wire.UDP_LENGTH, (packet.end - at) << 16);
-    fillChecksum(this.stack, packet, path, PROTOCOL_UDP, at + wire.UDP_CHECKSUM, 0xffff);
-    return path.net.output(packet, path, PROTOCOL_UDP);
   }
 
   private inUse(socket: UdpSocket, port: number): boolean {

@@ -4,17 +4,20 @@ import fc from "fast-check";
 import { CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED } from "../../../hypercall/link.js";
 import { ethernet as express } from "../../../ports/express/ethernet.js";
 import type { PacketHook } from "../../../stack/core/network.js";
+import type { Component } from "../../../stack/core/stack.js";
 import { fragments } from "../../../stack/ipv4/fragments.js";
+import { pmtu } from "../../../stack/ipv4/pmtu.js";
 import { eth, frame, icmp, ip4, tcp, tcpOptions, udp } from "../../support/packets.js";
 import type { TcpFields } from "../../support/packets.js";
 import { parseFrame } from "../../support/parse.js";
-import type { ProbeOptions, Probed } from "../../support/probe.js";
+import type { Probe, ProbeOptions, Probed } from "../../support/probe.js";
 import { probed } from "../../support/probe.js";
 
 /** Two stacks that differ in their Ethernet alone, with an echo of datagrams and one of streams. */
-function twins(probe: ProbeOptions = {}): Probed[] {
+function twins(probe: ProbeOptions = {}, more: (() => Component)[] = []): Probed[] {
   return [[], [express()]].map((own) => {
-    const node = probed(null, { probe, components: () => [fragments(), ...own] });
+    const components = () => [fragments(), ...more.map((make) => make()), ...own];
+    const node = probed(null, { probe, components });
     const bytes = new Uint8Array(4096);
     node.udp.open({
       port: 7,
@@ -53,18 +56,28 @@ const change = fc.record({
   flip: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 255 })),
   cut: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 60 })),
   checksum: fc.constantFrom(CHECKSUM_NONE, CHECKSUM_NONE, CHECKSUM_VERIFIED, CHECKSUM_PARTIAL),
+  /** Where it lies: what is behind Ethernet's header aligned, or not. */
+  margin: fc.constantFrom(64, 66, 67),
 });
+
+/** As `Probe.send`, with the frame at `margin` of the array in which it lies. */
+function sendAt({ receiver }: Probe, bytes: Uint8Array, margin: number, checksum: number): void {
+  const lent = new Uint8Array(bytes.length + 2 * margin).fill(0xa5);
+  lent.set(bytes, margin);
+  receiver?.receive(lent, margin, margin + bytes.length, checksum);
+  lent.fill(0xdb);
+}
 
 test("datagrams of a known flow, whole, damaged, cut: the same answers and counters", (t) => {
   fc.assert(
     fc.property(fc.array(change, { minLength: 1, maxLength: 12 }), (changes) => {
       const nodes = twins();
-      for (const { size, at, flip, cut, checksum } of changes) {
+      for (const { size, at, flip, cut, checksum, margin } of changes) {
         const bytes = datagram(size);
         if (at < bytes.length) bytes[at] ^= flip;
         for (const { probe } of nodes) {
           probe.send(datagram(8), CHECKSUM_NONE);
-          probe.send(bytes.slice(0, Math.max(0, bytes.length - cut)), checksum);
+          sendAt(probe, bytes.slice(0, Math.max(0, bytes.length - cut)), margin, checksum);
         }
         const [plain, own] = nodes.map(traces);
         t.deepEqual(own, plain);
@@ -100,6 +113,63 @@ test("connections, fragments, echo requests, protocols that nobody has, between 
     }
     for (const { stack } of nodes) stack.close();
   }
+});
+
+/** A datagram that the application sends: out of which of its arrays, from where, and whether the link has room. */
+const sending = fc.record({
+  from: fc.integer({ min: 0, max: 3 }),
+  start: fc.integer({ min: 0, max: 9 }),
+  size: fc.oneof(fc.integer({ min: 0, max: 200 }), fc.constantFrom(1000, 1473, 3000)),
+  room: fc.constantFrom(true, true, true, false),
+  elsewhere: fc.constantFrom(false, false, true),
+});
+
+test("datagrams of the application, from all its arrays, to a link that may be full: the same frames, answers and counters", (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(sending, { minLength: 1, maxLength: 12 }),
+      fc.record({ ttl: fc.constantFrom(undefined, 7), dontFragment: fc.boolean() }),
+      fc.boolean(),
+      (sendings, options, path) => {
+        const nodes = twins({}, path ? [pmtu] : []);
+        const memory = Uint8Array.from({ length: 4096 }, (_, i) => i * 7);
+        // One is a view in the midst of a buffer, one has a buffer of odd length, and the buffer of one may shrink.
+        const shrinking = new (ArrayBuffer as new (n: number, o: object) => ArrayBuffer)(4096, {
+          maxByteLength: 8192,
+        });
+        const arrays = [
+          memory,
+          memory.subarray(3),
+          new Uint8Array(4095).fill(0xfe),
+          new Uint8Array(shrinking),
+        ];
+        let writable = 0;
+        const sockets = nodes.map(({ udp }) =>
+          udp.open({ port: 9, ...options, onWritable: () => void writable++ }),
+        );
+        for (const socket of sockets) socket.connect("10.0.0.2", 4000);
+        for (const { from, start, size, room, elsewhere } of sendings) {
+          const codes = nodes.map(({ probe }, i) => {
+            probe.room = room;
+            const socket = sockets[i];
+            const array = arrays[from];
+            const code = elsewhere
+              ? socket.sendTo("10.0.0.3", 4001, array, start, start + size)
+              : socket.send(array, start, start + size);
+            probe.room = true;
+            probe.receiver!.writable();
+            return code;
+          });
+          t.is(codes[1], codes[0]);
+          const [plain, own] = nodes.map(traces);
+          t.deepEqual(own, plain);
+          for (const { world } of nodes) world.run(1);
+        }
+        t.is(writable % 2, 0);
+        for (const { stack } of nodes) stack.close();
+      },
+    ),
+  );
 });
 
 /** Segments of a connection, and how each is damaged. */
