@@ -176,9 +176,8 @@ export class Connection implements TableEntry, Deferred, Lender {
   /** Ranges that the peer has SACKed, [start, end) pairs in order. */
   sacked: number[] = NONE;
   sackedBytes = 0;
-  /** Explicit congestion notification: bits of ecn.ts, and `sndNxt` when the window was last reduced for it. */
-  ecn = 0;
-  ecnRecover = 0;
+  /** Explicit congestion notification: what ecn.ts or accecn.ts knows, where both ends have agreed on it. */
+  ecnState: unknown = null;
   /** State of a congestion control, slow start or recovery part, as it likes. */
   congestionState: unknown = null;
   slowStartState: unknown = null;

@@ -20,6 +20,7 @@ import { end } from "./close.js";
 import { CLOSED, PROTOCOL_TCP, REXMIT, SYN_SENT, handshaking } from "./connection.js";
 import type { Connection } from "./connection.js";
 import { establish, takeData } from "./input.js";
+import { TAILROOM, appendOption, findOption } from "./options.js";
 import { mayEstablish } from "./passive.js";
 import type { Segment } from "./segment.js";
 import type { TcpSocket } from "./socket.js";
@@ -31,10 +32,6 @@ const DOMAIN = 0x54464f43;
 /** Bytes of a cookie of ours, and of the longest of others' that fits a SYN beside the other options (section 4.1.1). */
 const COOKIE = 8;
 const LONGEST_COOKIE = 14;
-/** Most bytes of a header. */
-const LONGEST_HEADER = 60;
-/** What `Stack.prepare` may keep for the link behind the packet. */
-const TAILROOM = 44;
 /** A handshake that was reset counts as open for so long, ms: a thief of cookies cannot hide by resets (section 5.1). */
 const RESET_AGE = 60000;
 
@@ -316,40 +313,16 @@ export class FastOpen implements Component, EarlyData {
 
   /** Finds the option in the segment's header. */
   private parse(segment: Segment, packet: Packet): void {
-    const data = segment.data;
-    const stop = segment.at;
-    this.length = -1;
-    for (let at = packet.start + wire.TCP_HEADER; at < stop && data[at] !== wire.OPTION_END;) {
-      if (data[at] === wire.OPTION_NOP) {
-        at++;
-        continue;
-      }
-      const length = at + 1 < stop ? data[at + 1] : 0;
-      if (length < 2 || at + length > stop) return;
-      if (data[at] === wire.OPTION_FAST_OPEN) {
-        this.at = at + 2;
-        this.length = length - 2;
-        return;
-      }
-      at += length;
-    }
+    const kind = wire.OPTION_FAST_OPEN;
+    this.at = findOption(segment, packet, kind, kind);
+    this.length = this.at < 0 ? -1 : segment.data[this.at - 1] - 2;
   }
 
   /** Writes the option behind the others; null: an empty one, which asks. False: the header has no room. */
   private emit(packet: Packet, cookie: Uint8Array | null): boolean {
-    const length = 2 + (cookie ? cookie.length : 0);
-    const padded = (length + 3) & ~3;
-    const header = packet.end - packet.start + padded;
-    if (header > LONGEST_HEADER || packet.end + padded + TAILROOM > packet.data.length) return false;
-    const data = packet.data;
-    let at = packet.end;
-    for (let i = length; i < padded; i++) data[at++] = wire.OPTION_NOP;
-    data[at++] = wire.OPTION_FAST_OPEN;
-    data[at++] = length;
-    if (cookie) data.set(cookie, at);
-    packet.end += padded;
-    data[packet.start + wire.TCP_OFFSET] = header << 2;
-    return true;
+    const at = appendOption(packet, wire.OPTION_FAST_OPEN, 2 + (cookie ? cookie.length : 0));
+    if (at >= 0 && cookie) packet.data.set(cookie, at);
+    return at >= 0;
   }
 
   private grant(c: Connection, packet: Packet): void {

@@ -48,7 +48,7 @@ export const ORPHAN_TIMEOUT = 60000;
 
 /** Takes a segment for connection `c`. */
 export function segmentArrives(c: Connection, segment: Segment, packet: Packet): void {
-  if (predicted(c, segment, packet.tos)) return;
+  if (predicted(c, segment, packet)) return;
   if (c.state === SYN_SENT) synSent(c, segment, packet);
   else synchronized(c, segment, packet);
 }
@@ -77,10 +77,10 @@ function synSent(c: Connection, segment: Segment, packet: Packet): void {
     return;
   }
   acceptOptions(c, segment);
-  if (tcp.ecn) tcp.ecn.negotiate(c, flags, (flags & wire.ACK) !== 0);
   c.irs = segment.seq;
   c.rcvNxt = (segment.seq + 1) | 0;
   c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  if (tcp.ecn) tcp.ecn.negotiate(c, segment, packet);
   if ((flags & wire.ACK) === 0) {
     // Simultaneous open (section 3.5, figure 8).
     c.state = SYN_RCVD;
@@ -143,15 +143,18 @@ export function establish(c: Connection, segment: Segment): void {
 function synchronized(c: Connection, segment: Segment, packet: Packet): void {
   const tcp = c.tcp;
   const counters = tcp.counters;
-  if (handshaking(c) && segment.seq === c.irs && (segment.flags & (wire.SYN | wire.RST)) === wire.SYN) {
-    if ((segment.flags & wire.ACK) === 0) {
-      // Our SYN-ACK was lost; the timer would send it as well, but the peer is here now.
-      if (mayRepeat(c)) sendSyn(c);
-      return;
+  if (segment.seq === c.irs && (segment.flags & (wire.SYN | wire.RST)) === wire.SYN) {
+    if (tcp.ecn && tcp.ecn.repeated(c, segment, packet)) return;
+    if (handshaking(c)) {
+      if ((segment.flags & wire.ACK) === 0) {
+        // Our SYN-ACK was lost; the timer would send it as well, but the peer is here now.
+        if (mayRepeat(c)) sendSyn(c);
+        return;
+      }
+      // The peer's half of a simultaneous open: its SYN is known already.
+      segment.flags &= ~wire.SYN;
+      segment.seq = (segment.seq + 1) | 0;
     }
-    // The peer's half of a simultaneous open: its SYN is known already.
-    segment.flags &= ~wire.SYN;
-    segment.seq = (segment.seq + 1) | 0;
   }
   const flags = segment.flags;
   const length = segment.length + (flags & wire.SYN ? 1 : 0) + (flags & wire.FIN ? 1 : 0);
@@ -184,7 +187,7 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
       counters.badReset++;
       return;
     }
-    if (length > 0 && ahead + length <= 0) {
+    if (segment.length > 0 && ahead + length <= 0) {
       reportDuplicate(c, segment.seq, (segment.seq + length) | 0);
     }
     // Valid ACKs are taken also where the window is closed: with a window probe, or behind one that was refused.
@@ -245,7 +248,7 @@ function synchronized(c: Connection, segment: Segment, packet: Packet): void {
     }
   }
   c.lastReceived = tcp.time;
-  if (tcp.ecn) tcp.ecn.input(c, segment, packet.tos);
+  if (tcp.ecn) tcp.ecn.input(c, segment, packet);
   if (!acknowledge(c, segment)) return;
   keepTimestamp(c, segment);
 

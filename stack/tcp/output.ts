@@ -308,8 +308,7 @@ export function sendSyn(c: Connection): number {
   // The window of a SYN is never scaled (RFC 7323 section 2.2).
   const room = c.rcvLimit < freeMemory(tcp) ? c.rcvLimit : freeMemory(tcp);
   const window = room > 0xffff ? 0xffff : room;
-  let flags = reply ? wire.SYN | wire.ACK : wire.SYN;
-  if (tcp.ecn) flags |= tcp.ecn.synFlags(c, reply);
+  const flags = reply ? wire.SYN | wire.ACK : wire.SYN;
   emitHeader(data, at, c.localPort, c.remotePort, c.iss, reply ? c.rcvNxt : 0, header, flags, window);
   at += wire.TCP_HEADER;
   // What the link takes, whatever is known of the path: the other direction may be wider (RFC 9293 section 3.7.1).
@@ -325,6 +324,7 @@ export function sendSyn(c: Connection): number {
   }
   if (c.scaling) put32(data, at, 0x01030300 | c.rcvScale);
   if (tcp.early) tcp.early.syn(c, packet);
+  if (tcp.ecn) tcp.ecn.syn(c, packet);
   fillChecksum(stack, packet, path, PROTOCOL_TCP, packet.start + wire.TCP_CHECKSUM, 0);
   c.rcvAdv = (c.rcvNxt + window) | 0;
   c.lastAckSent = c.rcvNxt;

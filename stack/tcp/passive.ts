@@ -97,7 +97,7 @@ export function open(
   c.irs = segment.seq;
   c.rcvNxt = (segment.seq + 1) | 0;
   acceptOptions(c, segment);
-  if (tcp.ecn) tcp.ecn.negotiate(c, segment.flags, false);
+  if (tcp.ecn) tcp.ecn.negotiate(c, segment, packet);
   c.state = SYN_RCVD;
   c.silentSince = tcp.time;
   c.sndWnd = segment.window;

@@ -3,6 +3,7 @@
  * data in order or an acknowledgement of new data, and nothing else. They are known by a dozen comparisons and take a short path
  * through the same functions; all others take "segment arrives" of input.ts, step by step.
  */
+import type { Packet } from "../core/packet.js";
 import * as wire from "../wire/tcp.js";
 import { ESTABLISHED, PERSIST, outstanding } from "./connection.js";
 import type { Connection } from "./connection.js";
@@ -11,14 +12,14 @@ import { output } from "./output.js";
 import type { Segment } from "./segment.js";
 
 /** Takes the segment, whose window and order are as predicted; false: it is another, and nothing has changed. */
-export function predicted(c: Connection, segment: Segment, tos: number): boolean {
+export function predicted(c: Connection, segment: Segment, packet: Packet): boolean {
   const tcp = c.tcp;
   const length = segment.length;
   const acked = (segment.ack - c.sndUna) | 0;
   const window = segment.window << c.sndScale;
   if (
     segment.seq !== c.rcvNxt ||
-    (segment.flags & ~wire.PSH) !== wire.ACK ||
+    (segment.flags & ~(wire.PSH | wire.ECE | wire.CWR)) !== wire.ACK ||
     c.state !== ESTABLISHED ||
     length > ((c.rcvAdv - c.rcvNxt) | 0) ||
     acked < 0 ||
@@ -36,7 +37,7 @@ export function predicted(c: Connection, segment: Segment, tos: number): boolean
     return false;
   }
   c.lastReceived = tcp.time;
-  if (tcp.ecn) tcp.ecn.input(c, segment, tos);
+  if (tcp.ecn) tcp.ecn.input(c, segment, packet);
   c.flight = outstanding(c);
   if (acked > 0) {
     c.sndUna = segment.ack;

@@ -1,4 +1,4 @@
-/** TCP header (RFC 9293 section 3.1) and options (RFC 9293, 7323, 2018, 7413): offsets, flags, kinds. */
+/** TCP header (RFC 9293 section 3.1) and options (RFC 9293, 7323, 2018, 7413, 9768): offsets, flags, kinds. */
 
 export const TCP_HEADER = 20;
 export const TCP_SOURCE_PORT = 0;
@@ -19,6 +19,8 @@ export const ACK = 16;
 export const URG = 32;
 export const ECE = 64;
 export const CWR = 128;
+/** In the byte before the other flags, beside the data offset. */
+export const AE = 256;
 
 export const OPTION_END = 0;
 export const OPTION_NOP = 1;
@@ -28,3 +30,5 @@ export const OPTION_SACK_PERMITTED = 4;
 export const OPTION_SACK = 5;
 export const OPTION_TIMESTAMPS = 8;
 export const OPTION_FAST_OPEN = 34;
+export const OPTION_ACCECN0 = 172;
+export const OPTION_ACCECN1 = 174;

@@ -267,7 +267,7 @@ export interface TcpFields {
   dport?: number;
   seq?: number;
   ack?: number;
-  /** Letters of FIN SYN RST PSH ACK URG ECE CWR ("SA"), or the 8 bits. Default "A". */
+  /** Letters of FIN SYN RST PSH ACK URG ECE CWR and N for AE, once NS ("SA"), or the 9 bits. Default "A". */
   flags?: string | number;
   window?: number;
   urgent?: number;
@@ -289,8 +289,9 @@ export function tcp(fields: TcpFields = {}): Layer {
       header.set(be16(fields.dport ?? 80), 2);
       header.set(be32(fields.seq ?? 0), 4);
       header.set(be32(fields.ack ?? 0), 8);
-      header[12] = (fields.offset ?? header.length / 4) << 4;
-      header[13] = tcpFlags(fields.flags ?? "A");
+      const flags = tcpFlags(fields.flags ?? "A");
+      header[12] = ((fields.offset ?? header.length / 4) << 4) | (flags >> 8);
+      header[13] = flags;
       header.set(be16(fields.window ?? 65535), 14);
       header.set(be16(fields.urgent ?? 0), 18);
       header.set(options, 20);
@@ -301,9 +302,9 @@ export function tcp(fields: TcpFields = {}): Layer {
   };
 }
 
-const FLAGS = "FSRPAUEC";
+const FLAGS = "FSRPAUECN";
 
-/** `"SA"` as the byte it is. */
+/** `"SA"` as the bits it is. */
 export function tcpFlags(flags: string | number): number {
   if (typeof flags === "number") return flags;
   let bits = 0;

@@ -184,8 +184,8 @@ function parseTransport(bytes: Uint8Array, protocol: number, addresses: Uint8Arr
       dport: read.u16(2),
       seq: read.u32(4),
       ack: read.u32(8),
-      flags: Array.from("FSRPAUEC")
-        .filter((_, bit) => bytes[13] & (1 << bit))
+      flags: Array.from("FSRPAUECN")
+        .filter((_, bit) => (((bytes[12] & 1) << 8) | bytes[13]) & (1 << bit))
         .join(""),
       window: read.u16(14),
       urgent: read.u16(18),
