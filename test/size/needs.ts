@@ -95,6 +95,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[] | null>> = {
   bbr: null,
   cubic: null,
   ecn: null,
+  accecn: null,
   frto: null,
   hystart: null,
   pacing: null,

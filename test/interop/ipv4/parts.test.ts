@@ -1,20 +1,23 @@
-/** TCP's optional parts against the kernel: ECN both ways with marks on the way, streams with every part there is, Fast Open. */
+/** TCP's optional parts against the kernel: ECN both ways with marks on the way, accurate ECN, streams with every part there is, Fast Open. */
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { markCongestion } from "../../../ports/sim/mark.js";
 import { bbr } from "../../../stack/tcp/bbr.js";
 import { cubic } from "../../../stack/tcp/cubic.js";
+import { accecn } from "../../../stack/tcp/accecn.js";
+import type { AccurateCounters } from "../../../stack/tcp/accecn.js";
 import { ecn } from "../../../stack/tcp/ecn.js";
-import { fastOpen } from "../../../stack/tcp/fast-open.js";
-import type { FastOpen, FastOpenCounters } from "../../../stack/tcp/fast-open.js";
 import { frto } from "../../../stack/tcp/frto.js";
 import { hystart } from "../../../stack/tcp/hystart.js";
 import { pacing } from "../../../stack/tcp/pacing.js";
 import { prr } from "../../../stack/tcp/prr.js";
 import { rack } from "../../../stack/tcp/rack.js";
+import type { Tcp } from "../../../stack/tcp/tcp.js";
+import { until } from "../../support/until.js";
 import { TCP_CLIENT, tcpClient, tcpEcho } from "../support/apps.js";
+import { fastOpenSuite } from "../support/fast-open-suite.js";
 import { createHost, KERNEL, OURS } from "../support/host.js";
-import type { Namespace } from "../support/namespace.js";
+import { run } from "../support/process.js";
 
 const ETHERNET = 14;
 
@@ -77,79 +80,133 @@ for (const [names, congestion] of Object.entries(AT_ONCE))
     t.true(retransmitted > 0);
   });
 
-/** A counter of the kernel's, since the namespace was made. */
-async function nstat(ns: Namespace, name: string): Promise<number> {
-  const { stdout } = await ns.run("nstat", ["-a", "-z", "-s", "TcpExt" + name]);
-  return Number(/\s(\d+)\s/.exec(stdout.split("\n")[1]!)![1]);
-}
+fastOpenSuite(createHost, KERNEL, OURS);
 
-test("Fast Open, the kernel as client: it asks, and its data come with the SYN; a cookie of an old key, and no room", async (t) => {
-  const part = fastOpen({ rotation: 1000 });
-  const { ns, tcp, stack } = await createHost(t, { components: [part] });
-  const counters = stack.counters.fastOpen as unknown as FastOpenCounters;
-  await ns.run("sysctl", ["-q", "-w", "net.ipv4.tcp_fastopen=3"]);
-  const listener = tcpEcho(tcp, 7, { fastOpen: true });
-  t.deepEqual(await tcpClient(ns, "early", OURS, 7, 10), [false], "it has no cookie yet");
-  t.is(counters.granted, 1);
-  while (counters.accepted < 3) {
-    // Loaded machines may let two periods pass between two SYNs: then the cookie is refused, and the data come all the same.
-    for (const outcome of await tcpClient<unknown[]>(ns, "early", OURS, 7, 1, 1000, 3000))
-      t.is(typeof outcome, "boolean", String(outcome));
-  }
-  t.is(await nstat(ns, "TCPFastOpenActive"), counters.accepted);
-  const { invalid } = counters;
-  await sleep(2500);
-  t.deepEqual(await tcpClient(ns, "early", OURS, 7, 500), [false]);
-  t.is(counters.invalid, invalid + 1);
-  listener.close();
-  t.is(tcp.counters.badAck + tcp.counters.noPort, 0);
-});
+for (const [setting, active, passive] of [
+  [0, false, false],
+  [1, true, true],
+  [2, true, false],
+] as const)
+  test(`accurate ECN falls back to what a kernel knows with tcp_ecn=${setting}, whoever opens the connection`, async (t) => {
+    const { ns, tcp, nif, stack } = await createHost(t, { tcp: { ecn: accecn() } });
+    await ns.run("sysctl", ["-q", "-w", "net.ipv4.tcp_ecn=" + setting]);
+    let [count, marked] = [0, 0];
+    const receive = nif.receive.bind(nif);
+    nif.receive = (frame, start, end, checksum) => {
+      if (++count % 20 === 0 && markCongestion(frame, start + ETHERNET)) marked++;
+      receive(frame, start, end, checksum);
+    };
+    const listener = tcpEcho(tcp, 7);
+    t.is(await tcpClient(ns, "echo", OURS, 7, 3e5), "ok");
+    listener.close();
+    const counters = stack.counters.accecn as unknown as AccurateCounters;
+    t.is(counters.fallbacks, passive ? 1 : 0);
+    const daemon = ns.start("python3", [TCP_CLIENT, "serve", KERNEL, "9"]);
+    while (!(await ns.run("ss", ["-Hltn", "sport = :9"])).stdout.includes(":9")) await sleep(20);
+    t.is(await echoed(tcp, KERNEL, 9, 300_000), 300_000);
+    await daemon.stop();
+    t.deepEqual([counters.agreed, counters.fallbacks], [0, Number(active) + Number(passive)]);
+    t.is(marked > 0, active);
+    t.is(tcp.counters.congestionMarks, marked);
+    t.is(tcp.counters.fastRetransmits, 0);
+  });
 
-test("Fast Open, the kernel as server: our data are taken with the SYN; its key changes, and it stops taking them", async (t) => {
-  const part = fastOpen();
-  const { ns, stack } = await createHost(t, { components: [part] });
-  const counters = stack.counters.fastOpen as unknown as FastOpenCounters;
-  const sysctl = (setting: string) => ns.run("sysctl", ["-q", "-w", "net.ipv4." + setting]);
-  await sysctl("tcp_fastopen=3");
-  const daemon = ns.start("python3", [TCP_CLIENT, "serve", KERNEL, "9", "16"]);
-  while (!(await ns.run("ss", ["-Hltn", "sport = :9"])).stdout.includes(":9")) await sleep(20);
-  const echoes = async (length: number) =>
-    t.deepEqual(await exchange(part, length), new Uint8Array(length).fill(7));
-  await echoes(100);
-  t.deepEqual([counters.asked, counters.sent], [1, 0]);
-  for (const length of [1, 1000, 5000]) await echoes(length);
-  t.deepEqual([counters.sent, counters.taken, counters.refused], [3, 3, 0]);
-  t.is(await nstat(ns, "TCPFastOpenPassive"), 3);
-  await sysctl("tcp_fastopen_key=01234567-89abcdef-01234567-89abcdef");
-  for (const length of [1000, 1000]) await echoes(length);
-  t.deepEqual([counters.taken, counters.refused], [4, 1], "the second with the new cookie");
-  t.is(await nstat(ns, "TCPFastOpenPassiveFail"), 1);
-  await sysctl("tcp_fastopen=1");
-  await echoes(1000);
-  t.deepEqual([counters.taken, counters.refused], [4, 2]);
-  await daemon.stop();
-});
-
-/** Sends `length` bytes to the kernel's echo, with the SYN where that may be; what comes back. */
-function exchange(part: FastOpen, length: number): Promise<Uint8Array> {
+/** Sends `length` bytes to an echo; how many came back. */
+function echoed(tcp: Tcp, address: string, port: number, length: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    const back = new Uint8Array(length);
-    let at = 0;
-    part.connect(
-      {
-        address: KERNEL,
-        port: 9,
-        onReadable() {
-          at += this.read(back, at);
-          if (at === length) this.shutdown();
-        },
-        onEnd() {
-          this.close();
-          resolve(back.subarray(0, at));
-        },
-        onClose: (code) => reject(new Error("closed: " + code)),
+    const buffer = new Uint8Array(65536);
+    let [sent, back] = [0, 0];
+    tcp.connect({
+      address,
+      port,
+      onConnect() {
+        this.handle({
+          onWritable() {
+            while (sent < length && this.write(buffer, 0, Math.min(10_000, length - sent)) > 0)
+              sent += Math.min(10_000, length - sent);
+            if (sent === length) this.shutdown();
+          },
+          onReadable() {
+            for (let n = this.read(buffer); n > 0; n = this.read(buffer)) back += n;
+          },
+          onEnd() {
+            this.close();
+            resolve(back);
+          },
+          onClose: (code) => reject(new Error("closed: " + code)),
+        });
       },
-      new Uint8Array(length).fill(7),
-    );
+      onClose: (code) => reject(new Error("closed: " + code)),
+    });
   });
 }
+
+test("accurate ECN through a kernel that forwards: it counts the marks, tshark reads flags and options, and both ends agree", async (t) => {
+  const parts = () => ({ tcp: { ecn: accecn(), maximumReceiveBuffer: 65536 } });
+  const near = await createHost(t, parts());
+  near.ip.addRoute("0.0.0.0/0", { gateway: KERNEL });
+  const far = await createHost(t, {
+    ...parts(),
+    namespace: near.ns,
+    device: "tap1",
+    address: "10.78.0.2/24",
+    kernel: "10.78.0.1",
+  });
+  far.ip.addRoute("0.0.0.0/0", { gateway: "10.78.0.1" });
+  near.ns.sysctl("net.ipv4.ip_forward", 1);
+  let [count, made] = [0, 0];
+  const transmit = near.nif.link.transmit.bind(near.nif.link);
+  near.nif.link.transmit = (frame, start, end, offload) => {
+    if (++count % 10 === 0 && markCongestion(frame, start + ETHERNET)) made++;
+    return transmit(frame, start, end, offload);
+  };
+  const LENGTH = 1e6;
+  let received = 0;
+  const buffer = new Uint8Array(65536);
+  const listener = far.tcp.listen({
+    port: 7,
+    onConnection: (socket) =>
+      socket.handle({
+        onReadable() {
+          for (let n = this.read(buffer); n > 0; n = this.read(buffer)) received += n;
+        },
+      }),
+  });
+  let sent = 0;
+  const pump = () => {
+    while (sent < LENGTH && socket.write(buffer, 0, 10_000) > 0) sent += 10_000;
+  };
+  const socket = near.tcp.connect({ address: "10.78.0.2", port: 7, onConnect: pump, onWritable: pump });
+  await until(
+    "all marks are told of",
+    () => received === LENGTH && near.tcp.counters.congestionEchoes === made,
+  );
+  t.true(made > 50, `${made} marks`);
+  t.is(far.tcp.counters.congestionMarks, made);
+  const counters = near.stack.counters.accecn as unknown as AccurateCounters;
+  t.is(counters.incapable, 0);
+  t.true(counters.optionsReceived > 50);
+  const { stdout } = await near.ns.run("nstat", ["-a", "-z", "-s", "IpExtInCEPkts"]);
+  t.is(Number(/IpExtInCEPkts\s+(\d+)/.exec(stdout)![1]), made);
+  const lines = async (filter: string, ...fields: string[]) => {
+    const parameters = ["-n", "-r", near.capture, "-Y", filter, "-T", "fields"];
+    const { stdout: text } = await run("tshark", [
+      ...parameters,
+      ...fields.flatMap((field) => ["-e", field]),
+    ]);
+    return text.trim().split("\n");
+  };
+  const flags = ["tcp.flags.ae", "tcp.flags.cwr", "tcp.flags.ece"];
+  t.deepEqual(await lines("tcp.flags.syn == 1", ...flags), ["1\t1\t1", "0\t1\t0"]);
+  t.is(
+    (await lines("tcp.srcport == 7 && tcp.flags.syn == 0", "tcp.flags.ace")).at(-1),
+    String((5 + made) & 7),
+  );
+  const marked = await lines("ip.dsfield.ecn == 3", "tcp.len");
+  t.is(marked.length, made);
+  const bytes = marked.reduce((sum, text) => sum + Number(text), 0);
+  t.is((await lines("tcp.srcport == 7", "tcp.options.acc_ecn.eceb")).filter(Boolean).at(-1), String(bytes));
+  socket.abort();
+  listener.close();
+  await until("the connection is gone", () => far.tcp.connections.size === 0);
+});

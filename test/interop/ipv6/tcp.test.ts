@@ -2,6 +2,7 @@
 import test from "ava";
 import { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, errorName } from "../../../stack/index.js";
 import { TCP_CLIENT, tcpClient, tcpEcho } from "../support/apps.js";
+import { fastOpenSuite } from "../support/fast-open-suite.js";
 import type { HostOptions } from "../support/host.js";
 import { KERNEL6, KERNEL_LINK, OURS6, createHostOnly6 } from "../support/only6.js";
 import type { Host6 } from "../support/only6.js";
@@ -17,6 +18,8 @@ const VARIANTS: [string, HostOptions][] = [
   ["TAP with the smallest MTU", { mtu: 1280 }],
   ["TAP with an MTU of 9000", { mtu: 9000 }],
 ];
+
+fastOpenSuite(createHostOnly6, KERNEL6, OURS6);
 
 for (const [name, options] of VARIANTS) {
   test(`echo of streams of all lengths over ${name}, with half closes`, async (t) => {

@@ -42,6 +42,8 @@ export interface HostOptions {
   mtu?: number;
   /** Our address with its prefix; null: none (DHCP). Default `10.77.0.2/24`. */
   address?: string | null;
+  /** The kernel's address with the same prefix length. Default `10.77.0.1`. */
+  kernel?: string;
   /** Components besides Ethernet (or bare IP), ARP, IPv4 with fragments and path MTU discovery, ICMP, UDP and TCP. */
   components?: Component[];
   stack?: StackOptions;
@@ -80,10 +82,10 @@ export interface TestHost extends CabledHost {
 
 /** Puts up a host for the test `t`. It is taken down, and checked, when the test ends. */
 export async function createHost(t: ExecutionContext, options: HostOptions = {}): Promise<TestHost> {
-  const { mode = "tap", address = `${OURS}/24` } = options;
+  const { mode = "tap", address = `${OURS}/24`, kernel = KERNEL } = options;
   const ip = ipv4();
   const network = [...(mode === "tap" ? [arp()] : []), ip, fragments(), icmp(), pmtu()];
-  const host = await createCabled(t, options, network, [`${KERNEL}/24`]);
+  const host = await createCabled(t, options, network, [`${kernel}/24`]);
   if (address !== null) ip.addAddress(host.nif, address);
   return { ...host, ip };
 }
