@@ -19,7 +19,7 @@ async function dialIn(t: ExecutionContext, peer: Uml, options: string, wan = "")
   const config = parseConfig(`{
     "state": "${scratch(t)}",
     "wan": { "link": { "tap": "none" }, "pppoe": { "user": "me", "password": "secret" } ${wan} },
-    "lan": [{ "name": "lan", "link": { "tap": "none" }, "address": "192.168.7.1/24" }],
+    "lan": [{ "name": "lan", "link": { "tap": "nowhere" }, "address": "192.168.7.1/24" }],
   }`);
   const lines: string[] = [];
   const gateway = await startGateway(config, (line) => lines.push(line), {
