@@ -1,14 +1,12 @@
 /** Packets as words: one check of bounds instead of four, and stores as wide as the loads that follow them. */
 import { fold } from "../../stack/core/checksum.js";
 import type { Sum } from "../../stack/core/checksum.js";
+import { LITTLE_ENDIAN } from "../../stack/core/checksum-words.js";
 
 /** From this size on the host's checksum, and its copy, are worth their call. */
 export const LARGE = 160;
 
 const EMPTY: Uint8Array = /* @__PURE__ */ new Uint8Array(0);
-
-/** The lower byte of a word comes first. */
-const LITTLE_ENDIAN = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ Uint16Array.of(1).buffer)[0] === 1;
 
 /** An array and its words: that of the frames that come in, of those that go out, of the application. All stay the same for long. */
 export class Words {

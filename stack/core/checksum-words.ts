@@ -12,7 +12,7 @@ const BLOCK = 1 << 16;
 const VIEWS = 8;
 
 /** The lower byte of a word comes first. */
-const LITTLE_ENDIAN = /* @__PURE__ */ isLittleEndian();
+export const LITTLE_ENDIAN = /* @__PURE__ */ isLittleEndian();
 
 function isLittleEndian(): boolean {
   const probe = new Uint16Array(1);
