@@ -54,8 +54,12 @@ export class Connection {
   from = "";
   /** When it was sent elsewhere. */
   readonly redirects: number[] = [];
+  /** The IKE SA that is to take the place of `sa`, which both prove anew for. */
+  private next: IkeSa | null = null;
   private pause = FIRST_PAUSE;
   private readonly timer: Timer;
+  /** When who we are is to be proven anew (RFC 4478). */
+  private readonly proof: Timer;
 
   constructor(
     readonly ike: Ike,
@@ -63,6 +67,7 @@ export class Connection {
     readonly settings: Settings,
   ) {
     this.timer = new Timer(again, this);
+    this.proof = new Timer(prove, this);
     if (settings.start) this.start();
   }
 
@@ -89,6 +94,26 @@ export class Connection {
     return true;
   }
 
+  /**
+   * Both prove anew who they are, which a rekey does not ask for: a new IKE SA with its children is made, then the old one ends. False:
+   * there is none that we have begun, or it is under way. Where that fails the old one stays.
+   */
+  reauthenticate(): boolean {
+    const sa = this.sa;
+    if (this.closed || !sa || !sa.established || !sa.initiator || (this.next && !this.next.dead))
+      return false;
+    this.next = new IkeSa(this.ike, this, true);
+    begin(this.next);
+    return true;
+  }
+
+  /** The peer wants that within so many seconds: it is begun a tenth to a fifth earlier. */
+  proveWithin(seconds: number): void {
+    // Whoever asks for it all the time does not keep us busy.
+    const period = seconds < 4 ? 4000 : seconds > 1000000 ? 1000000000 : seconds * 1000;
+    this.ike.stack.timers.set(this.proof, this.ike.soon((period * 0.9) | 0));
+  }
+
   /** Ends it: tells the peers, and does not begin again. Legal twice. */
   close(): void {
     if (this.closed) return;
@@ -100,6 +125,7 @@ export class Connection {
   stop(): void {
     this.closed = true;
     this.ike.stack.timers.clear(this.timer);
+    this.ike.stack.timers.clear(this.proof);
   }
 
   /** Its gateway sends it elsewhere: where that is, `goTo` will say. The IKE SA ends. */
@@ -123,16 +149,28 @@ export class Connection {
   /** An IKE SA of it is there. */
   up(sa: IkeSa, told: boolean): void {
     // A rekey of the one that it has left for another gateway.
-    if (this.from && this.sa && this.sa !== sa && this.sa.successor !== sa) return;
+    if (this.from && this.sa && this.sa !== sa && this.sa.successor !== sa && sa !== this.next) return;
+    const old = this.sa;
     this.sa = sa;
     this.pause = FIRST_PAUSE;
-    if (told) this.tell(ESTABLISHED, 0, 0);
+    if (sa !== this.next) {
+      if (told) this.tell(ESTABLISHED, 0, 0);
+      return;
+    }
+    this.next = null;
+    if (old && old !== sa && !old.dead) old.request(new Goodbye(0));
+  }
+
+  /** Does the peer keep others of it? */
+  renews(sa: IkeSa): boolean {
+    return sa === this.next;
   }
 
   /** The IKE SA `sa` is gone. */
   down(sa: IkeSa, code: number, notification: number): void {
     if (this.sa !== sa && sa.initiator) return;
     if (this.sa === sa) {
+      this.ike.stack.timers.clear(this.proof);
       this.sa = null;
       this.gateway = this.from = "";
     }
@@ -153,4 +191,8 @@ export class Connection {
 
 function again(connection: Connection): void {
   connection.start();
+}
+
+function prove(connection: Connection): void {
+  connection.reauthenticate();
 }

@@ -58,6 +58,7 @@ function inform(sa: IkeSa, message: Message, info: DatagramInfo): void {
   if (!over && mobility && sa.mobike) mobility.input(sa, message, out, info);
   sa.reply(wire.INFORMATIONAL, out);
   const redirection = sa.ike.options.redirection;
+  askedToProve(sa, message);
   if (over) sa.end(ECONNRESET, error);
   else if (redirection && isSettled(sa) && redirection.answered(sa, message, false)) return;
   else for (let i = 0; i < gone.length; i++) remove(sa, gone[i]);
@@ -66,6 +67,13 @@ function inform(sa: IkeSa, message: Message, info: DatagramInfo): void {
 /** We have begun it, and none is taking its place. */
 function isSettled(sa: IkeSa): boolean {
   return sa.initiator && sa.established && !sa.successor && !(sa.task instanceof RekeyIke);
+}
+
+/** Does the peer, which has answered when the IKE SA began, want us to prove who we are again (RFC 4478)? */
+export function askedToProve(sa: IkeSa, message: Message): void {
+  const at = sa.initiator ? message.notify(wire.AUTH_LIFETIME) : -1;
+  const data = at < 0 ? null : message.notifyData(at);
+  if (data && data.length === 4) sa.connection!.proveWithin(get32(data, 0) >>> 0);
 }
 
 /** The children that the peer names by the SPIs it receives with: they may hang on another IKE SA by now. */

@@ -16,7 +16,7 @@ import {
   pskAuth,
   signedOctets,
 } from "./derive.js";
-import { CreateChild, Goodbye } from "./exchanges.js";
+import { CreateChild, Goodbye, askedToProve } from "./exchanges.js";
 import { identityBody, parseIdentity, readIdentity, sameIdentity } from "./identity.js";
 import type { Identity } from "./identity.js";
 import type { IkeSa, Task } from "./ike-sa.js";
@@ -247,7 +247,7 @@ class Authenticate implements Task {
       out.payload(wire.PAYLOAD_IDR, identityBody(settings.remoteIdentity));
     }
     out.payload(wire.PAYLOAD_AUTH, auth);
-    out.notify(wire.INITIAL_CONTACT);
+    if (!sa.connection!.renews(sa)) out.notify(wire.INITIAL_CONTACT);
     if (ike.options.addresses && settings.children.length > 0) ike.options.addresses.request(sa, out);
     if (settings.children.length > 0) {
       this.offer = new Offer(sa, settings.children[0], null);
@@ -333,6 +333,7 @@ class Authenticate implements Task {
     if (ike.options.mobility) ike.options.mobility.input(sa, message, null, null);
     if (ike.options.addresses) ike.options.addresses.take(sa, message);
     sa.establish(true);
+    askedToProve(sa, message);
     if (this.offer) {
       const code = acceptChild(this.offer, message, null, sa.nonceI, sa.nonceR);
       if (code !== 0) connection.tell(CHILD_FAILED, EPROTO, code);

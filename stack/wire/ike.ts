@@ -114,6 +114,7 @@ export const ADDITIONAL_IP6_ADDRESS = 16398;
 export const NO_ADDITIONAL_ADDRESSES = 16399;
 export const UPDATE_SA_ADDRESSES = 16400;
 export const COOKIE2 = 16401;
+export const AUTH_LIFETIME = 16403;
 export const REDIRECT_SUPPORTED = 16406;
 export const REDIRECT = 16407;
 export const REDIRECTED_FROM = 16408;

@@ -5,6 +5,7 @@ import type { CryptoHypercalls } from "../../hypercall/crypto.js";
 import { nodeCrypto } from "../../ports/node/crypto.js";
 import type { DatagramInfo } from "../../stack/core/datagrams.js";
 import type { Ike } from "../../stack/ike/ike.js";
+import type { IkeSa } from "../../stack/ike/ike-sa.js";
 import { ikeFragmentation } from "../../stack/ike/ike-fragmentation.js";
 import { DeleteChild, rekeyIke } from "../../stack/ike/exchanges.js";
 import { ikeResponder } from "../../stack/ike/ike-responder.js";
@@ -524,6 +525,66 @@ test("a NAT between: found by both, port 4500 from then on, and followed when it
   peer.rekey(site.children[0]![0]);
   turn(3000);
   t.deepEqual(site.told, [["established"], ["established"]]);
+});
+
+test("both prove anew who they are: asked for by the peer (4478) or the application; the old IKE SA ends when the new one is there, or stays", (t) => {
+  const site = ends(t);
+  const peer = site.connect(0, { remote: B });
+  site.connect(1);
+  t.false(peer.reauthenticate());
+  site.run(500);
+  const spis = () => [peer.sa!.spiI.join(), site.children[0]![0]!.spiIn];
+  const [ikeBefore, childBefore] = spis();
+  t.true(peer.reauthenticate());
+  t.false(peer.reauthenticate());
+  site.run(500);
+  const [ikeAfter, childAfter] = spis();
+  t.not(ikeAfter, ikeBefore);
+  t.not(childAfter, childBefore);
+  same(t, site);
+  t.deepEqual([site.vpn[0]!.sas.size, site.vpn[1]!.sas.size], [1, 1]);
+  t.deepEqual(site.told[0], ["established"]);
+  // The peer asks: in a message of its own, and with seconds that are none.
+  const responder = () => {
+    let found: IkeSa | null = null;
+    site.vpn[1]!.sas.each((sa) => (found = sa));
+    return found! as IkeSa;
+  };
+  const lifetime = (data: Uint8Array): void => {
+    responder().request({
+      start: (sa) => sa.send(wire.INFORMATIONAL, new Writer().notify(wire.AUTH_LIFETIME, data)),
+      answer: (sa) => sa.next(),
+    });
+    site.run(200);
+  };
+  lifetime(Uint8Array.of(0, 0, 1));
+  lifetime(Uint8Array.of(0, 0, 0, 100));
+  // A rekey of the IKE SA proves nothing, and puts nothing off.
+  peer.rekey();
+  site.run(1000);
+  const rekeyed = peer.sa!;
+  site.run(75_000);
+  t.is(peer.sa, rekeyed);
+  site.run(25_000);
+  t.not(peer.sa, rekeyed);
+  t.true(rekeyed.dead);
+  same(t, site);
+  t.deepEqual([site.vpn[0]!.sas.size, site.vpn[1]!.sas.size], [1, 1]);
+  // Asked to do it at once it takes its time; where it fails the old one goes on.
+  lifetime(Uint8Array.of(0, 0, 0, 0));
+  const old = peer.sa!;
+  site.run(2500);
+  t.is(peer.sa, old);
+  site.vpn[1]!.connections[0]!.settings.psk![0]! ^= 1;
+  site.run(3000);
+  t.is(site.vpn[1]!.counters.failed + site.vpn[0]!.counters.failed > 0, true);
+  t.is(peer.sa, old);
+  t.false(old.dead);
+  same(t, site);
+  t.deepEqual(site.told[0], ["established"]);
+  peer.close();
+  site.run(30_000);
+  t.deepEqual([site.vpn[0]!.sas.size, site.vpn[1]!.sas.size], [0, 0]);
 });
 
 test("a child's end whose answer is lost, while the peer replaces the IKE SA: the child ends at both", (t) => {

@@ -92,6 +92,35 @@ test("no packet is lost while both rekey IKE SA and child, again and again", asy
   t.true(sameChildren(site, await site.charon.sas(/INSTALLED/)));
 });
 
+test("both prove anew who they are, under traffic: at our wish, and strongSwan's, which makes the new before it breaks the old", async (t) => {
+  const site = await secured(t, {
+    ike: { responder: ikeResponder() },
+    connection: "reauth_time = 3s\nrand_time = 0s",
+    charon: { settings: "make_before_break = yes" },
+  });
+  // Of the one that began, strongSwan wants that itself: not while we do.
+  const peer = site.connect({ psk: PSK, remote: KERNEL });
+  await until("a child", () => site.children.length === 1);
+  const before = site.children[0]!.spiIn;
+  const pings = site.ping(10, 0.05);
+  t.true(peer.reauthenticate());
+  await until("another", () => site.children.length === 1 && site.children[0]!.spiIn !== before);
+  const answered = await pings;
+  t.log(`${answered} of 10`);
+  t.deepEqual(site.told, ["established"]);
+  t.true(answered > 0);
+  peer.close();
+  await until("gone", () => site.vpn.sas.size === 0);
+  site.connect({ psk: PSK });
+  await site.charon.swanctl(["--initiate", "--child", "c"]);
+  const first = site.children[0]!.spiIn;
+  const more = site.ping(80, 0.05);
+  await until("another", () => site.children.length === 1 && site.children[0]!.spiIn !== first);
+  const rest = await more;
+  t.log(`${rest} of 80`);
+  t.true(rest > 0);
+});
+
 test("we move under traffic; the peer follows", async (t) => {
   const mobility = mobike();
   const site = await secured(t, { ike: { mobility } });
