@@ -27,9 +27,8 @@ test("wrk without an error, then with a connection a request", async (t) => {
     ["-d", "5s", "-H", "Connection: close"],
   ]) {
     const before = server.requests;
-    const { stdout } = await ns.run("wrk", ["-t", "2", "-c", "64", ...parameters, `http://${OURS}/`], {
-      timeout: 60_000,
-    });
+    const load = "-t 2 -c 64 --timeout 60s".split(" ");
+    const { stdout } = await ns.run("wrk", [...load, ...parameters, `http://${OURS}/`], { timeout: 120_000 });
     t.log(/^Requests\/sec.*$/m.exec(stdout)![0]);
     t.notRegex(stdout, /Socket errors|Non-2xx/, stdout);
     t.true(server.requests - before > 1000);

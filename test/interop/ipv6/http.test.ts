@@ -16,7 +16,8 @@ test("wrk without an error, then with a connection a request", async (t) => {
   const server = serveHttp(tcp, 80);
   for (const header of ["X-Anything: 1", "Connection: close"]) {
     const before = server.requests;
-    const { stdout } = await ns.run("wrk", ["-t", "2", "-c", "64", "-d", "4s", "-H", header, `${SITE}/`]);
+    const load = "-t 2 -c 64 -d 4s --timeout 60s -H".split(" ");
+    const { stdout } = await ns.run("wrk", [...load, header, `${SITE}/`]);
     t.log(/^Requests\/sec.*$/m.exec(stdout)![0]);
     t.notRegex(stdout, /Socket errors|Non-2xx/, stdout);
     t.true(server.requests - before > 1000);
