@@ -7,6 +7,9 @@ import { ROOT } from "../support/files.js";
 /** Rounds that a subject runs before it is measured: V8 takes a second of processor time to compile all that is hot. */
 const WARM_UP = 6;
 
+/** No measurement is shorter, ms. */
+const SHORTEST = 10;
+
 /** A program that answers lines of "WORK MILLISECONDS" with a rate each: subject.ts, or lwip/main.c. */
 export class Subject {
   private readonly child: ChildProcess;
@@ -37,17 +40,25 @@ export function median(values: number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
-/** The median of `rounds` rates of a workload, by subject. */
+/**
+ * The median of `rounds` rates of a workload, by subject: of fewer and shorter ones where `until` (by `performance.now()`) comes
+ * before, of one at the least.
+ */
 export async function measureAll(
   subjects: Subject[],
   work: string,
   rounds: number,
   milliseconds: number,
+  until = Infinity,
 ): Promise<Map<Subject, number>> {
-  for (const subject of subjects) await subject.measure(work, WARM_UP * milliseconds);
+  // On a busy machine a measurement takes several times what it is given.
+  const fitting = (wanted: number, share: number) =>
+    Math.round(Math.min(wanted, Math.max(SHORTEST, ((until - performance.now()) * share) / subjects.length)));
+  for (const subject of subjects) await subject.measure(work, fitting(WARM_UP * milliseconds, 1 / 6));
   const rates = new Map(subjects.map((subject) => [subject, [] as number[]]));
-  for (let round = 0; round < rounds; round++) {
-    for (const subject of subjects) rates.get(subject)!.push(await subject.measure(work, milliseconds));
+  for (let round = 0; round < rounds && (round === 0 || performance.now() < until); round++) {
+    for (const subject of subjects)
+      rates.get(subject)!.push(await subject.measure(work, fitting(milliseconds, 1 / 6)));
   }
   return new Map(subjects.map((subject) => [subject, median(rates.get(subject)!)]));
 }

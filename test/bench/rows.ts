@@ -1,8 +1,4 @@
 /** All that `npm run bench` measures, as rows. */
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { bundle } from "../../rollup.config.js";
-import { ROOT } from "../support/files.js";
 import { TABLES, connectionRate, routeRate, timerRate } from "./growth.js";
 import { findProgram } from "../support/need.js";
 import { forwardFigures } from "./forward.js";
@@ -11,6 +7,7 @@ import type { Figures } from "./instructions/count.js";
 import { WAYS, kernelFigures, obstacles } from "./kernel/rows.js";
 import type { Way } from "./kernel/rows.js";
 import { APT_LINE, buildLwip } from "./lwip.js";
+import { programOf } from "./program.js";
 import { Subject, measureAll } from "./rounds.js";
 import { bootTime, connectionBytes, stackBytes } from "./weigh.js";
 
@@ -35,6 +32,8 @@ export interface Settings {
   readonly rounds: number;
   readonly milliseconds: number;
   readonly lwip: boolean;
+  /** By `performance.now()`, when all is to have ended: what is measured last is measured less, or left out. */
+  readonly until: number;
   log(line: string): void;
 }
 
@@ -65,19 +64,15 @@ function row(work: string, about: string, unit: string, ours: number, more: Part
   return { work, about, unit, ours: rounded(ours), lwip: null, ratio: null, ...more };
 }
 
-/** Our subject in one file, as a bundler makes it of an application. */
-async function bundleSubject(): Promise<string> {
-  const { code } = await bundle(join(ROOT, "test/bench/subject.ts"), { format: "esm", minify: false });
-  const file = join(ROOT, "build/bench/subject.mjs");
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, code);
-  return file;
+/** When a stage is to end that has this share of the time that is left. */
+function shareOf({ until }: Settings, share: number): number {
+  return performance.now() + (until - performance.now()) * share;
 }
 
 /** The rows that compare with lwIP, and what they leave to the garbage collector. */
 export async function speed(settings: Settings): Promise<{ speed: Row[]; garbage: Row[] }> {
   const { rounds, milliseconds, log } = settings;
-  const program = await bundleSubject();
+  const program = await programOf("test/bench/subject.ts");
   const start = (variant: string) => new Subject(variant, process.execPath, [program, variant]);
   let lwip: Subject | null = null;
   let note: string | undefined;
@@ -92,11 +87,18 @@ export async function speed(settings: Settings): Promise<{ speed: Row[]; garbage
   const rows: Row[] = [];
   const garbage: Row[] = [];
   const variants = settings.quick ? ACCELERATED.slice(0, 1) : ACCELERATED;
-  for (const [work, unit, about] of WORKS) {
+  const end = shareOf(settings, 0.5);
+  for (const [i, [work, unit, about]] of WORKS.entries()) {
     const mine = [["", "words", about], ...variants.filter((variant) => variant[0] === work)];
     const subjects = mine.map(([, variant]) => ours[variant]);
     if (lwip) subjects.push(lwip);
-    const medians = await measureAll(subjects, work, rounds, milliseconds);
+    const medians = await measureAll(
+      subjects,
+      work,
+      rounds,
+      milliseconds,
+      shareOf({ ...settings, until: end }, 1 / (WORKS.length - i)),
+    );
     const theirs = lwip ? medians.get(lwip)! : null;
     for (const [suffix, variant, text] of mine) {
       const rate = medians.get(ours[variant])!;
@@ -104,7 +106,8 @@ export async function speed(settings: Settings): Promise<{ speed: Row[]; garbage
       const lwipRow = theirs === null ? {} : { lwip: rounded(theirs), ratio: rounded(rate / theirs) };
       rows.push(row(name, text, unit, rate, { ...lwipRow, ...(note && { note }) }));
       if (variant === "none") continue;
-      const bytes = await ours[variant].measure(`garbage:${work}`, milliseconds);
+      const time = performance.now() < end ? milliseconds : Math.min(milliseconds, 10);
+      const bytes = await ours[variant].measure(`garbage:${work}`, time);
       garbage.push(row(`garbage-${name}`, text, work === "tcp-bulk" ? "B/MiB" : "B each", bytes));
     }
   }
@@ -117,29 +120,33 @@ export async function speed(settings: Settings): Promise<{ speed: Row[]; garbage
 }
 
 /** How costs grow with numbers. */
-export function growth({ quick, milliseconds }: Settings): Row[] {
-  const time = Math.min(milliseconds, 200);
+export function growth(settings: Settings): Row[] {
+  const { quick, log, until } = settings;
+  const time = Math.min(settings.milliseconds, 200);
   const rows: Row[] = [];
+  const left: string[] = [];
+  const add = (work: string, about: string, measure: () => number, more: Partial<Row> = {}) => {
+    if (performance.now() < until) rows.push(row(work, about, "/s", measure(), more));
+    else left.push(work);
+  };
   // V8 compiles what is hot, once for all rows.
   connectionRate(1, 300);
   for (const n of quick ? [1, 100, 10_000] : [1, 100, 10_000, 100_000]) {
     const about = `TCP, one byte there and back on each of ${n.toLocaleString("en-US")} connections in turn`;
-    rows.push(row(`connections-${n}`, about, "/s", connectionRate(n, time)));
+    add(`connections-${n}`, about, () => connectionRate(n, time));
   }
   for (const { name, make, counts } of TABLES) {
     for (const n of quick ? counts.filter((count) => count <= 10_000) : counts) {
       const about = `routes looked up among ${n.toLocaleString("en-US")} (${name})`;
-      rows.push(
-        row(`routes-${n}-${name.replaceAll(" ", "-")}`, about, "/s", routeRate(make, n, time), {
-          note: name,
-        }),
-      );
+      const work = `routes-${n}-${name.replaceAll(" ", "-")}`;
+      add(work, about, () => routeRate(make, n, time), { note: name });
     }
   }
   for (const n of [1, 100, 10_000]) {
     const about = `timers moved, and due, among ${n.toLocaleString("en-US")}`;
-    rows.push(row(`timers-${n}`, about, "/s", timerRate(n, time)));
+    add(`timers-${n}`, about, () => timerRate(n, time));
   }
+  if (left.length > 0) log(`SKIPPED: no time is left on this busy machine for ${left.join(", ")}`);
   return rows;
 }
 
@@ -158,14 +165,21 @@ export function weight(): Row[] {
 }
 
 /** The kernel over TAP to us, and over veth to itself. Empty where this machine cannot: the log says why. */
-export async function kernel({ quick, rounds, milliseconds, log }: Settings): Promise<Row[]> {
+export async function kernel(settings: Settings): Promise<Row[]> {
+  const { quick, rounds, milliseconds, log } = settings;
   const lines = obstacles();
   if (lines.length > 0) {
     log(`SKIPPED: the kernel as a peer needs ${lines.join("; ")}`);
     return [];
   }
   const ways: readonly Way[] = quick ? ["offloads"] : WAYS;
-  const figures = await kernelFigures(quick ? 1 : Math.min(rounds, 5), Math.min(milliseconds, 400), ways);
+  const end = shareOf(settings, 0.6);
+  const figures = await kernelFigures(
+    quick ? 1 : Math.min(rounds, 5),
+    Math.min(milliseconds, 400),
+    ways,
+    end,
+  );
   const own = figures.filter(({ way }) => way === "veth");
   const rows = figures
     .filter(({ way }) => way !== "veth")

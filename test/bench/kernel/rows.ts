@@ -4,19 +4,18 @@
  */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { bundle } from "../../../rollup.config.js";
 import { ROOT } from "../../support/files.js";
 import { missing } from "../../support/need.js";
+import { programOf } from "../program.js";
 import { median } from "../rounds.js";
 
 const run = promisify(execFile);
 const BUILD = join(ROOT, "build/bench");
 const PEER = join(BUILD, "peer");
-const SUBJECT = join(BUILD, "kernel-subject.mjs");
 
 /** The name of a workload, its unit, what it is, the arguments of peer.c behind the address, and those behind the time. */
 interface Work {
@@ -103,11 +102,11 @@ class Partner {
   }
 }
 
-async function build(): Promise<void> {
+/** Builds both programs; returns the file of ours. */
+async function build(): Promise<string> {
   mkdirSync(dirname(PEER), { recursive: true });
   await run("gcc", ["-O2", "-w", join(ROOT, "test/bench/kernel/peer.c"), "-o", PEER]);
-  const { code } = await bundle(join(ROOT, "test/bench/kernel/subject.ts"), { format: "esm", minify: false });
-  writeFileSync(SUBJECT, code);
+  return programOf("test/bench/kernel/subject.ts");
 }
 
 const ip = (...words: string[]) => execFileSync("ip", words, { stdio: "pipe" });
@@ -119,7 +118,11 @@ function large(netns: string): void {
 }
 
 /** One way: runs `use` with the client's namespace, the server's address, and the server. */
-async function along(way: Way, use: (netns: string, address: string, server: Partner) => Promise<void>) {
+async function along(
+  way: Way,
+  subject: string,
+  use: (netns: string, address: string, server: Partner) => Promise<void>,
+) {
   const near = `anystack-bench-${process.pid}`;
   const far = `${near}-far`;
   ip("netns", "add", near);
@@ -139,7 +142,7 @@ async function along(way: Way, use: (netns: string, address: string, server: Par
       server = new Partner("ip", ["netns", "exec", far, PEER, "serve"]);
       await server.line();
     } else {
-      server = new Partner(process.execPath, [SUBJECT, near, way]);
+      server = new Partner(process.execPath, [subject, near, way]);
       await server.line();
       ip("-n", near, "address", "add", "10.9.0.1/24", "dev", "tap0");
       ip("-n", near, "link", "set", "tap0", "up");
@@ -153,14 +156,21 @@ async function along(way: Way, use: (netns: string, address: string, server: Par
   }
 }
 
-/** All workloads over all ways: medians of `rounds`. */
-export async function kernelFigures(rounds: number, milliseconds: number, ways: readonly Way[] = WAYS) {
-  await build();
+/** All workloads over all ways: medians of `rounds`. Those that have not begun at `until` (by `performance.now()`) are left out. */
+export async function kernelFigures(
+  rounds: number,
+  milliseconds: number,
+  ways: readonly Way[] = WAYS,
+  until = Infinity,
+) {
+  const subject = await build();
   const figures: KernelFigure[] = [];
   for (const way of ways) {
-    await along(way, async (netns, address, server) => {
+    if (performance.now() > until) break;
+    await along(way, subject, async (netns, address, server) => {
       const client = (...words: string[]) => run("ip", ["netns", "exec", netns, ...words]);
       for (const work of WORKS) {
+        if (performance.now() > until) return;
         const once = async (time: number): Promise<number> => {
           const words = [work.command, address, work.port, time, work.size ?? ""].map(String);
           return Number((await client(PEER, ...words)).stdout);
@@ -178,8 +188,9 @@ export async function kernelFigures(rounds: number, milliseconds: number, ways: 
         const perCpu = median(rates.map((each, i) => each / shares[i]));
         figures.push({ work: work.name, about: work.about, unit: work.unit, way, rate, perCpu });
       }
-      if (way === "veth") return;
-      const bytes = way === "plain" ? 1 << 25 : 1 << 28;
+      if (way === "veth" || performance.now() > until) return;
+      // Where time is short so is the file.
+      const bytes = way === "plain" ? 1 << 25 : until < Infinity ? 1 << 26 : 1 << 28;
       const fetch = async (size: number) => {
         const before = await server.time();
         const { stdout } = await client(
