@@ -164,6 +164,27 @@ test("SEC-01: authentic packets whose trailer lies, and dummies (next header 59)
   }
 });
 
+test("SEC-01: authentic packets with any next header: what it is not is delivered to nobody, and the next one is", (t) => {
+  for (const mode of ["tunnel", "transport"] as const) {
+    const net = build(t, { delay: 1 });
+    let next = -1;
+    lying(net, (data, end) => void (next >= 0 && (data[end - 1] = next)));
+    join(net, GCM, { mode });
+    const { b } = net;
+    for (let garbage = 0; garbage < 256; garbage++) {
+      if (garbage === (mode === "tunnel" ? 4 : 17)) continue;
+      next = garbage;
+      const delivered = b.udp.counters.received;
+      const refused = b.security.counters.badInner;
+      t.is(exchange(net).heard, undefined, `${mode} ${garbage}`);
+      t.is(b.udp.counters.received, delivered);
+      if (mode === "tunnel" && garbage !== 59) t.true(b.security.counters.badInner > refused, `${garbage}`);
+    }
+    next = -1;
+    t.is(exchange(net).heard, "hello");
+  }
+});
+
 test("SEC-02 SEC-10: a host whose cipher refuses sends nothing; keys are erased with the SA, nothing goes by it then", (t) => {
   const net = build(t, { delay: 1 });
   const { a, b } = net;
