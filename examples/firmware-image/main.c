@@ -92,9 +92,9 @@ static duk_ret_t option(duk_context *context) {
   return 1;
 }
 
-/* memory(): [heap held, heap peak, RAM taken by malloc, stack used], bytes; garbage does not count. */
+/* memory(): [heap held, heap peak, RAM taken by malloc, stack used], bytes; neither garbage nor room in objects for more properties counts. */
 static duk_ret_t memory(duk_context *context) {
-  duk_gc(context, 0);
+  duk_gc(context, DUK_GC_COMPACT);
   const size_t figures[] = {held, peak, memory_taken(), stack_used()};
   duk_push_array(context);
   for (duk_uarridx_t i = 0; i < 4; i++) {

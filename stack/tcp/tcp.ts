@@ -34,6 +34,9 @@ export type { TcpConnectOptions };
 /** Longest keepalive and user timeout, ms: 12 days. What is counted from them must not wrap. */
 export const LONGEST = 0x3fffffff;
 
+/** Where buffers begin in the smallest memory, bytes: with the segment that every host takes (RFC 9293 section 3.7.1). */
+const SMALLEST_BUFFER = 536;
+
 export interface TcpConfiguration {
   /** Connections at most, half-open ones included. Default 1024, or what a quarter of `StackOptions.budget` holds. */
   limit?: number;
@@ -45,7 +48,7 @@ export interface TcpConfiguration {
   cookies?: Cookies;
   /** Explicit congestion notification: `ecn()`. Default: none. */
   ecn?: Ecn;
-  /** Send buffer of a connection, bytes: where it starts (default 64 KiB, at most a 16th of the packet memory) ... */
+  /** Send buffer of a connection, bytes: where it starts (default 64 KiB, at most a 16th of the packet memory, but not below 536) ... */
   sendBuffer?: number;
   /** ... and how far it grows with the congestion window (default a quarter of the packet memory, at most 4 MiB). */
   maximumSendBuffer?: number;
@@ -153,8 +156,11 @@ export class Tcp implements Component {
     const config = this.config;
     if (stack.networks.length === 0) fail("ENOPROTOOPT", "tcp needs a network");
     const budget = stack.pool.limit << stack.pool.chunkShift;
-    const start = budget >> 4 < 65536 ? budget >> 4 : 65536;
     const most = budget >> 2 < 4194304 ? budget >> 2 : 4194304;
+    const least = most < SMALLEST_BUFFER ? most : SMALLEST_BUFFER;
+    let start = budget >> 4;
+    if (start < least) start = least;
+    else if (start > 65536) start = 65536;
     this.sendStart = setting(config.sendBuffer, start, 64, 0x3fffffff, "sendBuffer");
     this.sendMost = setting(config.maximumSendBuffer, most, 64, 0x3fffffff, "maximumSendBuffer");
     this.receiveStart = setting(config.receiveBuffer, start, 64, 0x3fffffff, "receiveBuffer");

@@ -141,10 +141,11 @@ export type SuiteOutcome = Pick<Outcome, "passed" | "failed" | "output">;
  */
 export async function runSuite(name: string, file?: string): Promise<SuiteOutcome> {
   const folder = `test/interop/${name}`;
+  const long = Boolean(process.env.ANYSTACK_LONG);
   const files = filesBelow(folder, ".test.ts").filter((path) =>
     file === undefined
-      ? Boolean(process.env.ANYSTACK_LONG) || !path.endsWith(".long.test.ts")
-      : path === `${folder}/${file}.test.ts`,
+      ? long || !path.endsWith(".long.test.ts")
+      : path === `${folder}/${file}.test.ts` || (long && path === `${folder}/${file}.long.test.ts`),
   );
   const problem = obstacle(name, files);
   let outcome = { passed: 0, failed: 1, output: `${name}: ${problem}` };

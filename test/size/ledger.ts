@@ -7,12 +7,14 @@ import type { Engine } from "../engines/engines.js";
 import { components, factoryName, parts } from "../package/components.js";
 import { bundle } from "../support/bundle.js";
 import { ROOT } from "../support/files.js";
-import { needs } from "./needs.js";
+import { type Recipe, needs } from "./needs.js";
 
 /** Bytes of one bundle, or of a difference of two. */
 export interface Weight {
   /** The minified ES5 script. */
   es5: number;
+  /** The same with the application inside (`closed`): of combinations alone, since what a component adds depends on who calls it. */
+  es5Closed?: number;
   /** The minified ES2022 module, as it is and gzipped. */
   esm: number;
   esmGzip: number;
@@ -24,7 +26,7 @@ export interface Weight {
   heapQuickjs?: number;
 }
 
-export const TEXTS = ["es5", "esm", "esmGzip"] as const;
+export const TEXTS = ["es5", "es5Closed", "esm", "esmGzip"] as const;
 export const HEAPS = { heapDuktape: "Duktape", heapXs: "XS", heapQuickjs: "QuickJS" } as const;
 
 export interface Ledger {
@@ -39,43 +41,60 @@ const FOLDER = join(ROOT, "test/size/combinations");
  *
  * @param engines also in the engines
  */
-export async function measure(engines: boolean, wanted?: Record<keyof Ledger, object>): Promise<Ledger> {
+export async function measure(engines: boolean, wanted?: Record<keyof Ledger, Readonly<Record<string, object>>>): Promise<Ledger> {
   const meters = engines ? await findMeters() : [];
   const ledger: Ledger = { combinations: {}, components: {} };
   const skip = (section: keyof Ledger, name: string) => wanted !== undefined && !(name in wanted[section]);
   for (const file of readdirSync(FOLDER).sort()) {
     const name = basename(file, ".ts");
-    if (!skip("combinations", name)) ledger.combinations[name] = await weigh(meters, join(FOLDER, file));
+    if (skip("combinations", name)) continue;
+    const weight = await weigh(meters, join(FOLDER, file));
+    if (wanted === undefined || "es5Closed" in wanted.combinations[name]!) {
+      const { code } = await bundle(join(FOLDER, file), { closed: true });
+      weight.es5Closed = byteLength(code);
+    }
+    ledger.combinations[name] = weight;
   }
   const files = components();
   const all = parts();
   const known = new Map<string, Weight>();
-  const stackOf = async (names: readonly string[]) => {
-    const key = names.join();
-    const weight =
-      known.get(key) ?? (await weigh(meters, join(ROOT, "test/size/entry.ts"), entry(names, all)));
-    known.set(key, weight);
+  const stackOf = async (recipe: Recipe) => {
+    const text = entry(recipe, all);
+    const weight = known.get(text) ?? (await weigh(meters, join(ROOT, "test/size/entry.ts"), text));
+    known.set(text, weight);
     return weight;
   };
-  if (!skip("components", "core")) ledger.components.core = await stackOf([]);
+  if (!skip("components", "core")) ledger.components.core = await stackOf({ components: [], calls: [] });
   for (const [name, file] of files) {
-    const below = needs(name, file);
-    if (below === null || skip("components", name)) continue;
-    ledger.components[name] = difference(await stackOf([...below, name]), await stackOf(below));
+    if (skip("components", name)) continue;
+    const recipes = needs(name, file);
+    ledger.components[name] = difference(await stackOf(recipes.with), await stackOf(recipes.without));
   }
   return ledger;
 }
 
-/** The text of an entry file that makes a stack of the components `names`. */
-function entry(names: readonly string[], files: ReadonlyMap<string, string>): string {
-  const imports = names.map(
-    (name) => `import { ${factoryName(name)} } from "../../${files.get(name)!.replace(/\.ts$/, ".js")}";\n`,
-  );
+/** The text of an entry file for `recipe`. */
+export function entry({ components: names, calls }: Recipe, files: ReadonlyMap<string, string>): string {
+  const text = calls.join("\n");
+  const isCalled = (name: string) => new RegExp(`(^|[^$\\w.])${factoryName(name)}\\(`, "m").test(text);
+  const imports = [...files]
+    .filter(([name]) => names.includes(name) || isCalled(name))
+    .map(([name, file]) => `import { ${factoryName(name)} } from "../../${file.replace(/\.ts$/, ".js")}";\n`);
+  const rest = new Set(calls);
+  let variables = "";
+  const list = names.map((name) => {
+    const factory = factoryName(name);
+    const call = calls.find((each) => each.startsWith(`${factory}(`)) ?? `${factory}()`;
+    rest.delete(call);
+    if (!text.includes(`$${factory}`)) return call;
+    variables += `  const $${factory} = ${call};\n`;
+    return `$${factory}`;
+  });
   return `import { createStack } from "../../stack/index.js";
 ${imports.join("")}export function start(hypercalls, link) {
-  const stack = createStack(hypercalls, [${names.map((name) => `${factoryName(name)}()`).join(", ")}]);
-  stack.addInterface(link);
-  return stack;
+${variables}  const stack = createStack(hypercalls, [${list.join(", ")}]);
+  ${text.includes("$nif") ? "const $nif = " : ""}stack.addInterface(link);
+${[...rest].map((call) => `  ${call};\n`).join("")}  return stack;
 }
 `;
 }
@@ -88,15 +107,18 @@ function difference(more: Weight, less: Weight): Weight {
   return result;
 }
 
+function byteLength(script: string): number {
+  return Buffer.byteLength(script.trimEnd());
+}
+
 /** Weighs a bundle; `source` is its entry's text when there is no such file. */
 export async function weigh(meters: readonly Meter[], entry: string, source?: string): Promise<Weight> {
   const options = source === undefined ? {} : { source };
   const { code: es5 } = await bundle(entry, { ...options, format: "es5" });
   const { code: esm } = await bundle(entry, { ...options, format: "esm" });
-  const bytes = (text: string) => Buffer.byteLength(text.trimEnd());
   const weight: Weight = {
-    es5: bytes(es5),
-    esm: bytes(esm),
+    es5: byteLength(es5),
+    esm: byteLength(esm),
     esmGzip: gzipSync(esm.trimEnd(), { level: 9 }).length,
   };
   const values = await Promise.all(meters.map(({ read }) => read(es5)));

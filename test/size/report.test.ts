@@ -6,6 +6,7 @@ const ledger: Ledger = {
   combinations: {
     udp4: {
       es5: 9001,
+      es5Closed: 7000,
       esm: 8000,
       esmGzip: 3000,
       bytecode: 9500,
@@ -50,6 +51,7 @@ test("the table has a row for each", (t) => {
   t.deepEqual(cells(lines[2]), [
     "`udp4`",
     "9,001",
+    "7,000",
     "8,000",
     "3,000",
     "9,500",
