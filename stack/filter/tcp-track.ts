@@ -3,7 +3,8 @@
  * what they make of the connection. After "Real Stateful TCP Packet Filtering" (van Rooij, 2000).
  */
 import { get16, get32 } from "../core/bytes.js";
-import { ACK, FIN, OPTION_END, OPTION_NOP, OPTION_WINDOW_SCALE, RST, SYN } from "../wire/tcp.js";
+import { findOption } from "../wire/options.js";
+import { ACK, FIN, OPTION_WINDOW_SCALE, RST, SYN } from "../wire/tcp.js";
 import { ORIGINAL, TCP_CLOSING, TCP_ESTABLISHED, TCP_OPENING, TRACK_WORDS } from "./flows.js";
 import type { Flows } from "./flows.js";
 
@@ -113,16 +114,7 @@ export function trackTcp(
 
 /** The shift of a SYN's window scale option (RFC 7323), or NO_SCALE. */
 function windowScale(data: Uint8Array, at: number, end: number): number {
-  for (let option = at + 20; option < end && data[option] !== OPTION_END;) {
-    if (data[option] === OPTION_NOP) {
-      option++;
-      continue;
-    }
-    const length = option + 1 < end ? data[option + 1] : 0;
-    if (length < 2 || option + length > end) return NO_SCALE;
-    if (data[option] === OPTION_WINDOW_SCALE && length === 3)
-      return data[option + 2] < 14 ? data[option + 2] : 14;
-    option += length;
-  }
-  return NO_SCALE;
+  const option = findOption(data, at + 20, end, OPTION_WINDOW_SCALE, 3);
+  if (option < 0) return NO_SCALE;
+  return data[option + 2] < 14 ? data[option + 2] : 14;
 }

@@ -11,6 +11,7 @@ import type { Component, Stack } from "../core/stack.js";
 import { AH_HEADER, AH_LENGTH, AH_SEQUENCE, AH_SPI, PROTOCOL_AH } from "../wire/esp.js";
 import { IPV4_HEADER } from "../wire/ipv4.js";
 import { DESTINATION_OPTIONS, HOP_BY_HOP, IPV6_HEADER, IPV6_NEXT_HEADER } from "../wire/ipv6.js";
+import { OPTION_END, optionSize } from "../wire/options.js";
 import { SecurityCounters, countUnknown, register } from "./protocol.js";
 import { emitHeader } from "./header.js";
 import type { Ipsec, SecurityProtocol } from "./ipsec.js";
@@ -163,9 +164,9 @@ function clear(data: Uint8Array, at: number, end: number): boolean {
 }
 
 function clearOptions4(data: Uint8Array, at: number, end: number): boolean {
-  while (at < end && data[at] !== 0) {
-    const length = data[at] === 1 ? 1 : at + 1 < end ? data[at + 1] : 0;
-    if (length === 0 || (length < 2 && data[at] !== 1) || at + length > end) return false;
+  while (at < end && data[at] !== OPTION_END) {
+    const length = optionSize(data, at, end);
+    if (length < 0) return false;
     if (LASTING.indexOf(data[at]) < 0) for (let i = 0; i < length; i++) data[at + i] = 0;
     at += length;
   }

@@ -1,6 +1,6 @@
 /** IPv4 options on their way through a router (RFC 791 section 3.1, RFC 1812 section 5.3.13): who wants to be recorded is. */
 import { get32, put32 } from "../core/bytes.js";
-import { OPTION_END, OPTION_NOP } from "../wire/ipv4.js";
+import { OPTION_END, optionSize } from "../wire/options.js";
 
 const RECORD_ROUTE = 7;
 const TIMESTAMP = 68;
@@ -14,12 +14,8 @@ const TIMESTAMP = 68;
 export function recordOptions(data: Uint8Array, at: number, end: number, own: number, now: number): boolean {
   while (at < end) {
     const kind = data[at];
-    if (kind === OPTION_END) return true;
-    if (kind === OPTION_NOP) {
-      at++;
-      continue;
-    }
-    const length = data[at + 1];
+    const length = optionSize(data, at, end);
+    if (length <= 0) return true;
     if (kind === RECORD_ROUTE) {
       if (length < 3) return false;
       const pointer = data[at + 2];
@@ -69,10 +65,10 @@ function stamp(data: Uint8Array, at: number, length: number, own: number, now: n
  */
 export function copiedOptions(data: Uint8Array, at: number, end: number): number {
   let to = at;
-  for (let from = at; from < end && data[from] !== OPTION_END;) {
-    const length = data[from] === OPTION_NOP ? 1 : data[from + 1];
+  for (let from = at, length = 0; from < end; from += length) {
+    length = optionSize(data, from, end);
+    if (length <= 0) break;
     if (data[from] & 0x80) for (let i = 0; i < length; i++) data[to++] = data[from + i];
-    from += length;
   }
   while ((to - at) & 3) data[to++] = OPTION_END;
   return to - at;

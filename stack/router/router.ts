@@ -9,7 +9,8 @@ import { RateLimit } from "../core/rate.js";
 import type { Stack } from "../core/stack.js";
 import type { Segmentation } from "./segmentation.js";
 import { PROTOCOL_TCP } from "../wire/ipv4.js";
-import { TCP_CHECKSUM, TCP_HEADER } from "../wire/tcp.js";
+import { findOption } from "../wire/options.js";
+import { OPTION_MSS, TCP_CHECKSUM, TCP_HEADER } from "../wire/tcp.js";
 
 export class ForwardingCounters {
   /** Packets that left by a link, or wait for a neighbour; what a link has merged and another cuts is one. */
@@ -189,28 +190,18 @@ export function clampMss(packet: Packet, at: number, mss: number): boolean {
   if (at + TCP_HEADER > packet.end || (data[at + 13] & 2) === 0) return false;
   const end = at + ((data[at + 12] >> 4) << 2);
   if (end > packet.end) return false;
-  for (let option = at + TCP_HEADER; option < end && data[option] !== 0;) {
-    if (data[option] === 1) {
-      option++;
-      continue;
-    }
-    const length = option + 1 < end ? data[option + 1] : 0;
-    if (length < 2 || option + length > end) return false;
-    if (data[option] === 2 && length === 4) {
-      const old = get16(data, option + 2);
-      if (old <= mss) return false;
-      put16(data, option + 2, mss);
-      if ((packet.flags & CHECKSUM_UNFINISHED) === 0) {
-        // At an odd offset the two bytes belong to two words, the other way round.
-        const odd = (option - at) & 1;
-        const sum = get16(data, at + TCP_CHECKSUM);
-        put16(data, at + TCP_CHECKSUM, updateChecksum(sum, odd ? swap(old) : old, odd ? swap(mss) : mss));
-      }
-      return true;
-    }
-    option += length;
+  const option = findOption(data, at + TCP_HEADER, end, OPTION_MSS, 4);
+  if (option < 0) return false;
+  const old = get16(data, option + 2);
+  if (old <= mss) return false;
+  put16(data, option + 2, mss);
+  if ((packet.flags & CHECKSUM_UNFINISHED) === 0) {
+    // At an odd offset the two bytes belong to two words, the other way round.
+    const odd = (option - at) & 1;
+    const sum = get16(data, at + TCP_CHECKSUM);
+    put16(data, at + TCP_CHECKSUM, updateChecksum(sum, odd ? swap(old) : old, odd ? swap(mss) : mss));
   }
-  return false;
+  return true;
 }
 
 function swap(word: number): number {

@@ -1,5 +1,6 @@
 /** Options that components add to a header and look for in one, beside those of segment.ts (RFC 9293 section 3.1). */
 import type { Packet } from "../core/packet.js";
+import { OPTION_NOP, optionSize } from "../wire/options.js";
 import * as wire from "../wire/tcp.js";
 import type { Segment } from "./segment.js";
 
@@ -18,7 +19,7 @@ export function appendOption(packet: Packet, kind: number, length: number): numb
   if (header > LONGEST_HEADER || packet.end + padded + TAILROOM > packet.data.length) return -1;
   const data = packet.data;
   let at = packet.end;
-  for (let i = length; i < padded; i++) data[at++] = wire.OPTION_NOP;
+  for (let i = length; i < padded; i++) data[at++] = OPTION_NOP;
   data[at++] = kind;
   data[at++] = length;
   packet.end += padded;
@@ -32,13 +33,9 @@ export function appendOption(packet: Packet, kind: number, length: number): numb
 export function findOption(segment: Segment, packet: Packet, kind: number, other: number): number {
   const data = segment.data;
   const stop = segment.at;
-  for (let at = packet.start + wire.TCP_HEADER; at < stop && data[at] !== wire.OPTION_END;) {
-    if (data[at] === wire.OPTION_NOP) {
-      at++;
-      continue;
-    }
-    const length = at + 1 < stop ? data[at + 1] : 0;
-    if (length < 2 || at + length > stop) return -1;
+  for (let at = packet.start + wire.TCP_HEADER; at < stop;) {
+    const length = optionSize(data, at, stop);
+    if (length <= 0) return -1;
     if (data[at] === kind || data[at] === other) return at + 2;
     at += length;
   }

@@ -1,5 +1,6 @@
 /** A TCP segment that has come in (RFC 9293 section 3.1), with its options; one object serves all. */
 import { get16, get32 } from "../core/bytes.js";
+import { optionSize } from "../wire/options.js";
 import * as wire from "../wire/tcp.js";
 
 /** SACK blocks that fit a header. */
@@ -63,13 +64,8 @@ export function parse(segment: Segment, data: Uint8Array, at: number, end: numbe
 function parseOptions(segment: Segment, data: Uint8Array, at: number, end: number): void {
   while (at < end) {
     const kind = data[at];
-    if (kind === wire.OPTION_END) return;
-    if (kind === wire.OPTION_NOP) {
-      at++;
-      continue;
-    }
-    const length = at + 1 < end ? data[at + 1] : 0;
-    if (length < 2 || at + length > end) return;
+    const length = optionSize(data, at, end);
+    if (length <= 0) return;
     if (kind === wire.OPTION_MSS && length === 4) segment.mss = get16(data, at + 2);
     else if (kind === wire.OPTION_WINDOW_SCALE && length === 3) {
       segment.scale = data[at + 2] > SCALE_LIMIT ? SCALE_LIMIT : data[at + 2];

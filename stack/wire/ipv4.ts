@@ -21,8 +21,6 @@ export const PROTOCOL_IGMP = 2;
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 
-export const OPTION_END = 0;
-export const OPTION_NOP = 1;
 export const OPTION_LSRR = 131;
 export const OPTION_SSRR = 137;
 export const OPTION_ROUTER_ALERT = 148;

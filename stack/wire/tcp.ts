@@ -22,8 +22,6 @@ export const CWR = 128;
 /** In the byte before the other flags, beside the data offset. */
 export const AE = 256;
 
-export const OPTION_END = 0;
-export const OPTION_NOP = 1;
 export const OPTION_MSS = 2;
 export const OPTION_WINDOW_SCALE = 3;
 export const OPTION_SACK_PERMITTED = 4;
