@@ -48,6 +48,13 @@ export function copyBytes(
   }
 }
 
+/** A copy of `data[start..end)`. */
+export function copyRange(data: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start);
+  copy.set(data.subarray(start, end));
+  return copy;
+}
+
 export function zeroBytes(data: Uint8Array, start: number, end: number): void {
   for (let i = start; i < end; i++) data[i] = 0;
 }

@@ -2,7 +2,7 @@
 import { fail } from "../core/errors.js";
 import { format4 } from "../core/text4.js";
 import { format6 } from "../core/text6.js";
-import { get32 } from "../core/bytes.js";
+import { copyRange, get32 } from "../core/bytes.js";
 import * as wire from "../wire/ike.js";
 import { addressBytes } from "./selectors.js";
 
@@ -42,9 +42,7 @@ export function textBytes(text: string): Uint8Array {
 /** The identity in the body of an IDi or IDr payload, a copy; null: there is none. */
 export function readIdentity(body: Uint8Array): Identity | null {
   if (body.length <= 4 || body.length > LONGEST) return null;
-  const data = new Uint8Array(body.length - 4);
-  data.set(body.subarray(4), 0);
-  return { type: body[0], data };
+  return { type: body[0], data: copyRange(body, 4, body.length) };
 }
 
 /** The body of an ID payload. */

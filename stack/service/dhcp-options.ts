@@ -1,5 +1,5 @@
 /** DHCP options that are not asked for unless they are given to `dhcp({ options: [...] })`: each brings its own code. */
-import { get32 } from "../core/bytes.js";
+import { copyRange, get32 } from "../core/bytes.js";
 import { format4 } from "../core/text4.js";
 import { OPTION_CLASSLESS_ROUTES, OPTION_IPV6_ONLY, OPTION_SEARCH } from "../wire/dhcp.js";
 import { mask4 } from "../wire/ipv4.js";
@@ -88,9 +88,7 @@ export function rawOption(code: number): DhcpOption {
   return {
     code,
     parse(lease: DhcpLease, value: Uint8Array, length: number): void {
-      const data = new Uint8Array(length);
-      data.set(value.subarray(0, length));
-      lease.options.push({ code, data });
+      lease.options.push({ code, data: copyRange(value, 0, length) });
     },
   };
 }

@@ -211,9 +211,3 @@ export function sameBytes(a: Uint8Array, b: Uint8Array, length: number): boolean
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
-
-export function copyOf(data: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = new Uint8Array(end - start);
-  copy.set(data.subarray(start, end));
-  return copy;
-}

@@ -2,13 +2,13 @@
  * Does anybody use the address that is about to be offered (RFC 2131 section 4.4.1: the server SHOULD probe)? It is pinged; on the
  * server's own link ARP asks first, and a host that answers there is found even if it keeps quiet to pings.
  */
-import { get16, get32 } from "../core/bytes.js";
+import { copyRange, get16, get32 } from "../core/bytes.js";
 import { format4 } from "../core/text4.js";
 import { Timer } from "../core/timers.js";
 import { REACHABLE, UNREACHABLE } from "../ipv4/arp.js";
 import type { PingSocket } from "../raw/ping.js";
 import type { Lease } from "./dhcp-server-leases.js";
-import { LEASE_OFFERED, copyOf, sameBytes } from "./dhcp-server-leases.js";
+import { LEASE_OFFERED, sameBytes } from "./dhcp-server-leases.js";
 import { ban, discover, offer } from "./dhcp-server-machine.js";
 import { Query, parseQuery } from "./dhcp-server-query.js";
 import type { DhcpScope } from "./dhcp-server-scope.js";
@@ -67,7 +67,7 @@ export function probe(s: DhcpServer, lease: Lease, q: Query): boolean {
         if (trial) trial.answered = true;
       },
     });
-    trial = new Trial(s, lease, scope, copyOf(q.data, 0, q.end), socket);
+    trial = new Trial(s, lease, scope, copyRange(q.data, 0, q.end), socket);
     if (socket.send() < 0) {
       socket.close();
       return false;

@@ -1,8 +1,7 @@
 /** What a client or a relay agent has asked (RFC 2131, RFC 3046): a message read once, and checked before anything is done. */
-import { get16, get32 } from "../core/bytes.js";
+import { copyRange, get16, get32 } from "../core/bytes.js";
 import * as wire from "../wire/dhcp.js";
 import { MESSAGE } from "./dhcp-message.js";
-import { copyOf } from "./dhcp-server-leases.js";
 
 /** Sub-options of relay agents: RFC 3527, RFC 5107. */
 const LINK_SELECTION = 5;
@@ -48,7 +47,7 @@ export function parseQuery(q: Query, data: Uint8Array, end: number, value: Uint8
   const word = (code: number) => (option(code) === 4 ? get32(value, 0) : 0);
   const bytes = (code: number) => {
     const length = option(code);
-    return length > 0 ? copyOf(value, 0, length) : null;
+    return length > 0 ? copyRange(value, 0, length) : null;
   };
   q.data = data;
   q.end = end;
@@ -57,7 +56,7 @@ export function parseQuery(q: Query, data: Uint8Array, end: number, value: Uint8
   q.giaddr = get32(data, wire.DHCP_GIADDR);
   q.broadcast = (get16(data, wire.DHCP_FLAGS) & wire.FLAG_BROADCAST) !== 0;
   const size = data[wire.DHCP_HLEN];
-  q.hardware = copyOf(data, wire.DHCP_CHADDR, wire.DHCP_CHADDR + size);
+  q.hardware = copyRange(data, wire.DHCP_CHADDR, wire.DHCP_CHADDR + size);
   const id = bytes(wire.OPTION_CLIENT_ID);
   q.identified = id !== null && id.length > 1 && id.length < 256;
   if (id && q.identified) q.id = id;

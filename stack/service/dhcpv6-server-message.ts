@@ -1,5 +1,5 @@
 /** DHCPv6 messages as a server reads and writes them (RFC 8415 sections 9, 16, 21). */
-import { get16, get32, put16, put32 } from "../core/bytes.js";
+import { copyRange, get16, get32, put16, put32 } from "../core/bytes.js";
 import * as wire from "../wire/dhcpv6.js";
 
 export const RELAY_FORWARD = 12;
@@ -56,10 +56,10 @@ export function parseQuery6(data: Uint8Array, end: number): Query6 | null {
     const inner = wire.findOption6(data, options, end, OPTION_RELAY_MESSAGE);
     const id = wire.findOption6(data, options, end, OPTION_INTERFACE_ID);
     if (inner < 0) return null;
-    const link = slice(data, start + 2, start + 18);
+    const link = copyRange(data, start + 2, start + 18);
     q.wrappers.push({
-      head: slice(data, start, options),
-      interfaceId: id < 0 ? null : slice(data, id + 4, id + 4 + get16(data, id + 2)),
+      head: copyRange(data, start, options),
+      interfaceId: id < 0 ? null : copyRange(data, id + 4, id + 4 + get16(data, id + 2)),
     });
     for (let i = 0; i < 16; i++) if (link[i] !== 0) q.link = link;
     start = inner + 4;
@@ -75,7 +75,7 @@ export function parseQuery6(data: Uint8Array, end: number): Query6 | null {
     at = value + length;
     if (code === wire.OPTION_CLIENT_ID || code === wire.OPTION_SERVER_ID) {
       if (length < DUID_LEAST || length > DUID_MOST) return null;
-      const duid = slice(data, value, at);
+      const duid = copyRange(data, value, at);
       if (code === wire.OPTION_CLIENT_ID) q.client = duid;
       else q.server = duid;
     } else if (code === wire.OPTION_RAPID_COMMIT) q.rapid = true;
@@ -99,7 +99,7 @@ function parseAssociation(data: Uint8Array, at: number, end: number, delegated: 
     const address = !delegated && get16(data, at) === wire.OPTION_IA_ADDRESS && length >= wire.ADDRESS_FIELDS;
     if ((!prefix && !address) || found.values.length >= VALUES) continue;
     const value = at + 4 + (prefix ? 9 : 0);
-    found.values.push(slice(data, value, value + 16));
+    found.values.push(copyRange(data, value, value + 16));
     found.lengths.push(prefix ? data[at + 12] : 128);
   }
   return found;
@@ -138,7 +138,7 @@ export function emitStatus(data: Uint8Array, at: number, code: number): number {
 
 /** Puts the message in `data[0..end)` back into what its relay agents had put around the client's. */
 export function wrap(q: Query6, data: Uint8Array, end: number): Uint8Array {
-  let message = slice(data, 0, end);
+  let message = copyRange(data, 0, end);
   for (let i = q.wrappers.length - 1; i >= 0; i--) {
     const head = q.wrappers[i].head;
     const interfaceId = q.wrappers[i].interfaceId;
@@ -152,10 +152,4 @@ export function wrap(q: Query6, data: Uint8Array, end: number): Uint8Array {
     message = outer;
   }
   return message;
-}
-
-function slice(data: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = new Uint8Array(end - start);
-  copy.set(data.subarray(start, end));
-  return copy;
 }

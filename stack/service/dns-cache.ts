@@ -4,6 +4,7 @@
  * Bounds: `entries` (`CACHE_ENTRY_BYTES` each besides), and `bytes` for the responses with their names and 64 bytes each. A full cache forgets what would expire
  * first; a response of more than a quarter of it is not kept.
  */
+import { copyRange } from "../core/bytes.js";
 import { hashOf } from "../core/hash.js";
 import type { Stack } from "../core/stack.js";
 import { Table } from "../core/table.js";
@@ -68,8 +69,7 @@ export class Cache {
       this.remove(victim as never);
       this.evicted++;
     }
-    const copy = new Uint8Array(end);
-    copy.set(data.subarray(0, end));
+    const copy = copyRange(data, 0, end);
     this.table.insert(new CacheEntry(hashName(this.stack, name), name, type, copy, now, ttl * 1000));
     this.size += cost;
     if (this.timer.slot < 0) this.stack.timers.set(this.timer, (now + SWEEP) | 0);

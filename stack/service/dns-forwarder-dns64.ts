@@ -6,7 +6,7 @@ import * as wire from "../wire/dns.js";
 import { ALIAS } from "./dns-answer.js";
 import type { Answer } from "./dns-answer.js";
 import type { Dns64 } from "./dns64.js";
-import { ClientQuery, beginResponse, emitAnswer, nameBytes } from "./dns-forwarder-message.js";
+import { ClientQuery, beginResponse, emitAnswer } from "./dns-forwarder-message.js";
 
 /** Seconds for which an answer holds whose AAAA's denial did not say (RFC 6147 section 5.1.7). */
 const SYNTHETIC_TTL = 600;
@@ -31,7 +31,7 @@ export function synthesize(
   denial: Answer | null,
 ): { response: Uint8Array; ttl: number } | null {
   const q = new ClientQuery();
-  const question = nameBytes(name);
+  const question = wire.nameBytes(name);
   const out = new Uint8Array(4096);
   q.question = new Uint8Array(question.length + 4);
   q.question.set(question);
@@ -43,7 +43,7 @@ export function synthesize(
   for (let i = 0; i < answer.records.length && at > 0; i++) {
     const record = answer.records[i];
     const alias = record.type === "CNAME";
-    const value = alias ? nameBytes(record.data as string) : rule.synthesize(record.data as string);
+    const value = alias ? wire.nameBytes(record.data as string) : rule.synthesize(record.data as string);
     if (record.ttl < ttl) ttl = record.ttl;
     if (!value) continue;
     if (!alias) made++;

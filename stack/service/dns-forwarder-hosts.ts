@@ -5,9 +5,8 @@ import { Table } from "../core/table.js";
 import type { TableEntry } from "../core/table.js";
 import { parse4 } from "../core/text4.js";
 import { parse6 } from "../core/text6.js";
-import { TYPE_A, TYPE_AAAA, TYPE_PTR, canonicalName } from "../wire/dns.js";
+import { TYPE_A, TYPE_AAAA, TYPE_PTR, canonicalName, nameBytes } from "../wire/dns.js";
 import { hashName } from "./dns-cache.js";
-import { nameBytes } from "./dns-forwarder-message.js";
 
 /** A record of a name. */
 class HostRecord implements TableEntry {

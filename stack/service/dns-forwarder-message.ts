@@ -1,5 +1,5 @@
 /** DNS messages as a forwarder reads and makes them (RFC 1035 section 4, RFC 6891): queries of clients, answers of its own. */
-import { get16, put16, put32 } from "../core/bytes.js";
+import { copyRange, get16, put16, put32 } from "../core/bytes.js";
 import * as wire from "../wire/dns.js";
 
 export const SERVER_FAILURE = 2;
@@ -51,8 +51,7 @@ export function parseQuery(q: ClientQuery, data: Uint8Array, end: number): numbe
   const name = wire.parseName(cursor);
   if (name === null || cursor.at + 4 > end) return wire.FORMAT_ERROR;
   // A pointer in the first name of a message could only lead to the header.
-  q.question = new Uint8Array(cursor.at + 4 - wire.DNS_HEADER);
-  q.question.set(data.subarray(wire.DNS_HEADER, cursor.at + 4));
+  q.question = copyRange(data, wire.DNS_HEADER, cursor.at + 4);
   q.name = name.toLowerCase();
   q.type = get16(data, cursor.at);
   const kind = get16(data, cursor.at + 2);
@@ -138,13 +137,6 @@ export function emitAnswer(
   target.set(value, at + 10);
   put16(target, wire.DNS_ANSWERS, get16(target, wire.DNS_ANSWERS) + 1);
   return at + 10 + value.length;
-}
-
-/** A name as the data of a record. */
-export function nameBytes(name: string): Uint8Array {
-  const bytes = new Uint8Array(wire.NAME_LIMIT + 1);
-  const end = wire.emitName(name, bytes, 0);
-  return bytes.subarray(0, end < 0 ? 0 : end);
 }
 
 /** Takes `age` seconds from the lifetimes of all records of the message in `data[0..end)`, which has been read before. */

@@ -1,5 +1,5 @@
 /** DNS over TCP, the server's side (RFC 7766): queries one after the other on a connection, under bounds. */
-import { get16, put16 } from "../core/bytes.js";
+import { copyRange, get16, put16 } from "../core/bytes.js";
 import { Timer } from "../core/timers.js";
 import type { TcpSocket } from "../tcp/socket.js";
 import type { Tcp } from "../tcp/tcp.js";
@@ -73,8 +73,7 @@ export class StreamServer {
       if (length <= 0) return;
       c.have += length;
       if (c.have < 2 || c.have < 2 + get16(c.data, 0)) continue;
-      const query = new Uint8Array(c.have - 2);
-      query.set(c.data.subarray(2, c.have));
+      const query = copyRange(c.data, 2, c.have);
       c.have = 0;
       this.connections.allow(c, IDLE);
       this.forwarder.ask(query, query.length, c.from, true, (data, length) => answer(c, data, length));

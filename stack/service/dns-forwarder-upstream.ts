@@ -3,7 +3,7 @@
  * rAnDoM case; only a reply from there that repeats all that is looked at. A truncated one is asked for again over TCP, a server
  * that cannot answer or keeps quiet gives way to the next.
  */
-import { get16, put16 } from "../core/bytes.js";
+import { copyRange, get16, put16 } from "../core/bytes.js";
 import { ELOOP } from "../core/errors.js";
 import type { NameServer } from "../core/name-servers.js";
 import { Timer } from "../core/timers.js";
@@ -185,8 +185,7 @@ function input(x: Exchange, data: Uint8Array, end: number, overTcp: boolean): vo
     }
     f.first = x.index;
     // Of the rest of the message nothing is believed, nor passed on.
-    const response = new Uint8Array(answer.end);
-    response.set(data.subarray(0, answer.end));
+    const response = copyRange(data, 0, answer.end);
     if (answer.code === 0 || answer.code === ELOOP) put16(response, wire.DNS_AUTHORITIES, 0);
     put16(response, wire.DNS_ADDITIONAL, 0);
     finish(x, response, answer, code);

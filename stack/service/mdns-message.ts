@@ -3,7 +3,7 @@
  *
  * What has been read is the whole message or nothing: names are followed and data looked at before anything is believed.
  */
-import { get16, put16, put32 } from "../core/bytes.js";
+import { copyRange, get16, put16, put32 } from "../core/bytes.js";
 import { fail } from "../core/errors.js";
 import * as wire from "../wire/dns.js";
 import type { MailExchange, RecordData, Service } from "../wire/dns.js";
@@ -36,13 +36,7 @@ export interface Name {
 export function nameOf(text: string): Name {
   const plain = typeof text === "string" ? wire.canonicalName(text) : null;
   if (!plain) return fail("EINVAL", "name " + text);
-  return { text: plain, key: plain.toLowerCase(), bytes: nameBytes(plain) };
-}
-
-/** The wire form of a name that is one. */
-function nameBytes(text: string): Uint8Array {
-  const bytes = new Uint8Array(wire.NAME_LIMIT + 1);
-  return bytes.subarray(0, wire.emitName(text, bytes, 0));
+  return { text: plain, key: plain.toLowerCase(), bytes: wire.nameBytes(plain) };
 }
 
 export interface Question {
@@ -143,20 +137,18 @@ function plainData(cursor: wire.Cursor, value: RecordData): Uint8Array | null {
   if (type === wire.TYPE_SRV) return withName(cursor, 6, (value as Service).target);
   if (type === wire.TYPE_MX) return withName(cursor, 2, (value as MailExchange).exchange);
   if (type === wire.TYPE_PTR || type === wire.TYPE_CNAME || type === wire.TYPE_NS)
-    return nameBytes(value as string);
+    return wire.nameBytes(value as string);
   let from = cursor.start;
   if (type === wire.TYPE_NSEC) {
     const inner = new wire.Cursor(cursor.data, from, cursor.at);
     if (wire.parseName(inner) === null) return null;
     from = inner.at;
   }
-  const copy = new Uint8Array(cursor.at - from);
-  copy.set(cursor.data.subarray(from, cursor.at));
-  return copy;
+  return copyRange(cursor.data, from, cursor.at);
 }
 
 function withName(cursor: wire.Cursor, before: number, name: string): Uint8Array {
-  const bytes = nameBytes(name);
+  const bytes = wire.nameBytes(name);
   const data = new Uint8Array(before + bytes.length);
   data.set(cursor.data.subarray(cursor.start, cursor.start + before));
   data.set(bytes, before);

@@ -6,7 +6,7 @@
  * than the visible ASCII characters are `\DDD`, and a dot or backslash within a label has a backslash before it. So a name's text
  * says exactly what is on the wire, whatever bytes a stranger has put there.
  */
-import { get16, get32 } from "../core/bytes.js";
+import { copyRange, get16, get32 } from "../core/bytes.js";
 import { format4 } from "../core/text4.js";
 import { format6 } from "../core/text6.js";
 
@@ -151,6 +151,13 @@ export function emitName(text: string, target: Uint8Array, at: number): number {
   return at;
 }
 
+/** A name as the data of a record; of what is no name nothing. */
+export function nameBytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(NAME_LIMIT + 1);
+  const end = emitName(text, bytes, 0);
+  return bytes.subarray(0, end < 0 ? 0 : end);
+}
+
 /** A name as `parseName` would have it from the wire, its letters kept; null: `text` is no name. */
 export function canonicalName(text: string): string | null {
   const bytes = new Uint8Array(NAME_LIMIT + 1);
@@ -223,7 +230,5 @@ export function parseData(cursor: Cursor): RecordData | null {
       target: name,
     };
   }
-  const copy = new Uint8Array(length);
-  copy.set(data.subarray(start, end));
-  return copy;
+  return copyRange(data, start, end);
 }
