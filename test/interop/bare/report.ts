@@ -211,8 +211,8 @@ a client.
 
 ${memory}
 
-The heap at rest is after a collection; all are from reset until the page is served and the main loop begins. What malloc has
-taken includes its own losses.
+The heap at rest is after a collection that leaves objects no room for more properties; all are from reset until the page is served and
+the main loop begins. What malloc has taken includes its own losses.
 
 With traffic: a page of ${(PAGE / 1000).toFixed(0)} kB was served alone, then four at once to clients that read slowly, and a page about the state
 at the same time. The packet memory is taken with the first packet that waits.
