@@ -41,7 +41,10 @@ const FOLDER = join(ROOT, "test/size/combinations");
  *
  * @param engines also in the engines
  */
-export async function measure(engines: boolean, wanted?: Record<keyof Ledger, Readonly<Record<string, object>>>): Promise<Ledger> {
+export async function measure(
+  engines: boolean,
+  wanted?: Record<keyof Ledger, Readonly<Record<string, object>>>,
+): Promise<Ledger> {
   const meters = engines ? await findMeters() : [];
   const ledger: Ledger = { combinations: {}, components: {} };
   const skip = (section: keyof Ledger, name: string) => wanted !== undefined && !(name in wanted[section]);
