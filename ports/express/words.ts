@@ -66,13 +66,18 @@ export function sumOf(host: Sum, memory: Words, at: number, end: number): number
     let whole = 0;
     let upper = 0;
     at = (at + ((last - i) << 2)) | 0;
-    for (; ((i + 3) | 0) < last; i = (i + 4) | 0) {
+    for (; ((i + 7) | 0) < last; i = (i + 8) | 0) {
       const a = words[i];
       const b = words[(i + 1) | 0];
       const c = words[(i + 2) | 0];
       const d = words[(i + 3) | 0];
-      whole = (whole + a + b + c + d) | 0;
+      const e = words[(i + 4) | 0];
+      const f = words[(i + 5) | 0];
+      const g = words[(i + 6) | 0];
+      const h = words[(i + 7) | 0];
+      whole = (whole + a + b + c + d + e + f + g + h) | 0;
       upper = (upper + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
+      upper = (upper + (e >>> 16) + (f >>> 16) + (g >>> 16) + (h >>> 16)) | 0;
     }
     for (; i < last; i = (i + 1) | 0) {
       const a = words[i];
@@ -100,17 +105,26 @@ export function copySum(target: Words, to: number, source: Words, from: number, 
   const last = (i + (length >> 2)) | 0;
   let whole = 0;
   let upper = 0;
-  for (; ((i + 3) | 0) < last; i = (i + 4) | 0, j = (j + 4) | 0) {
+  for (; ((i + 7) | 0) < last; i = (i + 8) | 0, j = (j + 8) | 0) {
     const a = words[i];
     const b = words[(i + 1) | 0];
     const c = words[(i + 2) | 0];
     const d = words[(i + 3) | 0];
+    const e = words[(i + 4) | 0];
+    const f = words[(i + 5) | 0];
+    const g = words[(i + 6) | 0];
+    const h = words[(i + 7) | 0];
     out[j] = a;
     out[(j + 1) | 0] = b;
     out[(j + 2) | 0] = c;
     out[(j + 3) | 0] = d;
-    whole = (whole + a + b + c + d) | 0;
+    out[(j + 4) | 0] = e;
+    out[(j + 5) | 0] = f;
+    out[(j + 6) | 0] = g;
+    out[(j + 7) | 0] = h;
+    whole = (whole + a + b + c + d + e + f + g + h) | 0;
     upper = (upper + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
+    upper = (upper + (e >>> 16) + (f >>> 16) + (g >>> 16) + (h >>> 16)) | 0;
   }
   for (; i < last; i = (i + 1) | 0, j = (j + 1) | 0) {
     const a = words[i];

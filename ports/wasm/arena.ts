@@ -78,9 +78,6 @@ const KNOWN = 16;
 const GUESTS = 4;
 const NOBODY = /* @__PURE__ */ new Known(/* @__PURE__ */ new Uint8Array(0), null);
 const known: Known[] = [NOBODY, NOBODY, NOBODY, NOBODY];
-/** The last two that were found: most often they are those of the next call. */
-let recent = NOBODY;
-let recentOther = NOBODY;
 let oldest = 0;
 let oldestGuest = 0;
 /** The array seen last that is none of them: seen once more it becomes a guest. */
@@ -92,27 +89,24 @@ let stranger: Uint8Array | null = null;
  * or its offset costs 20 to 50 ns.
  */
 function find(data: Uint8Array): Known | null {
-  if (recent.array === data) return recent;
-  if (recentOther.array === data) return recentOther;
-  return search(data);
+  for (let i = 0; i < known.length; i = (i + 1) | 0) {
+    const each = known[i];
+    if (each.array === data) return each;
+  }
+  return welcome(data);
 }
 
-function search(data: Uint8Array): Known | null {
-  for (let i = 0; i < known.length; i++) {
-    if (known[i].array !== data) continue;
-    recentOther = recent;
-    return (recent = known[i]);
-  }
+function welcome(data: Uint8Array): Known | null {
   // Views of a buffer that may shrink would be empty then.
-  if (data === stranger && !(data.buffer as { resizable?: boolean }).resizable) {
-    stranger = null;
-    const guest = new Known(data, null);
-    known[oldestGuest] = guest;
-    oldestGuest = (oldestGuest + 1) % GUESTS;
-    return guest;
+  if (data !== stranger || (data.buffer as { resizable?: boolean }).resizable) {
+    stranger = data;
+    return null;
   }
-  stranger = data;
-  return null;
+  stranger = null;
+  const guest = new Known(data, null);
+  known[oldestGuest] = guest;
+  oldestGuest = (oldestGuest + 1) % GUESTS;
+  return guest;
 }
 
 function remember(data: Uint8Array, arena: Arena): void {

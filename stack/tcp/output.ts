@@ -324,6 +324,7 @@ export function sendSyn(c: Connection): number {
   }
   if (c.scaling) put32(data, at, 0x01030300 | c.rcvScale);
   if (tcp.early) tcp.early.syn(c, packet);
+  else packet.flags |= DONT_FRAGMENT;
   if (tcp.ecn) tcp.ecn.syn(c, packet);
   fillChecksum(stack, packet, path, PROTOCOL_TCP, packet.start + wire.TCP_CHECKSUM, 0);
   c.rcvAdv = (c.rcvNxt + window) | 0;
