@@ -177,17 +177,28 @@ Where the time goes (\`perf\` with V8's map of its code, TCP in one stream, plai
 V8 does at 6 GB/s where vectors do 24; a fifth in the four copies of each byte (application, send buffer, frame, link, application),
 half of it memory; the rest is spread thinly over the path of the segment, no function above 6 %.
 
-UDP echo of 64 bytes is that thin path alone: 18,200 instructions for an echo (two datagrams, each sent and taken), counted by
-single steps of the warm process. A quarter of them were copies of 64 bytes, byte by byte in V8 17 instructions each, in a DataView 7,
-in \`copyWithin\` 330 for the call: words of a DataView take 4,000 away (x1.08 to x1.20 in time). The other cost is not instructions: the
-processor most likely waits (nothing here counts that) where a word is read that has just been written as four bytes. The express Ethernet (ports/express, which port
-\`node\` exports as \`ethernet\`) therefore writes and reads both headers as words, and takes the IPv4 packet that was expected past the
-layers to its transport: another x1.04 to x1.15. A trial in which all headers, TCP's and UDP's too, were words of a DataView gave x1.18 to
-x1.27 for UDP and x1.10 for requests of one byte; the profile of the small engines has no DataView, and so it stays a trial.
+UDP echo of 64 bytes is that thin path alone: 10,500 instructions for an echo (two datagrams, each sent and taken), counted by single
+steps of the warm process. They were 18,200 once. A quarter are copies, of which there are six (lwIP has four, as its server sends back the
+buffer that came): byte by byte V8 needs 17 instructions each, in a DataView 7, in \`copyWithin\` 330 for the call, in words of aligned arrays
+16 to 20 for a word, its checks of bounds among them. The express Ethernet (ports/express, which port \`node\` exports as \`ethernet\`)
+writes and reads headers as words that lie as the copies between them do, since a word that crosses two which have just been written waits
+for both; it knows the next frame of the last flow by a dozen words, and sums a datagram while it copies it.
 
-What did not help: V8's limits of inlining raised tenfold (x0.8 to 0.9); copies by 64-bit BigInts (each allocates); words looked up for
-each access by the array's identity (x0.6); checksums of headers by words right after they were written byte by byte (x0.9 for
-requests of one byte: up to 48 bytes they are summed byte by byte).
+What remains to lwIP, by samples of a UDP echo: copies 16 %, copy and sum of what is sent 7, its headers, identification and hand-over
+to the link 12, the rest of the send 10; the link and the interface 9, the headers of the known flow 4, the sum of what comes 4, its
+socket and queue 12, the socket's \`receive\` 9. A tenth of all samples are at the first instructions of functions: twenty calls a datagram that V8 does
+not inline. It puts at most 920 bytes of its bytecode into one function; with \`node --max-inlined-bytecode-size-cumulative=1840\` the echo is x1.18, a
+request of one byte x1.05 (with three times as much x1.11 and x1.02, with half x0.95 and x1.03). A request of one byte is 15,000
+instructions for two segments in forty functions: copies 9 %, header prediction 7, headers in 6 and out 11, the making of the segment 5, no other above 5. A
+connection opened and closed is about 45,000 in a hundred functions for five segments: SipHash (ports, initial sequence numbers,
+tables) 4 %, the objects of both ends 5 %, no other function above 4 %.
+
+What did not help: V8's limits of inlining raised tenfold (x0.8 to 0.9); copies by 64-bit BigInts (none is allocated between two
+BigInt64Arrays, and there are a fifth less instructions, but it took as long: x0.99); words looked up for
+each access by the array's identity (x0.6), the last two arrays remembered before a walk through all that are known (x0.94); pointers
+written only where they change (x0.93); objects made old by force (it throws compiled code away); checksums of headers by words right after they
+were written byte by byte (x0.9 for requests of one byte: up to 48 bytes they are summed byte by byte). A trial in which all headers
+were words of a DataView in the layers themselves is what ports/express does now; the profile of the small engines has no DataView.
 
 ## The kernel as the peer
 
