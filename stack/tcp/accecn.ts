@@ -261,7 +261,7 @@ class AccurateEcn implements Ecn {
       else if (state.covered < THINNED) marks = saferMarks(marks, packets);
     }
     state.sCep = (state.sCep + marks) | 0;
-    state.optionAcked += fresh;
+    if (state.optionAcked < 1 << 20) state.optionAcked += fresh;
     if (bytes >= 0) {
       // Marked bytes, and no marked packet: somebody changes one of the two (section 3.2.3.2.5).
       if (bytes > 0 && state.sCep === state.optionCep && state.optionAcked < 8 * mss) this.giveUp(state, 0);

@@ -21,7 +21,7 @@ export function bars(title: string, names: string[], series: number[][], over = 
       const paint = over && i === 0 ? 'fill="#b9d3c9"' : `fill="${COLOURS[over ? 0 : i]}"`;
       parts.push(`<rect x="${LEFT}" y="${y}" width="${width}" height="${BAR - 1}" ${paint}/>`);
       if (over && i > 0) return;
-      const text = most < 2 ? values[row]!.toFixed(2) : Math.round(values[row]!);
+      const text = most <= 50 ? values[row]!.toFixed(most < 2 ? 2 : 1) : Math.round(values[row]!);
       parts.push(
         `<text x="${(LEFT + Number(width) + 5).toFixed(1)}" y="${y + BAR - 1}" font-size="9">${text}</text>`,
       );

@@ -38,6 +38,8 @@ export interface Outcome {
   /** Round trips seen every 10 ms, ms: median and 95th percentile. */
   rtt: number;
   rtt95: number;
+  /** Marks of routers that the sender was told of. */
+  marks: number;
 }
 
 export interface Race {
@@ -123,12 +125,13 @@ export function race(
   const outcomes = running.map((state): Outcome => {
     const bytes = state.received - state.counted;
     const rtts = state.rtts.sort((a, b) => a - b);
-    const { retransmitted, timeouts } = state.sender.counters;
+    const { retransmitted, timeouts, congestionEchoes: marks } = state.sender.counters;
     return {
       bytes,
       goodput: (bytes * 8000) / (duration - from),
       retransmitted,
       timeouts,
+      marks,
       rtt: rtts[rtts.length >> 1] ?? 0,
       rtt95: rtts[Math.floor(rtts.length * 0.95)] ?? 0,
     };

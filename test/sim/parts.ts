@@ -120,6 +120,7 @@ export function runAll(): Record<string, Record<string, Outcome>> {
         bytes,
         retransmitted,
         timeouts: of("timeouts"),
+        marks: of("marks"),
         rtt: of("rtt"),
         rtt95: of("rtt95"),
       };
@@ -235,9 +236,9 @@ function plot(cells: Record<string, Cell[]>): string {
     );
   }
   parts.push(`<text x="${width / 2}" y="${height - 10}" text-anchor="middle">frames lost each way</text>`);
-  parts.push(
-    `<text x="${left}" y="18">bit/s; dashed: the PFTK model; dots: ${Object.keys(cells)[0]}; rings: ${Object.keys(cells)[1]}; crosses: ${Object.keys(cells)[2]}</text>`,
-  );
+  const [dots, rings, crosses] = Object.keys(cells);
+  parts.push(`<text x="${left}" y="16">bit/s; dashed: the PFTK model; dots: ${dots};</text>`);
+  parts.push(`<text x="${left}" y="32">rings: ${rings}; crosses: ${crosses}</text>`);
   TRIPS.forEach((trip, i) => {
     const colour = colours[i]!;
     const model = LOSSES.map((loss): [number, number] => [

@@ -1,5 +1,17 @@
 /** Loss recovery: what is retransmitted when, with SACK (RFC 6675) and without (RFC 5681, RFC 6582), and limited transmit (RFC 3042). */
 import test from "ava";
+import fc from "fast-check";
+import { accecn } from "../../stack/tcp/accecn.js";
+import { bbr } from "../../stack/tcp/bbr.js";
+import { ESTABLISHED, outstanding } from "../../stack/tcp/connection.js";
+import { cubic } from "../../stack/tcp/cubic.js";
+import { ecn } from "../../stack/tcp/ecn.js";
+import { frto } from "../../stack/tcp/frto.js";
+import { hystart } from "../../stack/tcp/hystart.js";
+import { pacing } from "../../stack/tcp/pacing.js";
+import { prr } from "../../stack/tcp/prr.js";
+import { rack } from "../../stack/tcp/rack.js";
+import type { TcpConfiguration } from "../../stack/tcp/tcp.js";
 import { ALL_OPTIONS, WITH_SACK, accepted, patternFrom, show } from "./support.js";
 import type { Fields, MeetOptions, Met } from "./support.js";
 
@@ -389,3 +401,77 @@ test("timestamps: segments are shorter by the option, and SACK finds its way bes
   t.deepEqual(sent(met), [0]);
   met.peer.send("A", { ack: 10_001 });
 });
+
+/** Everything that a congestion control or a recovery may be made of. */
+const LIED_TO: Record<string, () => TcpConfiguration> = {
+  "the default parts": () => ({}),
+  "no SACK": () => ({ sack: false }),
+  "CUBIC, HyStart++, PRR, pacing, RACK-TLP, F-RTO, accurate ECN": () => ({
+    congestion: pacing(prr(cubic({ slowStart: hystart() }))),
+    recovery: frto(rack()),
+    ecn: accecn(),
+  }),
+  "BBR, RACK-TLP, ECN": () => ({ congestion: bbr(), recovery: rack(), ecn: ecn() }),
+};
+
+const lie = fc.record({
+  flags: fc.constantFrom("A", "A", "A", "PA", "AE", "AC", "AEC", "AN", "AEN"),
+  ack: fc.integer({ min: -2, max: 42 }),
+  window: fc.constantFrom(0, 1, 999, 20_000, 65_535),
+  sack: fc.array(fc.tuple(fc.integer({ min: -5, max: 45 }), fc.integer({ min: -5, max: 45 })), {
+    maxLength: 3,
+  }),
+  echo: fc.constantFrom(null, 0, 1, 0x7fffffff, 0xffffffff),
+  tos: fc.integer({ min: 0, max: 3 }),
+  pause: fc.constantFrom(0, 0, 1, 10, 250, 3000),
+});
+
+for (const [name, parts] of Object.entries(LIED_TO))
+  test(`TCP-16: a receiver that lies about all it can (${name}): within its window, bounded, and nothing is thrown`, (t) => {
+    fc.assert(
+      fc.property(fc.array(lie, { minLength: 5, maxLength: 40 }), (lies) => {
+        const met = accepted(t, {
+          tcp: { sendBuffer: 65_536, ...parts() },
+          syn: { ...ALL_OPTIONS, windowScale: 0, mss: MSS },
+        });
+        const { peer, socket, c } = met;
+        socket.write(patternFrom(0, 40 * MSS));
+        // From the stack's point of view: the right edge of all that was ever offered.
+        let edge = 1 + 65_535;
+        let out = 0;
+        const look = () => {
+          for (const { seq, length } of peer.take()) {
+            if (seq + length > edge + 1) throw new Error(`${seq + length} is beyond ${edge}`);
+            if (length > 0) out++;
+          }
+          if (c.rto < 1 || c.rto > 60_000) throw new Error(`rto ${c.rto}`);
+          if (c.cwnd < 1 || c.cwnd > 1 << 24 || c.sacked.length > 128)
+            throw new Error(`cwnd ${c.cwnd}, ${c.sacked.length}`);
+          if (c.sackedBytes < 0 || c.sackedBytes > outstanding(c)) throw new Error(`${c.sackedBytes} SACKed`);
+        };
+        look();
+        for (const { flags, ack: at, window, sack, echo, tos, pause } of lies) {
+          const edges = sack.map(([a, b]): [number, number] => [1 + a * 500, 1 + b * 500]);
+          const right = 1 + at * 1000 + window;
+          if (right > edge && at >= 0) edge = right;
+          peer.send(flags, {
+            ack: 1 + at * 1000,
+            window,
+            sack: edges.length > 0 ? edges : undefined,
+            timestamps: echo === null ? undefined : [peer.clock + Math.floor(met.lab.world.time), echo],
+            tos,
+          });
+          if (pause > 0) met.run(pause);
+          look();
+          if (c.state !== ESTABLISHED) return true;
+        }
+        // Each lie lets out a flight at the most, and each pause a few probes.
+        if (out > 40 * (lies.length + 2)) throw new Error(`${out} segments`);
+        socket.abort();
+        peer.take();
+        return true;
+      }),
+      { numRuns: 60 },
+    );
+    t.pass();
+  });
