@@ -100,8 +100,8 @@ function bursts(parts: TcpConfiguration, size: number, count: number, pause: num
   return Math.round(took);
 }
 
-/** Segments that are sent again in 15 s over a line that comes to a halt for more than one of them. */
-function slowLine(parts: TcpConfiguration): number {
+/** Segments that are sent again in 15 s where the path becomes longer than the retransmission timer waits. */
+function longerPath(parts: TcpConfiguration): number {
   const buffers = { sendBuffer: 4 << 20, receiveBuffer: 4 << 20, maximumReceiveBuffer: 4 << 20 };
   const net = pair(null, { ...LONG, tcp: { ...buffers, ...parts }, stack: { packetMemory: 16 << 20 } });
   const buffer = new Uint8Array(65536);
@@ -120,10 +120,8 @@ function slowLine(parts: TcpConfiguration): number {
   const socket = net.a.tcp.connect({ address: net.b.address, port: 80, onConnect: pump, onWritable: pump });
   // In slow start: nothing has been lost yet.
   net.run(500);
-  net.links[0].out.bandwidth = LONG.bandwidth / 5000;
-  net.run(1000);
-  net.links[0].out.bandwidth = LONG.bandwidth;
-  net.run(13_500);
+  net.links[0].out.delay = LONG.delay + 600;
+  net.run(14_500);
   return net.a.tcp.counters.retransmitted;
 }
 
@@ -246,9 +244,9 @@ export function effects(): Effect[] {
     },
     {
       name: "F-RTO (RFC 5682)",
-      about: "segments sent again in 15 s: 50 Mbit/s, 100 ms, which stops for 1.2 s during slow start",
-      without: slowLine({}),
-      with: slowLine({ recovery: frto(sackRecovery()) }),
+      about: "segments sent again in 15 s: 50 Mbit/s, 100 ms, which become 700 ms during slow start",
+      without: longerPath({}),
+      with: longerPath({ recovery: frto(sackRecovery()) }),
     },
     {
       name: "Fast Open (RFC 7413)",

@@ -311,7 +311,8 @@ export function report(
 One flow (or several) over one bottleneck in virtual time, with windows that never hold it back: what is seen is congestion control
 and loss recovery alone. \`node examples/launch.js test/sim/parts.ts\` writes this file again, with the same numbers anywhere; medians
 of ${SEEDS.length} seeds where chance has a part. Parts are imports: \`tcp({ congestion: pacing(prr(cubic({ slowStart: hystart() }))), recovery: frto(rack()) })\`,
-\`tcp({ congestion: bbr(), recovery: rack() })\`. BBR is version 3, of draft-ietf-ccwg-bbr.
+\`tcp({ congestion: bbr(), recovery: rack() })\`. BBR is version 3, of draft-ietf-ccwg-bbr. What a bottleneck alone does
+not show (SACK, limited transmit, byte counting, buffers that grow, F-RTO, ECN, Fast Open and more) is in [effects.md](effects.md).
 
 ## Alone, for ${DURATION / 1000} s
 
