@@ -15,7 +15,7 @@ import { sendSyn } from "./output.js";
 import type { Segment } from "./segment.js";
 import type { Cookies } from "./syn-cookies.js";
 import type { Tcp } from "./tcp.js";
-import { setDeadline } from "./timers.js";
+import { setDeadline, synAckRetries } from "./timers.js";
 
 /**
  * Listens. Thrown: `EINVAL` options, `EADDRINUSE`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`, `EIO` (no entropy), `ENOBUFS` (no port).
@@ -125,7 +125,7 @@ export function enter(c: Connection, listener: Listener): void {
 
 /** May the SYN-ACK of `c` go out once more because its SYN came again? */
 export function mayRepeat(c: Connection): boolean {
-  if (((c.tcp.time - c.lastSent) | 0) < 500 || c.retries >= c.tcp.synAckRetries) return false;
+  if (((c.tcp.time - c.lastSent) | 0) < 500 || c.retries >= synAckRetries(c)) return false;
   c.retries++;
   // The client gets its time to answer this one, too.
   setDeadline(c, REXMIT, (c.tcp.time + c.rto) | 0);

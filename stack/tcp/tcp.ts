@@ -63,7 +63,7 @@ export interface TcpConfiguration {
   delayedAck?: number;
   /** Retransmissions of a SYN. Default 7: for three minutes (RFC 9293 section 3.8.3). */
   synRetries?: number;
-  /** Retransmissions of a SYN-ACK: few, since whoever asked may be forged. Default 2. */
+  /** Retransmissions of a SYN-ACK: few, since whoever asked may be forged. Default 2; one fewer for a SYN without options. */
   synAckRetries?: number;
   /** How long data may stay unacknowledged, ms. Default 300000. A connection may set its own. */
   userTimeout?: number;

@@ -76,7 +76,7 @@ function retransmissionTimeout(c: Connection): void {
   c.retries++;
   const handshake = handshaking(c);
   const left = handshake ? RTO_MAX : patience(c);
-  if (handshake ? c.retries > (c.listener ? tcp.synAckRetries : tcp.synRetries) : left === 0) {
+  if (handshake ? c.retries > (c.listener ? synAckRetries(c) : tcp.synRetries) : left === 0) {
     end(c, c.softError || ETIMEDOUT);
     return;
   }
@@ -94,6 +94,17 @@ function retransmissionTimeout(c: Connection): void {
   tcp.recovery.timeout(c);
   tcp.congestion.timeout(c);
   output(c);
+}
+
+/**
+ * How often the SYN-ACK of `c` may go out again. A SYN without a maximum segment size, 40 bytes, is shorter than its answer: three of
+ * these would be more than three times as much as a forger has sent.
+ */
+export function synAckRetries(c: Connection): number {
+  const { minimumMtu, headerSize } = c.path.net;
+  return c.peerMss > minimumMtu - headerSize - wire.TCP_HEADER
+    ? c.tcp.synAckRetries
+    : c.tcp.synAckRetries - 1;
 }
 
 /** Milliseconds left of the user timeout. A connection that its application has left always has one. */
