@@ -385,9 +385,9 @@ export class DnsForwarder implements Component {
     const made = synthesize(this.options.dns64 as Dns64, x.name, answer, denial);
     if (!made) return null;
     this.counters.synthesized++;
-    const { response, ttl } = made;
-    this.cache.add(x.key, x.type, response, response.length, ttl, this.stack.now());
-    return { response, answer };
+    const response = made.response;
+    this.cache.add(x.key, x.type, response, response.length, made.ttl, this.stack.now());
+    return { response: response, answer: answer };
   }
 
   private readable(socket: UdpSocket): void {

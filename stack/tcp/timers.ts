@@ -101,10 +101,9 @@ function retransmissionTimeout(c: Connection): void {
  * these would be more than three times as much as a forger has sent.
  */
 export function synAckRetries(c: Connection): number {
-  const { minimumMtu, headerSize } = c.path.net;
-  return c.peerMss > minimumMtu - headerSize - wire.TCP_HEADER
-    ? c.tcp.synAckRetries
-    : c.tcp.synAckRetries - 1;
+  const net = c.path.net;
+  const isShort = c.peerMss <= net.minimumMtu - net.headerSize - wire.TCP_HEADER;
+  return c.tcp.synAckRetries - (isShort ? 1 : 0);
 }
 
 /** Milliseconds left of the user timeout. A connection that its application has left always has one. */
