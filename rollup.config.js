@@ -66,7 +66,7 @@ const HARMLESS = new Set(["CIRCULAR_DEPENDENCY", "EMPTY_BUNDLE"]);
  * @property {"es5" | "esm"} [format] `"es5"` (default): a script; `"esm"`: an ES2022 module
  * @property {string} [name] the global variable that holds the entry's exports in a script; default `"anystack"`
  * @property {boolean} [minify] default true
- * @property {boolean} [closed] the application is inside of the script: only the hypercalls keep their names (what
+ * @property {boolean} [closed] the application is inside of the script: only the hypercalls keep their names, and the stack's `poll` (what
  *   `inspect` says of counters is then not for people), fields that nobody reads go, counters among them. Default false
  * @property {boolean} [single] what is made at one place and once has no object, and a second stack beside the first is refused
  *   with `EBUSY` (see ports/bare/chain/single.js). Default: as `closed`
@@ -274,7 +274,8 @@ function flatten(code, kept, { closed = false, single = closed }, present) {
     !interfaces.includes(each) || !present.has(homes[each] ?? "") || INSIDE.test(each.replace(/_\d+$/, ""));
   const folded = foldNames(
     code,
-    (name, owner) => !closed && kept.has(name) && isVisible(name, owner, present),
+    (name, owner) =>
+      closed ? name === "poll" && owner === "Stack" : kept.has(name) && isVisible(name, owner, present),
     (marked) => owners[marked]?.every(isOurs) ?? false,
   );
   const fixed = withoutFixed(folded, kept);
@@ -366,6 +367,9 @@ export default function config(options) {
   return {
     input: configEntry,
     plugins: [typescript({}, configFormat === "es5")],
+    onwarn(warning, warn) {
+      if (!HARMLESS.has(warning.code ?? "")) warn(warning);
+    },
     output: {
       file: configFile,
       ...outputOptions(configFormat, options.configName ?? "anystack", {
@@ -481,7 +485,7 @@ export function reservedNames(code, modules, { closed = false, reserved = [], so
     /\bcrypto\b/.test(code) ||
     modules.some((id) => imports[nameOf(id)]?.some((file) => /^hypercall\/crypto\./.test(file)));
   const names = new Set([
-    ...["code", "message", "prototype", "buffer", ...reserved],
+    ...["code", "message", "prototype", "buffer", "poll", ...reserved],
     ...memberNames(library, (type) => LANGUAGE.test(type)),
     ...["index.ts", "link.ts", ...(ciphers ? ["crypto.ts"] : [])].flatMap((file) =>
       memberNames(join(FOLDER, "hypercall", file), () => true),

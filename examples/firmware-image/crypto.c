@@ -18,6 +18,13 @@ static struct {
   } of;
 } keys[KEYS];
 
+/* Frees `keys[cipher]`, and overwrites it. */
+static void forget(int cipher) {
+  if (keys[cipher].kind == AES_GCM) mbedtls_gcm_free(&keys[cipher].of.gcm);
+  if (keys[cipher].kind == CHACHA20_POLY1305) mbedtls_chachapoly_free(&keys[cipher].of.chacha);
+  mbedtls_platform_zeroize(&keys[cipher], sizeof keys[cipher]);
+}
+
 int bare_cipher_open(const char *algorithm, const uint8_t *key, size_t length) {
   int number = 0, code;
   while (keys[number].kind != FREE) if (++number == KEYS) return -1;
@@ -33,12 +40,16 @@ int bare_cipher_open(const char *algorithm, const uint8_t *key, size_t length) {
     code = length == 32 ? mbedtls_chachapoly_setkey(&keys[number].of.chacha, key) : -1;
   } else return -1;
   if (code == 0) return number;
-  bare_cipher_close(number);
+  forget(number);
   return -1;
 }
 
 bool bare_cipher_run(int cipher, bool seal, const struct bare_packet *packet) {
   if (cipher < 0 || cipher >= KEYS) return false;
+  if (packet == NULL) {
+    forget(cipher);
+    return true;
+  }
   uint8_t *data = packet->data;
   const uint8_t *nonce = packet->nonce, *aad = packet->aad;
   size_t length = packet->length, aad_length = packet->aad_length;
@@ -54,11 +65,4 @@ bool bare_cipher_run(int cipher, bool seal, const struct bare_packet *packet) {
   if (seal)
     return mbedtls_chachapoly_encrypt_and_tag(chacha, length, nonce, aad, aad_length, data, data, packet->tag) == 0;
   return mbedtls_chachapoly_auth_decrypt(chacha, length, nonce, aad, aad_length, packet->tag, data, data) == 0;
-}
-
-void bare_cipher_close(int cipher) {
-  if (cipher < 0 || cipher >= KEYS) return;
-  if (keys[cipher].kind == AES_GCM) mbedtls_gcm_free(&keys[cipher].of.gcm);
-  if (keys[cipher].kind == CHACHA20_POLY1305) mbedtls_chachapoly_free(&keys[cipher].of.chacha);
-  mbedtls_platform_zeroize(&keys[cipher], sizeof keys[cipher]);
 }

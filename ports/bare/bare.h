@@ -1,5 +1,5 @@
 /*
- * What a board gives anystack: eight functions, and a few that it may have. A porter implements these, links an engine's glue
+ * What a board gives anystack: eight functions, and four that it may have. A porter implements these, links an engine's glue
  * (duktape-glue.c, or one like it), and has a network.
  *
  * Everything is called from one thread, never from an interrupt, and none of it calls back. Interrupt handlers put what they
@@ -68,9 +68,9 @@ __attribute__((weak)) void bare_panic(const char *message);
 __attribute__((weak)) uint16_t bare_checksum(const uint8_t *data, size_t length, uint16_t initial);
 
 /*
- * Ciphers, from a C library or from hardware: all three functions, or none. The stack has none itself, and IPsec wants one.
+ * Ciphers, from a C library or from hardware: both functions, or none. The stack has none itself, and IPsec wants one.
  *
- * A cipher is an AEAD with its key, which is the board's to keep until `bare_cipher_close`. `bare_cipher_open` copies the key and
+ * A cipher is an AEAD with its key, which is the board's to keep until it is closed. `bare_cipher_open` copies the key and
  * returns a number (0, 1, ...), or -1: it has no `algorithm` of that name, none with a key of that length, or no room. Names are those
  * of hypercall/crypto.ts: "aes-gcm-16" with 16, 24 or 32 bytes, "chacha20-poly1305" with 32.
  */
@@ -89,10 +89,9 @@ struct bare_packet {
 /*
  * `seal`: encrypts, and writes the tag. Otherwise: compares the tag in constant time, and decrypts. False: not authentic (then nothing
  * of what was decrypted may be left), no such cipher, or the hardware refuses. It is done when this returns.
+ *
+ * Without a packet (NULL) it closes the cipher: overwrites the key, and the number may be given again.
  */
 __attribute__((weak)) bool bare_cipher_run(int cipher, bool seal, const struct bare_packet *packet);
-
-/* Overwrites the key. The number may be given again. */
-__attribute__((weak)) void bare_cipher_close(int cipher);
 
 #endif

@@ -46,7 +46,7 @@ export interface BareCalls {
     aadStart: number,
     aadEnd: number,
   ): boolean;
-  /** `bare_cipher_close` */
+  /** `bare_cipher_run` without a packet */
   cipherClose?(cipher: number): void;
 }
 

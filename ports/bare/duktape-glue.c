@@ -121,7 +121,7 @@ static duk_ret_t cipher_run(duk_context *context) {
 }
 
 static duk_ret_t cipher_close(duk_context *context) {
-  bare_cipher_close(duk_require_int(context, 0));
+  bare_cipher_run(duk_require_int(context, 0), false, NULL);
   return 0;
 }
 
@@ -141,7 +141,7 @@ void bare_duktape_push(duk_context *context) {
     duk_push_c_function(context, checksum, 4);
     duk_put_prop_string(context, -2, "checksum");
   }
-  if (bare_cipher_open && bare_cipher_run && bare_cipher_close) {
+  if (bare_cipher_open && bare_cipher_run) {
     static const duk_function_list_entry ciphers[] = {
         {"cipherOpen", cipher_open, 2}, {"cipherRun", cipher_run, 10}, {"cipherClose", cipher_close, 1}, {NULL, NULL, 0}};
     duk_put_function_list(context, -1, ciphers);

@@ -1,5 +1,6 @@
 /** `Resolver` of ECMA-419 (clause 18: Domain Name Resolver Class Pattern, DNS over UDP). */
 import { nameServers } from "../../stack/core/name-servers.js";
+import { parse4 } from "../../stack/core/text4.js";
 import type { Dns } from "../../stack/service/dns.js";
 import { callbackOf, ioError, makeDisposable, requireOptions, stringOf, adoptTarget } from "./base.js";
 import type { BaseOptions, IoError } from "./base.js";
@@ -49,7 +50,12 @@ export function resolverClass(dns: Dns): ResolverClasses {
     constructor(options: ResolverOptions) {
       requireOptions(options);
       const servers = options.servers || [];
-      for (let i = 0; i < servers.length; i++) stringOf(servers[i], "servers");
+      if (!Array.isArray(servers)) throw ioError("EINVAL", "servers");
+      for (let i = 0; i < servers.length; i++) {
+        const server = stringOf(servers[i], "servers") || "";
+        // What has a colon is IPv6's, with its zone or without.
+        if (parse4(server) === null && server.indexOf(":") < 0) throw ioError("EINVAL", "servers");
+      }
       this.origin = "ecma419-" + ++instances;
       if (servers.length > 0) nameServers(dns.stack).set(this.origin, null, servers, []);
       adoptTarget(this, options);

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import test from "ava";
 import ts from "typescript";
+import { HYPERCALL_VERSION } from "../../hypercall/index.js";
 import { API, bundle, reservedNames } from "../../rollup.config.js";
 import { filesBelow, ROOT } from "../support/files.js";
 
@@ -106,8 +107,22 @@ test("what is inside has short names, though the API knows the words", async (t)
 
 test("in a closed script only what the host and the language call keeps", (t) => {
   const names = reservedNames("x['quoted'] = 'wanted' in x", [], { closed: true, reserved: ["mine"] });
-  for (const name of ["transmit", "length", "quoted", "wanted", "mine"]) t.true(names.has(name), name);
+  for (const name of ["transmit", "poll", "length", "quoted", "wanted", "mine"]) t.true(names.has(name), name);
   for (const name of ["sendTo", "onReadable", "badsum"]) t.false(names.has(name), name);
+});
+
+test("whoever closes a script can still poll its stack", async (t) => {
+  const source = `import { createStack } from "../../stack/index.js"; export const start = (host) => createStack(host, []);`;
+  const { code } = await bundle(join(ROOT, "test/size/polled.ts"), { source, closed: true });
+  const script = new Function(`${code}; return anystack;`)() as {
+    start(host: unknown): { poll(): void };
+  };
+  let readings = 0;
+  const now = () => ++readings;
+  const stack = script.start({ version: HYPERCALL_VERSION, now, wake() {}, random: () => false, log() {} });
+  const before = readings;
+  stack.poll();
+  t.true(readings > before);
 });
 
 const CLASSES = `

@@ -1,4 +1,6 @@
 /** The bare port over a fake set of C functions: the conformance kit, the main loop, and what is refused without entropy. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "ava";
 import { checkHost } from "../../../hypercall/conformance.js";
 import { CIPHER_DONE, CIPHER_FAILED } from "../../../hypercall/crypto.js";
@@ -21,6 +23,7 @@ import { dhcp } from "../../../stack/service/dhcp.js";
 import { dns } from "../../../stack/service/dns.js";
 import { tcp } from "../../../stack/tcp/tcp.js";
 import { udp } from "../../../stack/udp/udp.js";
+import { ROOT } from "../../support/files.js";
 import { Bench } from "./board.js";
 import type { FakeBoard } from "./board.js";
 
@@ -93,6 +96,13 @@ class FakeCiphers {
     this.keys[number] = null;
   };
 }
+
+test("bare.h has a dozen functions: eight that a board must have, four that it may have", (t) => {
+  const header = readFileSync(join(ROOT, "ports/bare/bare.h"), "utf8").replace(/\/\*[^]*?\*\//g, "");
+  const declared = header.match(/^.*\bbare_\w+\(.*;$/gm)!;
+  t.is(declared.length, 12);
+  t.is(declared.filter((line) => line.startsWith("__attribute__((weak))")).length, 4);
+});
 
 test("a board's ciphers: what they seal another provider opens; keys that there is no room for, forgeries and closed ones", (t) => {
   const board = new Bench().board();

@@ -339,6 +339,8 @@ test("Resolver: both editions' callbacks, addresses, servers of its own, close",
   resolver.close();
   t.throws(() => resolver.resolve({ host: "b.test" }, callback), code("EBADF"));
   run(60_000);
+  for (const servers of ["10.0.0.2", 5, ["ns.test"], [""], [5], [undefined]])
+    t.throws(() => new Resolver({ servers: servers as never }), code("EINVAL"), String(servers));
   t.deepEqual(a.stack.nameServers!.list(), []);
 });
 
