@@ -107,7 +107,8 @@ test("what is inside has short names, though the API knows the words", async (t)
 
 test("in a closed script only what the host and the language call keeps", (t) => {
   const names = reservedNames("x['quoted'] = 'wanted' in x", [], { closed: true, reserved: ["mine"] });
-  for (const name of ["transmit", "poll", "length", "quoted", "wanted", "mine"]) t.true(names.has(name), name);
+  for (const name of ["transmit", "poll", "length", "quoted", "wanted", "mine"])
+    t.true(names.has(name), name);
   for (const name of ["sendTo", "onReadable", "badsum"]) t.false(names.has(name), name);
 });
 
