@@ -45,7 +45,8 @@ export function agree(c: Connection): void {
 
 /** The peer tells of marks: slows down, once a round trip. What was sent before the last reduction says nothing new (section 6.1.2). */
 export function slowDown(c: Connection, state: { recover: number }, ack: number): boolean {
-  if (outstanding(c) <= 0 || ((ack - state.recover) | 0) <= 0) return false;
+  // Counted back from `sndNxt`: 2^31 bytes and more may have passed since.
+  if (outstanding(c) <= 0 || (c.sndNxt - state.recover) >>> 0 <= ((c.sndNxt - ack) | 0)) return false;
   state.recover = c.sndNxt;
   if (!c.recovering) {
     const congestion = c.tcp.congestion;

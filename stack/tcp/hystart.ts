@@ -3,6 +3,7 @@
  *
  * The clock has a resolution of a millisecond: on paths of less than about 4 ms it does as plain slow start does.
  */
+import { outstanding } from "./connection.js";
 import type { Connection } from "./connection.js";
 import { appropriateBytes } from "./slowstart.js";
 import type { SlowStart } from "./slowstart.js";
@@ -78,7 +79,8 @@ const HYSTART: SlowStart = {
         rounds.cssRounds = 0;
       }
     }
-    if (((c.sndUna - rounds.windowEnd) | 0) < 0) return;
+    // Counted back from `sndNxt`: 2^31 bytes may have passed while the application did not fill the window.
+    if ((c.sndNxt - rounds.windowEnd) >>> 0 < outstanding(c)) return;
     beginRound(c, rounds);
     if (rounds.baseline > 0 && ++rounds.cssRounds >= CSS_ROUNDS) c.ssthresh = c.cwnd;
   },

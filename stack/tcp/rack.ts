@@ -168,7 +168,8 @@ function update(c: Connection, rack: Rack, segment: Segment, acked: number, dupl
   if (((highest - rack.fack) | 0) > 0) rack.fack = highest;
   if (duplicateReport) {
     rack.reorderingSeen = true;
-    if (((c.sndUna - rack.dsackRound) | 0) >= 0) {
+    // Counted back from `sndNxt`, as in `slowDown`.
+    if ((c.sndNxt - rack.dsackRound) >>> 0 >= outstanding(c)) {
       rack.dsackRound = c.sndNxt;
       rack.multiplier++;
       rack.persist = PERSIST;

@@ -188,3 +188,16 @@ test("HyStart++ leaves slow start before a deep queue overflows: nothing is lost
   t.is(gentle.retransmitted, 0);
   t.true(gentle.goodput >= plain.goodput);
 });
+
+test("TCP-22: HyStart++ counts rounds however many bytes have passed since the last one", (t) => {
+  for (const passed of [0x7fffffff, 0x80000001, 0xc0000000, 0xfff00000]) {
+    const flown = flow(newReno({ slowStart: hystart() }), 10, 50);
+    round(flown, 50);
+    const state = flown.c.slowStartState as { windowEnd: number };
+    // As if so many had been acknowledged while the window was not full, and slow start not asked.
+    state.windowEnd = (state.windowEnd - passed) | 0;
+    round(flown, 50);
+    t.true(((flown.c.sndNxt - state.windowEnd) | 0) <= 20 * MSS, `after ${passed} bytes`);
+    t.true(((flown.c.sndNxt - state.windowEnd) | 0) >= 0);
+  }
+});

@@ -112,6 +112,21 @@ test("an echo halves the window once a round trip, and the next new segment says
   t.is(home.tcp.counters.congestionEchoes, 2);
 });
 
+test("TCP-22: an echo counts however many bytes have passed since the last one", (t) => {
+  for (const passed of [0, 0x7fffffff, 0x80000001, 0xc0000000, 0xfff00000]) {
+    const { home, peer, socket, c } = meeting(t);
+    socket.write(patternFrom(0, 4 * MSS));
+    t.is(sent(home, peer).length, 4);
+    // As if so many had been sent without a mark.
+    const state = c.ecnState as { recover: number };
+    state.recover = (state.recover - passed) | 0;
+    peer.send("AE", { ack: 1 + MSS });
+    t.is(home.tcp.counters.congestionEchoes, 1, `after ${passed} bytes`);
+    peer.send("AE", { ack: 1 + 2 * MSS });
+    t.is(home.tcp.counters.congestionEchoes, 1, "the same congestion");
+  }
+});
+
 test("retransmissions and bare acknowledgements are not marked as ECN-capable", (t) => {
   const { home, peer, socket, c } = meeting(t);
   socket.write(patternFrom(0, MSS));

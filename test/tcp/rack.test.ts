@@ -237,3 +237,19 @@ test("a retransmission that is acknowledged in part, and then taken for lost, go
   }
   t.is(c.sndBuf.length, 0);
 });
+
+test("TCP-22: a duplicate's report widens the reordering window once a round trip, however many bytes have passed since", (t) => {
+  for (const passed of [0, 0x7fffffff, 0x80000001, 0xc0000000, 0xfff00000]) {
+    const met = flying(t, 10);
+    met.lab.run(RTT);
+    ack(met, 1);
+    const state = met.c.recoveryState as { dsackRound: number; multiplier: number };
+    // As if so many had been acknowledged without such a report.
+    state.dsackRound = (state.dsackRound - passed) | 0;
+    const before = state.multiplier;
+    ack(met, 2, [segs(0, 1)]);
+    t.is(state.multiplier, before + 1, `after ${passed} bytes`);
+    ack(met, 3, [segs(1, 2)]);
+    t.is(state.multiplier, before + 1, "the same round");
+  }
+});
