@@ -2,6 +2,7 @@
 import test from "ava";
 import { fragments } from "../../stack/ipv4/fragments.js";
 import type { Path4 } from "../../stack/ipv4/path.js";
+import { chiSquare } from "../support/randomness.js";
 import { probed } from "../support/probe.js";
 
 test("IP4-10 100,000 identifications to 8 destinations", (t) => {
@@ -51,11 +52,4 @@ function count(values: number[]): number[] {
   const counts = new Map<number, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts.values()];
-}
-
-function chiSquare(values: number[]): number {
-  const counts = new Array<number>(256).fill(0);
-  for (const value of values) counts[value]++;
-  const expected = values.length / 256;
-  return counts.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0);
 }

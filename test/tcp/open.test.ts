@@ -1,8 +1,13 @@
 /** Opening (RFC 9293 section 3.5): handshakes from both sides, their options, and everything that may go wrong. */
 import test from "ava";
+import type { ExecutionContext } from "ava";
 import { CLOSE_WAIT, ESTABLISHED, SYN_RCVD } from "../../stack/tcp/connection.js";
 import { ECONNREFUSED, ECONNRESET, ETIMEDOUT } from "../../stack/core/errors.js";
+import { get16, get32 } from "../../stack/core/bytes.js";
+import { hashOf } from "../../stack/core/hash.js";
 import { PROBE_IP } from "../support/packets.js";
+import { parseFrame } from "../support/parse.js";
+import { CHI_SQUARE, chiSquare, compressed, minEntropy, spectralPeak, steps } from "../support/randomness.js";
 import {
   ALL_OPTIONS,
   Peer,
@@ -16,7 +21,7 @@ import {
   patternFrom,
   show,
 } from "./support.js";
-import type { LabOptions } from "./support.js";
+import type { Fields, Lab, LabOptions } from "./support.js";
 
 /** A connection that is being opened by the stack; the peer has the SYN. */
 function opening(t: Parameters<typeof lab>[0], options: LabOptions = {}) {
@@ -344,4 +349,143 @@ test("an established connection writes and reads", (t) => {
   peer.expect("PA", { seq: 1, ack: 1, payload: patternFrom(0, 10) });
   peer.data(0, 20);
   t.is(drain(t, socket, 0), 20);
+});
+
+/** Sends a SYN from the stack, and gives up; returns its initial sequence number. */
+function numberOf({ tcp: part, probe }: Lab, port: number, localPort = 0, address = PROBE_IP): number {
+  part.connect({ address, port, localPort }).abort();
+  return get32(probe.next()!, 38);
+}
+
+/** Nothing is known of one word by the others. */
+function random(t: ExecutionContext, words: Int32Array, what: string): void {
+  const apart = steps(words);
+  t.true(minEntropy(words) >= 20, `${what}: ${minEntropy(words)} bits`);
+  t.true(minEntropy(apart) >= 20, `${what}, differences: ${minEntropy(apart)} bits`);
+  t.true(compressed(words) > 0.999, `${what}: compressed to ${compressed(words)}`);
+  t.true(spectralPeak(words) < 25, `${what}: a line of ${spectralPeak(words)}`);
+  t.true(spectralPeak(apart) < 25, `${what}, differences: a line of ${spectralPeak(apart)}`);
+  // Birthdays: of n words n^2 / 2^33 pairs are alike.
+  const alike = words.length - new Set(words).size;
+  t.true(alike <= 4 + words.length ** 2 / 2 ** 32, `${what}: ${alike} alike`);
+}
+
+test("TCP-06: 100,000 initial sequence numbers of different flows: no bit of one tells of another's", (t) => {
+  const home = lab(t);
+  const numbers = new Int32Array(100_000);
+  const early = new Int32Array(1000);
+  for (let i = 0; i < numbers.length; i++) {
+    if (i % 16 === 0) home.run(1);
+    const address = i % 4 ? PROBE_IP : `192.0.2.${1 + (i % 200)}`;
+    numbers[i] = numberOf(home, 1 + (i % 60_000), 1 + ((i * 7) % 60_000), address);
+    if (i < early.length) early[i] = numbers[i];
+  }
+  random(t, numbers, "numbers");
+  // After a reboot: under the same secret the same function of flow and clock, under another nothing that was.
+  for (const seed of [1, 2]) {
+    const again = lab(t, { worldOptions: { seed } });
+    const alike = early.filter((number, i) => {
+      if (i % 16 === 0) again.run(1);
+      const address = i % 4 ? PROBE_IP : `192.0.2.${1 + (i % 200)}`;
+      return numberOf(again, 1 + (i % 60_000), 1 + ((i * 7) % 60_000), address) === number;
+    });
+    t.is(alike.length, seed === 1 ? early.length : 0, `seed ${seed}`);
+  }
+});
+
+test("TCP-06: the numbers of one flow follow a clock of 4 us (RFC 6528), whatever has come in between", (t) => {
+  const home = lab(t);
+  const first = numberOf(home, 7000, 5000);
+  let elapsed = 0;
+  for (let i = 0; i < 2000; i++) {
+    // From an instant to a quarter of an hour: the number goes round thirty times.
+    const pause = (i * i * 7919) % (i % 10 ? 1000 : 900_000);
+    home.run(pause);
+    elapsed += pause;
+    home.probe.take();
+    t.is(numberOf(home, 7000, 5000), (first + elapsed * 250) | 0);
+  }
+  const passive = (fields: Fields, iss: number) => {
+    const peer = new Peer(home, 40000, 80, iss);
+    peer.send("S", fields);
+    peer.expect("SA");
+    peer.send("R", { seq: 1 });
+    return peer.irs;
+  };
+  listening(home);
+  const before = passive({ mss: 1460 }, 1);
+  for (const iss of [0, 1, 0x7fffffff, 0xffffffff]) {
+    for (const fields of [
+      {},
+      ALL_OPTIONS,
+      { mss: 100, window: 0 },
+      { options: new Uint8Array(40).fill(0xee) },
+    ]) {
+      t.is(passive(fields, iss), before, "no word of the SYN's goes into it");
+      const other = new Peer(home, 41_000, 80, iss);
+      other.send("S", fields, patternFrom(0, 100));
+      other.send("R", { seq: 1 });
+      other.take();
+    }
+  }
+});
+
+test("TCP-06: each of 128 bits of the secret counts", (t) => {
+  const home = lab(t);
+  const key = new Uint8Array(16);
+  const number = () => connectionOf(home.tcp.connect({ address: PROBE_IP, port: 7000, localPort: 5000 }));
+  const numbers = new Int32Array(129);
+  for (let bit = -1; bit < 128; bit++) {
+    if (bit >= 0) key[bit >> 3] ^= 1 << (bit & 7);
+    hashOf(home.stack).key(key);
+    if (bit >= 0) key[bit >> 3] ^= 1 << (bit & 7);
+    const c = number();
+    numbers[bit + 1] = c.iss;
+    c.socket!.abort();
+  }
+  t.is(new Set(numbers).size, 129);
+  const flipped = numbers.slice(1).reduce((sum, number) => sum + ones(number ^ numbers[0]), 0);
+  t.true(Math.abs(flipped / 128 - 16) < 1, `${flipped / 128} of 32 bits change with one`);
+});
+
+function ones(word: number): number {
+  let count = 0;
+  for (; word !== 0; word &= word - 1) count++;
+  return count;
+}
+
+test("TCP-08: ports and timestamps of 10,000 connections: no other flow's tell of them", (t) => {
+  // RFC 6056 algorithm 2: there is no counter and no table of counters that one destination could learn of another by.
+  const NEAR = PROBE_IP;
+  const FAR = "192.0.2.1";
+  const COUNT = 10_000;
+  const open = (seed: number, count: number) => {
+    const home = lab(t, { tcp: { limit: COUNT }, worldOptions: { seed } });
+    home.run(1000);
+    const now = home.stack.now();
+    const ports: number[] = [];
+    const offsets = new Int32Array(count);
+    for (let i = 0; i < count; i++) {
+      home.tcp.connect({ address: i & 1 ? FAR : NEAR, port: 7000 });
+      const bytes = home.probe.next()!;
+      ports.push(get16(bytes, 34));
+      offsets[i] = parseFrame(bytes).tcp!.timestamps![0] - now;
+    }
+    return { ports, offsets };
+  };
+  const { ports, offsets } = open(1, COUNT);
+  const high = (port: number) => (port & 16383) >> 6;
+  for (const parity of [0, 1]) {
+    const own = ports.filter((_, i) => (i & 1) === parity);
+    t.is(new Set(own).size, own.length, "one flow each");
+    t.true(own.every((port) => port >= 49152));
+    t.true(chiSquare(own.map(high)) < CHI_SQUARE);
+    t.true(chiSquare(own.slice(1).map((port, i) => high(port - own[i]))) < CHI_SQUARE);
+  }
+  t.true(chiSquare(ports.slice(1).map((port, i) => high(port - ports[i]))) < CHI_SQUARE);
+  random(t, offsets, "offsets");
+  t.true(chiSquare(ports.map((port, i) => (port ^ offsets[i]) & 255)) < CHI_SQUARE);
+  const other = open(2, 1000);
+  t.true(other.ports.filter((port, i) => port === ports[i]).length < 5);
+  t.is(other.offsets.filter((offset, i) => offset === offsets[i]).length, 0);
 });

@@ -50,7 +50,7 @@ test("RFC 1337: no RST ends TIME-WAIT; old data and old ACKs do not either (TCP-
   t.is(home.tcp.timeWaits.table.size, 1);
 });
 
-test("a SYN beyond the old sequence numbers opens a new connection, whose own start beyond theirs", (t) => {
+test("TCP-06: a SYN beyond the old sequence numbers opens a new connection, whose own start beyond theirs", (t) => {
   const { peer, lab: home, c } = waiting(t);
   const old = c.sndNxt;
   peer.send("S", { seq: 2, mss: 1460 });
