@@ -7,6 +7,7 @@ import test from "ava";
 import { LimitedCapture } from "../support/capture.js";
 import { describe, examine } from "../support/judge.js";
 import { Namespace } from "../support/namespace.js";
+import { pingFrom } from "../support/ping.js";
 import { bodyFile, serveNginx } from "../support/site.js";
 import { bodyHash } from "../support/http.js";
 import { openPage } from "./browser.js";
@@ -39,8 +40,7 @@ test("a page gets an address, answers ping, fetches and serves; two stacks talk 
 
   const address = await page.evaluate((url) => globalThis.start(url), url);
   t.regex(address, /^10\.77\.0\.(5\d|60)$/);
-  const ping = await ns.run("ping", ["-c", "20", "-i", "0.02", "-s", "1400", address]);
-  t.regex(ping.stdout, /20 received/);
+  await pingFrom(t, ns, address, { count: 20, interval: 0.02, size: 1400 });
 
   bodyFile(folder, LENGTH);
   await serveNginx(ns, KERNEL, folder);
