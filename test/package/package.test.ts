@@ -48,7 +48,7 @@ function ports(): string[] {
 
 test.before(() => {
   build(join(staging, "dist"));
-  for (const file of ["package.json", "LICENSE", "README.md", "CHANGELOG.md", "examples/firmware"]) {
+  for (const file of ["package.json", "LICENSE", "README.md", "CHANGELOG.md", "docs", "examples/firmware"]) {
     cpSync(join(ROOT, file), join(staging, file), { recursive: true });
   }
   execFileSync("npm", ["pack", "--ignore-scripts", "--pack-destination", work], {
@@ -96,12 +96,15 @@ test("it holds what is built and no source, no test", (t) => {
     files.filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts") && !file.startsWith("examples/")),
     [],
   );
-  const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "dist", "examples", "package.json"];
+  const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "dist", "docs", "examples", "package.json"];
   t.deepEqual(
     readdirSync(folder).filter((file) => !allowed.includes(file)),
     [],
   );
   t.true(readFileSync(join(folder, "LICENSE"), "utf8").startsWith("MIT License"));
+  // What the README sends its readers to is there.
+  for (const [, page] of readFileSync(join(folder, "README.md"), "utf8").matchAll(/\]\((docs\/[^)#]+)/g))
+    t.true(existsSync(join(folder, page!)), page);
 });
 
 test("every entry can be imported, and every component has its factory", (t) => {
