@@ -136,7 +136,10 @@ export function dnssdClass(mdns: Mdns): DnssdClasses {
         host: this.names.indexOf(host) < 0 ? host : undefined,
       });
       const handle = this.track(() => publication.close()) as Advertisement;
-      handle.updateTXT = (txt) => publication.update({ txt: pairsOf(txt) });
+      handle.updateTXT = (txt) => {
+        if (this.handles.indexOf(handle) < 0) throw ioError("EBADF", "updateTXT");
+        publication.update({ txt: pairsOf(txt) });
+      };
       return handle;
     }
 

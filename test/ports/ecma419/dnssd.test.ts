@@ -53,6 +53,7 @@ test("a service is offered under a name, found, changed and lost", (t) => {
   t.is(log[2], "update Attic sensor.local 10.0.0.2:80 path,/new");
   web.close();
   web.close();
+  t.throws(() => web.updateTXT(new Map()), { code: "EBADF" } as never);
   run(10_000);
   t.is(log[3], "lost Attic sensor.local 10.0.0.2:80 path,/new");
   search.close();
