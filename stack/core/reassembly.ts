@@ -59,8 +59,8 @@ const QUOTE = 8;
 /** Bytes that are compared at a time. */
 const WINDOW = 64;
 
-/** Bytes of a datagram's record, and of one of its ranges: see `Stack.reserve`. */
-export const DATAGRAM_BYTES = 768;
+/** Bytes of a datagram's record (IPv6's is the larger), and of one of its ranges: see `Stack.reserve`. */
+export const DATAGRAM_BYTES = 896;
 const RANGE_BYTES = 16;
 
 /** A datagram in reassembly. */
@@ -140,9 +140,10 @@ export class Reassembly {
     this.ranges = requireInteger(options.ranges || 32, 1, 256, "ranges");
   }
 
-  attach(stack: Stack): void {
+  /** @param notes bytes that the network's own notes of a datagram take at most */
+  attach(stack: Stack, notes: number): void {
     this.stack = stack;
-    this.count = stack.reserve(this.count, 16, 4, DATAGRAM_BYTES + this.ranges * RANGE_BYTES);
+    this.count = stack.reserve(this.count, 16, 4, DATAGRAM_BYTES + this.ranges * RANGE_BYTES + notes);
     this.capacity = stack.reserve(this.memory || -1, 65536, 4, 1);
   }
 

@@ -47,7 +47,7 @@ export class Fragments implements Component, FragmentHooks {
     if (this.stack) fail("EBUSY", "fragments");
     this.stack = stack;
     stack.counters.frag = this.counters as never;
-    this.reassembly.attach(stack);
+    this.reassembly.attach(stack, 0);
   }
 
   start(): void {

@@ -47,7 +47,7 @@ export class Fragments6 implements Component, FragmentHooks6 {
     if (this.stack) fail("EBUSY", "fragments6");
     this.stack = stack;
     stack.counters.frag6 = this.counters as never;
-    this.reassembly.attach(stack);
+    this.reassembly.attach(stack, PIECES * 8);
   }
 
   start(): void {
