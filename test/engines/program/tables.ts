@@ -1,9 +1,11 @@
 /** What an entry of each table weighs, beside what `Stack.reserve` counts for it. */
+import { put16 } from "../../../stack/core/bytes.js";
+import type { Sum } from "../../../stack/core/checksum.js";
 import { CHUNK_BYTES } from "../../../stack/core/pool.js";
-import { DATAGRAM_BYTES, Datagram } from "../../../stack/core/reassembly.js";
+import { DATAGRAM_BYTES } from "../../../stack/core/reassembly.js";
 import { createStack } from "../../../stack/core/stack.js";
-import { Stream } from "../../../stack/core/stream.js";
 import { arp } from "../../../stack/ipv4/arp.js";
+import { fragments } from "../../../stack/ipv4/fragments.js";
 import { icmp } from "../../../stack/ipv4/icmp.js";
 import { ipv4 } from "../../../stack/ipv4/ipv4.js";
 import { PATH_MTU_BYTES, pmtu } from "../../../stack/ipv4/pmtu.js";
@@ -33,19 +35,34 @@ function full(host: Host, end: End, address: string) {
   const datagrams = udp();
   const paths = pmtu();
   const names = dns({ servers: ["10.0.0.2"] });
-  const parts = [ethernet(), resolver, ip, icmp(), paths, sockets, datagrams, names];
+  // A quarter of the datagrams may come from one source, and none is to end before the last row.
+  const frag = fragments({ datagrams: 256, timeout: 3600000 });
+  const parts = [ethernet(), resolver, ip, icmp(), frag, paths, sockets, datagrams, names];
   const stack = host.drive(createStack(host, parts, { chunkSize: 256 }));
   const nif = stack.addInterface(end);
   ip.addAddress(nif, address);
-  return { stack, nif, ip, resolver, sockets, datagrams, paths, names };
+  return { stack, nif, ip, resolver, sockets, datagrams, paths, frag, names };
 }
 
-/** New texts, until the engine has given its table of texts the size that it needs: that must not happen between two looks at the heap. */
+/** A first fragment, without a last one: an Ethernet frame with 64 bytes behind the header. */
+function firstFragment(to: End, id: number, sum: Sum): Uint8Array {
+  const frame = new Uint8Array(14 + 20 + 64);
+  frame.set(to.mac);
+  frame.set([8, 0, 0x45, 0, 0, 20 + 64, 0, id, 0x20, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1], 12);
+  put16(frame, 24, ~sum(frame, 14, 34, 0));
+  return frame;
+}
+
+/**
+ * New texts, until the engine has given its table of texts the size that it needs: that must not happen between two looks at the
+ * heap. Duktape thinks about it when it makes a text while the number of texts is a multiple of 256, and takes one step then:
+ * among as many texts that live together there is one of those.
+ */
 function settle(): void {
   let texts: string[] = [];
   for (let i = 0; i < 2048; i++) {
     texts.push("text " + i);
-    if (texts.length === 16) texts = [];
+    if (texts.length === 256) texts = [];
   }
 }
 
@@ -79,10 +96,11 @@ export function weighTables(heap: () => number, print: (line: string) => void): 
   const route = (i: number) => a.ip.addRoute("192.168." + i + ".0/24", { gateway: "10.0.0.2" });
   weigh("route", ROUTE4_BYTES, route, 0);
   weigh("path MTU", PATH_MTU_BYTES, (i) => a.paths.tooBig(0x0a090000 + i, 1400), 0);
-  const datagram = () => {
-    const made = new Datagram(new Stream(pool, a.stack.host.copy), 8, 60);
-    made.ranges = [0, 8];
-    return made;
+  // As they come from the cable, and with all that a datagram has until its last fragment is there, but for its chunk.
+  const datagram = (i: number) => {
+    const frame = firstFragment(ends[0], i, a.stack.host.sum);
+    ends[1].transmit(frame, 0, frame.length);
+    world.run(10);
   };
   weigh("reassembly", DATAGRAM_BYTES, datagram, 0);
   const answer = (i: number) => a.names.cache.add("host" + (100 + i) + ".example", 1, bytes, 100, 3600, 0);
@@ -115,5 +133,8 @@ export function weighTables(heap: () => number, print: (line: string) => void): 
   const question = (i: number) => a.names.resolve("name" + (100 + i) + ".example", "A", () => {});
   // It asks by a socket, which counts for itself.
   weigh("question and socket", QUESTION_BYTES + UDP_SOCKET_BYTES, question, 0);
-  print("entries: " + b.sockets.connections.size + " " + records.size + " " + a.datagrams.sockets.size);
+  const { received, evicted, noMemory } = a.frag.counters;
+  const incomplete = received - evicted - noMemory;
+  const entries = [b.sockets.connections.size, records.size, a.datagrams.sockets.size, incomplete];
+  print("entries: " + entries.join(" "));
 }
