@@ -1,9 +1,8 @@
 /**
  * `npm test`: everything that CI runs. `npm test -- STAGE ...` runs some stages, `npm test -- --list` names them.
  *
- * The suites against real peers wait more than they work, and their answers must come in time; what needs only a processor runs
- * beside them and takes what they leave. It ends with why tests failed, a table, and the sum: each test counts, and each check
- * that is not made of tests counts as one.
+ * First what needs only a processor, then the suites against real peers, whose answers must come in time. It ends
+ * with why tests failed, a table, and the sum: each test counts, and each check that is not made of tests counts as one.
  */
 import { runEngines } from "./engines/run.js";
 import { runSuite, SUITES } from "./interop/run.js";
@@ -16,42 +15,35 @@ interface Stage {
   run(): Promise<Pick<Outcome, "passed" | "failed" | "output">>;
 }
 
-/** Of what needs only a processor: a tenth of it as long as others want all. */
-const BESIDE = { nice: 10 };
-
 const CHECKS: Stage[] = [
-  {
-    name: "lint",
-    about: "types and lint (oxlint)",
-    run: () => runProgram("oxlint", ["--type-check"], BESIDE),
-  },
+  { name: "lint", about: "types and lint (oxlint)", run: () => runProgram("oxlint", ["--type-check"]) },
   {
     name: "format",
     about: "prettier",
-    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."], BESIDE),
+    run: () => runProgram("prettier", ["--check", "--log-level=warn", "."]),
   },
   {
     name: "profile",
     about: "language profile and import arrows",
-    run: () => runProgram("test/profile/run.ts", [], BESIDE),
+    run: () => runProgram("test/profile/run.ts", []),
   },
-  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"], BESIDE) },
+  { name: "size", about: "byte budgets", run: () => runProgram("test/size/run.ts", ["--check"]) },
 ];
 const UNIT: Stage = {
   name: "unit",
   about: "unit, property, simulation and package tests",
-  run: () => runAva(UNIT_TESTS, { concurrency: 2, ...BESIDE }),
+  run: () => runAva(UNIT_TESTS, { concurrency: 2 }),
 };
 const UNIT_TESTS = filesBelow("test", ".test.ts").filter((path) => !/^test\/(engines|interop)\//.test(path));
 const SIM: Stage = {
   name: "sim",
   about: "a short campaign of random networks",
-  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"], BESIDE),
+  run: () => runProgram("test/sim/run.ts", ["--seeds", "20"]),
 };
 const ENGINES: Stage = {
   name: "engines",
   about: "the bundles in V8, Duktape, QuickJS and XS: vectors, equal traces, memory",
-  run: () => runEngines(BESIDE),
+  run: () => runEngines(),
 };
 const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
   name: `interop:${name}`,
@@ -59,15 +51,17 @@ const INTEROP: Stage[] = Object.entries(SUITES).map(([name, { about }]) => ({
   run: () => runSuite(name),
 }));
 
-/** What runs side by side: each lane one stage after the other. A stage that is named nowhere has a lane of its own. */
+/**
+ * What runs side by side: each lane one stage after the other. Suites whose times are alike share the machine; one that is
+ * named nowhere is in the last lane.
+ */
 const LANES = [
-  ["interop:ipv4", "interop:ipsec"],
-  ["interop:ipv6", "interop:links"],
-  ["interop:gateway"],
-  // The boards' images and what the other lanes want are the same bundles: made last, they are there.
-  ["interop:routing", "interop:ike", "interop:browser", "interop:bare"],
   ["lint", "format", "profile", "size", "engines"],
   ["unit", "sim"],
+];
+const INTEROP_LANES = [
+  ["interop:ipv4", "interop:ipsec"],
+  ["interop:ipv6", "interop:ike", "interop:links"],
 ];
 
 const STAGES = [...CHECKS, UNIT, SIM, ENGINES, ...INTEROP];
@@ -110,15 +104,17 @@ async function main(names: string[]): Promise<void> {
   const chosen = STAGES.filter(({ name }) => names.length === 0 || names.includes(name));
   const rows: Row[] = [];
   const start = performance.now();
-  const own = STAGES.map(({ name }) => [name]).filter(([name]) => !LANES.flat().includes(name!));
-  await Promise.all(
-    [...LANES, ...own].map((lane) =>
-      runStages(
-        chosen.filter(({ name }) => lane.includes(name)),
-        rows,
+  const others = INTEROP.map(({ name }) => name).filter((name) => !INTEROP_LANES.flat().includes(name));
+  for (const lanes of [LANES, [...INTEROP_LANES, others]]) {
+    await Promise.all(
+      lanes.map((lane) =>
+        runStages(
+          chosen.filter(({ name }) => lane.includes(name)),
+          rows,
+        ),
       ),
-    ),
-  );
+    );
+  }
 
   const passed = rows.reduce((sum, row) => sum + row.passed, 0);
   const failed = rows.reduce((sum, row) => sum + row.failed, 0);

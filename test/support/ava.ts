@@ -1,6 +1,5 @@
 /** Runs ava and counts what it reports. */
 import { spawn } from "node:child_process";
-import { setPriority } from "node:os";
 import { compile, compiled } from "./compile.js";
 import { ROOT } from "./files.js";
 
@@ -15,8 +14,6 @@ export interface Outcome {
 export interface RunOptions {
   /** Print what comes, as it comes. */
   readonly live?: boolean;
-  /** Yield the processor to whoever wants it: -20 to 19, default 0 (nice(1)). */
-  readonly nice?: number;
 }
 
 /** Runs a program of node_modules/.bin, or a TypeScript file of the project; its outcome counts as one check. */
@@ -88,7 +85,7 @@ export function countAva(output: string): Pick<Outcome, "passed" | "failed" | "s
 function run(
   command: string,
   parameters: string[],
-  { live = false, nice = 0 }: RunOptions,
+  { live = false }: RunOptions,
 ): Promise<{ code: number | null; output: string }> {
   const isFile = command.endsWith(".ts");
   const { FORCE_COLOR: _, ...environment } = process.env;
@@ -97,7 +94,6 @@ function run(
     isFile ? ["examples/launch.js", command, ...parameters] : parameters,
     { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...environment, NO_COLOR: "1" } },
   );
-  if (nice !== 0 && child.pid !== undefined) setPriority(child.pid, nice);
   let output = "";
   const take = (chunk: string) => {
     output += chunk;

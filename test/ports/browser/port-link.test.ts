@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { openPortLink } from "../../../ports/browser/index.js";
+import { until } from "../../support/until.js";
 
 /** Two ends of a channel, and what the second hears. */
 function pair() {
@@ -28,7 +29,7 @@ test("frames keep their bytes and their order", async (t) => {
     t.is(a.transmit(memory, 10, 20 + i), 0);
     memory.fill(255);
   }
-  while (heard.frames.length < 5) await sleep(1);
+  await until("five frames", () => heard.frames.length >= 5);
   t.deepEqual(
     heard.frames,
     [0, 1, 2, 3, 4].map((i) => new Uint8Array(10 + i).fill(i)),
@@ -53,7 +54,7 @@ test("a receiver that is busy stops the sender, and the sender is told when it g
   t.is(heard.writables, 0);
   const b = openPortLink(port2);
   b.open(receiver);
-  while (heard.writables === 0) await sleep(1);
+  await until("there is room", () => heard.writables > 0);
   t.is(heard.frames.length, 256);
   t.is(a.transmit(new Uint8Array(60), 0, 60), 0);
   a.close();
@@ -64,9 +65,11 @@ test("messages that are no frames are counted, and open no window", async (t) =>
   const { port1, port2, receiver, heard } = pair();
   const a = openPortLink(port1);
   a.open(receiver);
+  t.teardown(() => a.close());
   const junk: unknown[] = [null, "text", {}, -1, 0, 1, 1e9, NaN, [1, "x", {}]];
   for (const message of junk) port2.postMessage(message);
-  await sleep(50);
+  // The last of them is a list with three.
+  await until("all are counted", () => a.receiveErrors >= junk.length - 1 + 3);
   t.is(a.receiveErrors, junk.length - 1 + 3);
   t.deepEqual(heard.frames, []);
   a.close();
