@@ -71,11 +71,9 @@ test("path MTU: the kernel is told, believes it, and what may be cut is cut", as
   lan.ip("route", "flush", "cache");
   await pingFrom(t, lan, WAN_HOST, { count: 3, size: 4000, options: ["-M", "dont"] });
   t.true(four.router.counters.fragments >= 6);
-  const six = await lan.run("ping", ["-n", "-c", "4", "-i", "0.2", "-w", "60", "-s", "1400", WAN_HOST6], {
-    codes: null,
-  });
+  const six = await lan.run("ping", ["-n", "-c", "1", "-W", "10", "-s", "1400", WAN_HOST6], { codes: null });
   t.regex(six.stdout, /From fd01::1 icmp_seq=1 Packet too big: mtu=1400/);
-  t.regex(six.stdout, / icmp_seq=4 [^]* [3-9] received/);
+  await pingFrom(t, lan, WAN_HOST6, { count: 3, size: 1400 });
   t.regex(lan.ip("-6", "route", "get", WAN_HOST6), /mtu 1400/);
 });
 

@@ -34,8 +34,9 @@ import { describe, examine } from "./judge.js";
 import type { Finding } from "./judge.js";
 import type { Namespace } from "./namespace.js";
 
-/** Warnings on what a router passes on: what was lost before it came here. */
-const UPSTREAM = /^(Previous segment\(s\) not captured|ACKed segment that wasn't captured)/;
+/** Warnings on what a router passes on: what was lost before it came here, and Linux's other zero (`CSUM_MANGLED_0`, meant for UDP). */
+const UPSTREAM =
+  /^(Previous segment\(s\) not captured|ACKed segment that wasn't captured|TCP Checksum 0xffff instead of 0x0000)/;
 
 export interface GatewayOptions {
   /** MTU of the WAN's cable. Default 1500. */
