@@ -8,7 +8,7 @@ import type { Network } from "../core/network.js";
 import { CHECKSUM_UNFINISHED, DECRYPTED, PROTECTED } from "../core/packet.js";
 import type { Packet } from "../core/packet.js";
 import { FRAGMENTATION_NEEDED, UNREACHABLE } from "../wire/icmp.js";
-import { FLAG_DF, IPV4_CHECKSUM, IPV4_FRAGMENT, IPV4_TTL } from "../wire/ipv4.js";
+import { FLAG_DF, IPV4_CHECKSUM, IPV4_FRAGMENT, IPV4_TTL, PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.js";
 import { PACKET_TOO_BIG } from "../wire/icmpv6.js";
 import { IPV6_HOP_LIMIT } from "../wire/ipv6.js";
 import type { IcmpHooks } from "../ipv4/ipv4.js";
@@ -20,9 +20,6 @@ import { innerMtu, nextHeaderOf, protect } from "./output.js";
 import { BYPASS, PROTECT } from "./policy.js";
 import { TUNNEL } from "./sa.js";
 import type { Sa } from "./sa.js";
-
-const PROTOCOL_TCP = 6;
-const PROTOCOL_UDP = 17;
 
 /** See `PacketPolicy.forward`. */
 export function forward(own: Ipsec, packet: Packet, out: Interface): boolean {
